@@ -1,0 +1,10 @@
+# write_if_changed(<file> <content>): an unchanged file keeps its time, so that it is not compiled again.
+function(write_if_changed file content)
+  set(old "")
+  if(EXISTS "${file}")
+    file(READ "${file}" old)
+  endif()
+  if(NOT old STREQUAL content)
+    file(WRITE "${file}" "${content}")
+  endif()
+endfunction()

@@ -1,0 +1,40 @@
+// How a bad argument is reported: one message naming function, argument and shapes.
+#pragma once
+
+#include <cstdio>
+#include <cstdlib>
+#include <sstream>
+#include <stdexcept>
+#include <string>
+
+namespace nadaraya::detail {
+
+/// Throws std::invalid_argument; where exceptions are switched off, prints the message and aborts.
+[[noreturn]] inline void fail(const std::string& message) {
+#if defined(__cpp_exceptions)
+  throw std::invalid_argument(message);
+#else
+  std::fprintf(stderr, "%s\n", message.c_str());
+  std::abort();
+#endif
+}
+
+/// Checks one condition; the message is put together only when it fails.
+template <class... Parts>
+void require(bool condition, const Parts&... parts) {
+  if (condition) return;
+  std::ostringstream message;
+  message << "nadaraya::";
+  (message << ... << parts);
+  fail(message.str());
+}
+
+/// "[rows x cols]", for messages.
+template <class M>
+std::string shape(const M& m) {
+  std::ostringstream text;
+  text << '[' << m.rows() << " x " << m.cols() << ']';
+  return text.str();
+}
+
+}  // namespace nadaraya::detail

@@ -1,0 +1,108 @@
+// Elementary functions for any scalar, and a sum whose error does not grow with the length.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <cmath>
+#include <span>
+#include <type_traits>
+
+namespace nadaraya::detail {
+
+// Found by argument-dependent lookup for automatic-differentiation and multiprecision scalars.
+template <class Scalar>
+Scalar exp(const Scalar& x) {
+  using std::exp;
+  return Scalar(exp(x));
+}
+template <class Scalar>
+Scalar log(const Scalar& x) {
+  using std::log;
+  return Scalar(log(x));
+}
+template <class Scalar>
+Scalar sqrt(const Scalar& x) {
+  using std::sqrt;
+  return Scalar(sqrt(x));
+}
+template <class Scalar>
+Scalar abs(const Scalar& x) {
+  return x < Scalar(0) ? Scalar(-x) : x;
+}
+
+/// log(1 + x), to full relative precision for the built-in scalars.
+template <class Scalar>
+Scalar log1p(const Scalar& x) {
+  if constexpr (std::is_floating_point_v<Scalar>) {
+    return std::log1p(x);
+  } else {
+    return log(Scalar(Scalar(1) + x));
+  }
+}
+
+/// exp(x) - 1, likewise.
+template <class Scalar>
+Scalar expm1(const Scalar& x) {
+  if constexpr (std::is_floating_point_v<Scalar>) {
+    return std::expm1(x);
+  } else {
+    return Scalar(exp(x) - Scalar(1));
+  }
+}
+
+/// x^exponent for x >= 0 and a plain exponent.
+template <class Scalar>
+Scalar pow(const Scalar& x, double exponent) {
+  if constexpr (std::is_floating_point_v<Scalar>) {
+    return std::pow(x, static_cast<Scalar>(exponent));
+  } else {
+    using std::pow;
+    return Scalar(pow(x, exponent));
+  }
+}
+
+/// x^N by repeated squaring, N known at compile time.
+template <int N, class Scalar>
+Scalar power(const Scalar& x) {
+  static_assert(N >= 0);
+  if constexpr (N == 0) {
+    return Scalar(1);
+  } else if constexpr (N == 1) {
+    return x;
+  } else {
+    const Scalar half = power<N / 2>(x);
+    if constexpr (N % 2 == 0) {
+      return Scalar(half * half);
+    } else {
+      return Scalar(half * half * x);
+    }
+  }
+}
+
+/// Sum of term(0) ... term(n - 1) by halving: the rounding error grows with log n instead of n
+/// (Higham 1993, "The accuracy of floating point summation").
+template <class Scalar, class Term>
+Scalar pairwise_sum(std::size_t first, std::size_t last, const Term& term) {
+  constexpr std::size_t leaf = 32;
+  if (last - first <= leaf) {
+    Scalar sum(0);
+    for (std::size_t j = first; j < last; ++j) sum += term(j);
+    return sum;
+  }
+  const std::size_t middle = first + (last - first) / 2;
+  const Scalar left = pairwise_sum<Scalar>(first, middle, term);
+  return Scalar(left + pairwise_sum<Scalar>(middle, last, term));
+}
+
+template <class Scalar, class Term>
+Scalar sum(std::size_t n, const Term& term) {
+  return pairwise_sum<Scalar>(0, n, term);
+}
+
+/// NaN, and only NaN, differs from itself.
+template <class Scalar>
+bool is_nan(const Scalar& x) {
+  return !(x == x);
+}
+
+}  // namespace nadaraya::detail

@@ -1,0 +1,260 @@
+// Softmax, sparsemax and alpha-entmax over the rows of a matrix, with their gradients.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/kernel/gaussian.hpp"
+#include "nadaraya/kernel/rectified_polynomial.hpp"
+#include "nadaraya/kernel/rectified_power.hpp"
+#include "nadaraya/normalization/adaptive.hpp"
+#include "nadaraya/row_rule.hpp"
+#include "nadaraya/tape.hpp"
+
+#include <limits>
+#include <span>
+#include <vector>
+
+// These are the weights of an operator with Adaptive normalization, without queries and keys:
+//   entmax(x) = argmax over distributions p of p.x - Omega(p),
+//   Omega(p) = (sum p_j^alpha - 1) / (alpha (alpha - 1)),    p_j = [(alpha - 1) x_j - tau]_+^(1/(alpha - 1)),
+// where tau makes the weights sum to one. alpha = 1 is softmax, alpha = 2 sparsemax.
+//
+// Special values, for every function of scores: -infinity marks a key that is not visible, its
+// weight is 0; a row of nothing else is a row of zeros; NaN or +infinity makes its own row NaN and
+// no other. Matrices without rows or columns are fine.
+// Sources: Martins & Astudillo 2016 (sparsemax); Peters, Niculae & Martins 2019 (entmax);
+// Correia, Niculae & Martins 2019 (the gradient by alpha).
+
+namespace nadaraya {
+
+namespace detail {
+
+inline void require_alpha(double alpha, const char* function) {
+  require(alpha >= 1.0 && alpha <= 1e300, function, ": alpha must be finite and at least 1, got ", alpha);
+}
+
+template <class A, class B>
+void require_same_shape(const A& a, const B& b, const char* function, const char* names) {
+  require(a.rows() == b.rows() && a.cols() == b.cols(), function, ": ", names, " must have the same shape, got ",
+          shape(a), " and ", shape(b));
+}
+
+/// visit(kernel), with the kernel whose adaptive weights are alpha-entmax: where there is a closed
+/// threshold, the kernel that has it.
+template <class Visit>
+void with_entmax_kernel(double alpha, const Visit& visit) {
+  if (alpha == 1.0) {
+    visit(Gaussian{});
+  } else if (alpha == 1.5) {
+    visit(Biweight{});
+  } else if (alpha == 2.0) {
+    visit(Epanechnikov{});
+  } else {
+    visit(RectifiedPower::from_alpha(alpha));
+  }
+}
+
+/// Weighs each row of scores: visit(i, map, columns, coordinates, weights), the last three over the
+/// support. The row rule is the operator's own.
+template <class Scalar, Kernel K, class Visit>
+void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char* function, const Visit& visit) {
+  require(scores.cols() <= (std::numeric_limits<KeyIndex>::max)(), function, ": more than 2^31 - 1 columns");
+  const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
+  const auto x = scores.view();
+  Row<Scalar> row;
+  std::vector<Scalar> t, p;
+  for (Index i = 0; i < x.rows(); ++i) {
+    row.clear();
+    for (Index j = 0; j < x.cols(); ++j) row.push(static_cast<KeyIndex>(j), x(i, j));
+    // -infinity is at or below every floor, so that pruning takes the invisible keys too.
+    if (!rule.poisoned(row)) row.prune(rule.floor(RowView<Scalar>(row.similarity)));
+    const RowMap<Scalar> map = rule.weigh(row, t);
+    p.resize(t.size());
+    rule.weights(map, RowView<Scalar>(t), RowOut<Scalar>(p));
+    visit(i, map, std::span<const KeyIndex>(row.key), RowView<Scalar>(t), RowView<Scalar>(p));
+  }
+}
+
+template <Kernel K, RealExpression X>
+RowMatrix<ScalarOf<X>> adaptive_weights(const K& kernel, const X& x, const char* function) {
+  using Scalar = ScalarOf<X>;
+  RowMatrix<Scalar> weights = RowMatrix<Scalar>::Zero(x.rows(), x.cols());
+  for_each_score_row(
+      kernel, Rows<Scalar>(x), function,
+      [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> columns, RowView<Scalar>, RowView<Scalar> p) {
+        for (std::size_t j = 0; j < columns.size(); ++j) weights(i, columns[j]) = p[j];
+      });
+  return weights;
+}
+
+/// Adaptive::pullback asks a kernel for nothing but its slope. This one is told it: its
+/// "coordinate" is s_j = dp_j/dx_j at fixed tau.
+struct GivenSlope {
+  static constexpr bool compact = false;
+  static constexpr double width() { return 1.0; }
+
+  template <class Scalar>
+  Scalar profile(const Scalar&) const {
+    return Scalar(1);
+  }
+  template <class Scalar>
+  Scalar derivative(const Scalar& slope) const {
+    return slope;
+  }
+};
+
+/// From weights alone: s_j = p_j^(2 - alpha) on the support. Above alpha = 2 it can exceed the
+/// scalar's range; there the largest number stands for it, and the gradients of the other keys,
+/// which only see ratios to the steepest, stay right.
+template <RealExpression P, RealExpression G>
+RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alpha, const char* function) {
+  using Scalar = ScalarOf<P>;
+  static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "weights and their gradient must have the same scalar");
+  require_same_shape(weights, grad, function, "weights and gradient");
+  const Rows<Scalar> weight_rows(weights);
+  const Rows<Scalar> grad_rows(grad);
+  const auto p = weight_rows.view();
+  const auto dp = grad_rows.view();
+  const RowRule<GivenSlope, Adaptive> rule(GivenSlope{}, Adaptive{}, 0.0);
+
+  RowMatrix<Scalar> result = RowMatrix<Scalar>::Zero(p.rows(), p.cols());
+  std::vector<Index> support;
+  std::vector<Scalar> slope, g, dx;
+  for (Index i = 0; i < p.rows(); ++i) {
+    support.clear();
+    slope.clear();
+    g.clear();
+    RowMap<Scalar> map;
+    for (Index j = 0; j < p.cols(); ++j) {
+      if (p(i, j) == Scalar(0)) continue;
+      if (is_nan(p(i, j))) map.mass = p(i, j);
+      Scalar s = alpha == 1.0 ? Scalar(p(i, j)) : alpha == 2.0 ? Scalar(1) : pow(Scalar(p(i, j)), 2.0 - alpha);
+      if (s > Eigen::NumTraits<Scalar>::highest()) s = Eigen::NumTraits<Scalar>::highest();
+      support.push_back(j);
+      slope.push_back(s);
+      g.push_back(dp(i, j));
+    }
+    dx.resize(support.size());
+    ParameterGradients<Scalar> none;
+    rule.unweigh(map, RowView<Scalar>(slope), RowView<Scalar>(g), RowOut<Scalar>(dx), none);
+    for (std::size_t j = 0; j < support.size(); ++j) result(i, support[j]) = dx[j];
+  }
+  return result;
+}
+
+/// alpha = 1, where the kernel is the Gaussian and has no alpha of its own: the limit
+/// -1/2 sum_j p_j (log p_j)^2 (g_j - sum p g). log p_j comes from the coordinate, since p_j may
+/// underflow.
+template <class Scalar>
+Scalar softmax_alpha_gradient(const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> g) {
+  const Scalar mean = sum<Scalar>(p.size(), [&](std::size_t j) { return Scalar(p[j] * g[j]); });
+  const Scalar log_mass = log(map.mass);
+  return sum<Scalar>(p.size(), [&](std::size_t j) {
+    if (p[j] == Scalar(0)) return Scalar(0);
+    const Scalar log_p((t[j] - Scalar(1)) / Scalar(2) - log_mass);
+    return Scalar(Scalar(-0.5) * p[j] * log_p * log_p * (g[j] - mean));
+  });
+}
+
+}  // namespace detail
+
+/// p_ij = exp(x_ij) / sum_k exp(x_ik), relative to the row's largest score, so that nothing
+/// overflows. x and result [N x C]. O(N C).
+template <RealExpression X>
+RowMatrix<ScalarOf<X>> softmax(const X& x) {
+  return detail::adaptive_weights(Gaussian{}, x, "softmax");
+}
+
+/// p_ij = [x_ij - tau_i]_+: the Euclidean projection of each row onto the distributions. x and
+/// result [N x C]. Exact threshold, O(N C log C) at worst: only keys less than 1 below the row's
+/// largest are sorted.
+template <RealExpression X>
+RowMatrix<ScalarOf<X>> sparsemax(const X& x) {
+  return detail::adaptive_weights(Epanechnikov{}, x, "sparsemax");
+}
+
+/// p_ij = [(alpha - 1) x_ij - tau_i]_+^(1 / (alpha - 1)), alpha >= 1. x and result [N x C].
+/// alpha = 1.5 and 2 use closed thresholds, O(N C log C) at worst; alpha = 1 is softmax; any other
+/// alpha takes a few Newton steps of O(C) a row. Throws std::invalid_argument if alpha < 1 or NaN.
+template <RealExpression X>
+RowMatrix<ScalarOf<X>> entmax(const X& x, double alpha) {
+  detail::require_alpha(alpha, "entmax");
+  RowMatrix<ScalarOf<X>> weights;
+  detail::with_entmax_kernel(alpha,
+                             [&](const auto& kernel) { weights = detail::adaptive_weights(kernel, x, "entmax"); });
+  return weights;
+}
+
+/// dL/dx = p (g - sum p g), from p = softmax(x) and g = dL/dp, all [N x C]. O(N C).
+template <RealExpression P, RealExpression G>
+RowMatrix<ScalarOf<P>> softmax_pullback(const P& p, const G& g) {
+  return detail::pull_weights(p, g, 1.0, "softmax_pullback");
+}
+
+/// dL/dx = g - mean of g over the support, on the support, from p = sparsemax(x) and g = dL/dp, all
+/// [N x C]. O(N C). A score exactly at the edge counts as outside: there the map has a kink, and
+/// this is one of its one-sided derivatives.
+template <RealExpression P, RealExpression G>
+RowMatrix<ScalarOf<P>> sparsemax_pullback(const P& p, const G& g) {
+  return detail::pull_weights(p, g, 2.0, "sparsemax_pullback");
+}
+
+/// dL/dx_j = s_j (g_j - sum s g / sum s), s_j = p_j^(2 - alpha) on the support, from
+/// p = entmax(x, alpha) and g = dL/dp, all [N x C]. O(N C). Each row of the result sums to zero.
+template <RealExpression P, RealExpression G>
+RowMatrix<ScalarOf<P>> entmax_pullback(const P& p, const G& g, double alpha) {
+  detail::require_alpha(alpha, "entmax_pullback");
+  return detail::pull_weights(p, g, alpha, "entmax_pullback");
+}
+
+/// dL/dalpha, summed over the rows, from the scores x and g = dL/dp at p = entmax(x, alpha), both
+/// [N x C]. Cost of entmax. Continuous into alpha = 1, where it is
+/// -1/2 sum_j p_j (log p_j)^2 (g_j - sum p g).
+template <RealExpression X, RealExpression G>
+ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
+  using Scalar = ScalarOf<X>;
+  static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "scores and gradient must have the same scalar");
+  detail::require_alpha(alpha, "entmax_alpha_gradient");
+  detail::require_same_shape(x, g, "entmax_alpha_gradient", "scores and gradient");
+  const Rows<Scalar> scores(x);
+  const Rows<Scalar> grads(g);
+  const auto dp = grads.view();
+  ParameterGradients<Scalar> parameters;
+  std::vector<Scalar> row_grad, unused;
+  const auto sum_rows = [&](const auto& kernel, const auto& pull_row) {
+    detail::for_each_score_row(kernel, scores, "entmax_alpha_gradient",
+                               [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> columns,
+                                   RowView<Scalar> t, RowView<Scalar> p) {
+                                 row_grad.clear();
+                                 for (const KeyIndex j : columns) row_grad.push_back(dp(i, j));
+                                 pull_row(map, t, p, RowView<Scalar>(row_grad));
+                               });
+  };
+  if (alpha == 1.0) {
+    sum_rows(Gaussian{}, [&](const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> row) {
+      parameters.alpha += detail::softmax_alpha_gradient(map, t, p, row);
+    });
+  } else {
+    const RectifiedPower kernel = RectifiedPower::from_alpha(alpha);
+    const RowRule<RectifiedPower, Adaptive> rule(kernel, Adaptive{}, 0.0);
+    sum_rows(kernel, [&](const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar>, RowView<Scalar> row) {
+      unused.resize(t.size());
+      rule.unweigh(map, t, row, RowOut<Scalar>(unused), parameters);
+    });
+  }
+  return parameters.alpha;
+}
+
+/// How many weights of each row are not zero: [N]. NaN counts.
+template <RealExpression P>
+Eigen::Matrix<Index, Eigen::Dynamic, 1> support_sizes(const P& p) {
+  const Rows<ScalarOf<P>> rows(p);
+  const auto weights = rows.view();
+  Eigen::Matrix<Index, Eigen::Dynamic, 1> sizes = Eigen::Matrix<Index, Eigen::Dynamic, 1>::Zero(weights.rows());
+  for (Index i = 0; i < weights.rows(); ++i) {
+    for (Index j = 0; j < weights.cols(); ++j) sizes(i) += weights(i, j) == ScalarOf<P>(0) ? 0 : 1;
+  }
+  return sizes;
+}
+
+}  // namespace nadaraya

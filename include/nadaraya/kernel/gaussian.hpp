@@ -1,0 +1,29 @@
+// The Gaussian kernel: the limit of the compact ones, and softmax when normalized adaptively.
+#pragma once
+
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/kernel/kernel.hpp"
+
+namespace nadaraya {
+
+/// kappa(u) = exp(-u^2 / 2), that is kappa(t) = exp((t - 1) / 2). Never zero, so never sparse.
+/// It is the limit r -> infinity of [1 - u^2 / (2 r)]^r.
+struct Gaussian {
+  static constexpr bool compact = false;
+  static constexpr bool exponential = true;
+
+  template <class Scalar>
+  Scalar profile(const Scalar& t) const {
+    return detail::exp(Scalar((t - Scalar(1)) / Scalar(2)));
+  }
+
+  template <class Scalar>
+  Scalar derivative(const Scalar& t) const {
+    return Scalar(profile(t) / Scalar(2));
+  }
+
+  /// t = 2 z - tau makes the weights proportional to exp(z): softmax.
+  static constexpr double width() { return 0.5; }
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,88 @@
+// What a kernel is: a profile of the distance, measured from the edge of the support.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <concepts>
+
+namespace nadaraya {
+
+/// A kernel says how much a key counts at distance u (in bandwidths). It is written as a function
+/// of the *compact coordinate* t = 1 - u^2: 1 at zero distance, 0 at the edge of the support.
+///
+/// A model has
+///   static constexpr bool compact;                       // zero for t <= 0?
+///   template <class S> S profile(S t) const;             // kappa(t)
+///   template <class S> S derivative(S t) const;          // kappa'(t)
+///
+/// Laws (checked by tests/support/laws.hpp for every built-in kernel, and for yours if you ask):
+///   * profile is finite, non-negative and non-decreasing in t on (0, 1], and profile(1) = 1;
+///   * derivative is its derivative there;
+///   * a compact kernel counts as zero for t <= 0. The library never calls it there, so the
+///     formula need not handle it.
+/// Functions return the scalar they were given, so that automatic differentiation goes through.
+template <class K>
+concept Kernel = std::copyable<K> && requires(const K kernel, double t) {
+  { K::compact } -> std::convertible_to<bool>;
+  { kernel.profile(t) } -> std::same_as<double>;
+  { kernel.derivative(t) } -> std::same_as<double>;
+};
+
+/// A kernel with bounded support.
+template <class K>
+concept CompactKernel = Kernel<K> && K::compact;
+
+/// A kernel that adaptive normalization can use: it also has
+///   double width() const;     // the similarity per unit of t: t_j = z_j / width - tau
+/// For a compact kernel this is how far below the best key another may fall and still count:
+/// 1/(alpha - 1) for alpha-entmax. Law: profile falls to 0 continuously at t = 0 (or, for a kernel
+/// without edge, as t -> -infinity), so that a tau with total weight one exists.
+template <class K>
+concept AdaptiveKernel = Kernel<K> && requires(const K kernel) {
+  { kernel.width() } -> std::convertible_to<double>;
+};
+
+/// A kernel for which moving the coordinate only rescales the profile: the Gaussian.
+/// Law: profile(t + s) profile(t') = profile(t) profile(t' + s). Weights that are divided by their
+/// sum may then be computed relative to the nearest key, where nothing underflows.
+template <class K>
+concept ExponentialKernel = Kernel<K> && !K::compact && requires { requires K::exponential; };
+
+/// A kernel with a real alpha to differentiate by. It also has
+///   S alpha_derivative(S t)            // d kappa / d alpha at fixed t
+///   S adaptive_alpha_derivative(S t)   // the same at fixed similarity and log-partition: t moves too
+template <class K>
+concept AlphaKernel = AdaptiveKernel<K> && requires(const K kernel, double t) {
+  { kernel.alpha() } -> std::convertible_to<double>;
+  { kernel.alpha_derivative(t) } -> std::same_as<double>;
+  { kernel.adaptive_alpha_derivative(t) } -> std::same_as<double>;
+};
+
+/// The coordinate of zero distance. It is 1, unless a kernel measures from the centre instead of
+/// the edge (member `centre`), where that loses fewer digits: then t = centre - u^2 throughout.
+template <Kernel K>
+constexpr double centre(const K& kernel) {
+  if constexpr (requires { kernel.centre(); }) {
+    return kernel.centre();
+  } else {
+    return 1.0;
+  }
+}
+
+/// The coordinate of the edge of the support of a compact kernel.
+template <CompactKernel K>
+constexpr double edge(const K& kernel) {
+  return centre(kernel) - 1.0;
+}
+
+/// Can a key at coordinate t have weight? NaN counts as yes, so that it is seen and propagates.
+template <Kernel K, class Scalar>
+bool in_support(const K& kernel, const Scalar& t) {
+  if constexpr (K::compact) {
+    return !(t <= Scalar(edge(kernel)));
+  } else {
+    return true;
+  }
+}
+
+}  // namespace nadaraya

@@ -1,0 +1,94 @@
+// The rectified polynomial with a real exponent chosen at run time: alpha-entmax for any alpha > 1.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/kernel/kernel.hpp"
+
+namespace nadaraya {
+
+/// kappa(u) = [1 - u^2]_+^r for a real r > 0; alpha = 1 + 1/r.
+///
+/// Towards alpha = 1 the exponent is large and t is close to 1 for every key, so t itself would
+/// lose the digits that matter: an error of eps in t is one of r eps in t^r. Above r = 16 the
+/// coordinate is therefore measured from the centre (t - 1, that is -u^2) and the power is taken
+/// as exp(r log1p(t)); the weights then tend to softmax's at full precision.
+struct RectifiedPower {
+  static constexpr bool compact = true;
+
+  double exponent = 1.0;
+
+  /// The kernel of alpha-entmax. alpha must exceed 1; for alpha = 1 use Gaussian.
+  static RectifiedPower from_alpha(double alpha) {
+    detail::require(alpha > 1.0 && alpha <= 1e300, "RectifiedPower::from_alpha: alpha must be finite and exceed 1, got ",
+                    alpha, " (alpha = 1 is Gaussian)");
+    return RectifiedPower{1.0 / (alpha - 1.0)};
+  }
+
+  double alpha() const { return 1.0 + 1.0 / exponent; }
+  double width() const { return exponent; }
+  double centre() const { return exponent > 16.0 ? 0.0 : 1.0; }
+
+  void validate() const {
+    detail::require(exponent > 0.0 && exponent <= 1e300, "RectifiedPower: exponent must be positive and finite, got ",
+                    exponent);
+  }
+
+  template <class Scalar>
+  Scalar profile(const Scalar& t) const {
+    return raise(t, exponent);
+  }
+
+  template <class Scalar>
+  Scalar derivative(const Scalar& t) const {
+    return Scalar(Scalar(exponent) * raise(t, exponent - 1.0));
+  }
+
+  /// d t^r / d alpha at fixed t: -r^2 t^r log t.
+  template <class Scalar>
+  Scalar alpha_derivative(const Scalar& t) const {
+    const auto r = static_cast<Scalar>(exponent);
+    return Scalar(-r * r * profile(t) * logarithm(t));
+  }
+
+  /// d (1 + (alpha - 1) y)^(1 / (alpha - 1)) / d alpha at fixed y = r (t - 1):
+  /// r^2 t^r (x / (1 + x) - log(1 + x)), x = t - 1. For small x the bracket is
+  /// -x^2/2 + 2 x^3/3 - 3 x^4/4 + ..., which tends to -y^2/2, softmax's own derivative
+  /// (Correia, Niculae & Martins 2019, proposition 1).
+  template <class Scalar>
+  Scalar adaptive_alpha_derivative(const Scalar& t) const {
+    const auto r = static_cast<Scalar>(exponent);
+    const Scalar x = from_centre(t);
+    if (detail::abs(x) < Scalar(0.03)) {
+      // Ten terms leave 0.03^10, below 1e-15 of the first.
+      Scalar series(0);
+      for (int n = 11; n >= 2; --n) {
+        const auto coefficient = static_cast<Scalar>(static_cast<double>(n - 1) / n * (n % 2 == 0 ? -1.0 : 1.0));
+        series = coefficient + x * series;
+      }
+      return Scalar(r * x * r * x * profile(t) * series);
+    }
+    // t^r x / (1 + x) = t^(r-1) x, written so that t -> 0 meets no 0 / 0 for r > 1.
+    return Scalar(r * r * (x * raise(t, exponent - 1.0) - profile(t) * logarithm(t)));
+  }
+
+ private:
+  template <class Scalar>
+  Scalar from_centre(const Scalar& t) const {
+    return Scalar(t - Scalar(centre()));
+  }
+
+  /// log of the distance from the edge, which near the edge is below the rounding of 1 - t.
+  template <class Scalar>
+  Scalar logarithm(const Scalar& t) const {
+    return centre() == 0.0 ? detail::log1p(t) : detail::log(t);
+  }
+
+  template <class Scalar>
+  Scalar raise(const Scalar& t, double power) const {
+    if (centre() == 0.0) return detail::exp(Scalar(Scalar(power) * detail::log1p(t)));
+    return detail::pow(t, power);
+  }
+};
+
+}  // namespace nadaraya

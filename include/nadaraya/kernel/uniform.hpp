@@ -1,0 +1,25 @@
+// The box kernel: every key within the bandwidth counts the same.
+#pragma once
+
+#include "nadaraya/kernel/kernel.hpp"
+
+namespace nadaraya {
+
+/// kappa(t) = 1 for t > 0. Its weights do not move with queries and keys: no gradient reaches them.
+/// The profile jumps at the edge, so Adaptive (which needs a tau that makes the weights sum to
+/// one) is not defined for it.
+struct Uniform {
+  static constexpr bool compact = true;
+
+  template <class Scalar>
+  Scalar profile(const Scalar&) const {
+    return Scalar(1);
+  }
+
+  template <class Scalar>
+  Scalar derivative(const Scalar&) const {
+    return Scalar(0);
+  }
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,30 @@
+// Any set of visible pairs.
+#pragma once
+
+#include "nadaraya/mask/elementwise.hpp"
+
+#include <utility>
+
+namespace nadaraya {
+
+/// Key j is visible to query i iff visible(i, j). The argument is a function of (i, j), or of
+/// (i, j, Extent), or an Eigen matrix of bool; a matrix is copied unless passed by std::cref.
+///   BooleanMask{[&](Index i, Index j) { return document[i] == document[j]; }}
+template <class Visible>
+class BooleanMask {
+ public:
+  explicit BooleanMask(Visible visible) : visible_(std::move(visible)) {}
+
+  void validate(const Extent& n) const { detail::validate_pairs(visible_, n, "BooleanMask"); }
+
+  KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
+
+  bool visible(Index query, Index key, const Extent& n) const {
+    return static_cast<bool>(detail::at(visible_, query, key, n));
+  }
+
+ private:
+  Visible visible_;
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,34 @@
+// How masks given pair by pair are called: a function of (i, j), or anything that indexes like one.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/mask/mask.hpp"
+
+#include <concepts>
+#include <functional>
+#include <type_traits>
+
+namespace nadaraya::detail {
+
+/// f(i, j, n) if f wants the extent, f(i, j) otherwise. An Eigen matrix is such an f.
+template <class F>
+decltype(auto) at(const F& f, Index query, Index key, const Extent& n) {
+  if constexpr (std::invocable<const F&, Index, Index, const Extent&>) {
+    return f(query, key, n);
+  } else {
+    return f(query, key);
+  }
+}
+
+/// A matrix given for a mask must have one entry for each pair; a function is taken at its word.
+template <class F>
+void validate_pairs(const F& f, const Extent& n, const char* name) {
+  if constexpr (requires { f.rows(); f.cols(); }) {
+    require(f.rows() == n.queries && f.cols() == n.keys, name, ": need one entry for each query and key, [", n.queries,
+            " x ", n.keys, "], got ", shape(f));
+  } else if constexpr (requires { f.get().rows(); }) {
+    validate_pairs(f.get(), n, name);
+  }
+}
+
+}  // namespace nadaraya::detail

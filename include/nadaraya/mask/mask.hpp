@@ -1,0 +1,73 @@
+// What a mask is: which keys exist for a query, and optionally a bias on their similarity.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <concepts>
+
+namespace nadaraya {
+
+/// The keys [first, last).
+struct KeyRange {
+  Index first = 0;
+  Index last = 0;
+};
+
+/// The sizes of the problem a mask is asked about.
+struct Extent {
+  Index queries = 0;
+  Index keys = 0;
+
+  /// The key at a query's own place, when the last query is aligned with the last key. It may lie
+  /// outside [0, keys).
+  Index diagonal(Index query) const { return query + keys - queries; }
+
+  /// Cuts a range to the keys there are.
+  KeyRange clip(Index first, Index last) const {
+    const Index begin = std::clamp<Index>(first, 0, keys);
+    return KeyRange{begin, std::clamp<Index>(last, begin, keys)};
+  }
+};
+
+/// A mask names, for each query, a range of keys outside which nothing is visible:
+///   KeyRange range(Index query, const Extent& n) const
+/// and may have
+///   bool visible(Index query, Index key, const Extent& n) const     which keys of the range count
+///   number bias(Index query, Index key, const Extent& n) const      added to their similarity
+///   void validate(const Extent& n) const                            throws if it does not fit
+///
+/// A key that is not visible does not exist for the query: its similarity is not looked at, its
+/// value is not read, and no gradient reaches it. There is no sentinel and no multiplication by
+/// zero, so NaN in a masked key or value goes nowhere. A bias of -infinity hides a key as well.
+template <class M>
+concept Mask = std::copyable<M> && requires(const M mask, Index i, const Extent n) {
+  { mask.range(i, n) } -> std::same_as<KeyRange>;
+};
+
+/// A mask with holes in its ranges.
+template <class M>
+concept HoledMask = Mask<M> && requires(const M mask, Index i, const Extent n) {
+  { mask.visible(i, i, n) } -> std::convertible_to<bool>;
+};
+
+/// A mask that shifts similarities.
+template <class M>
+concept BiasMask = Mask<M> && requires(const M mask, Index i, const Extent n) { mask.bias(i, i, n); };
+
+/// Whether a key of the mask's range is visible.
+template <Mask M>
+bool is_visible(const M& mask, Index query, Index key, const Extent& n) {
+  if constexpr (HoledMask<M>) {
+    return mask.visible(query, key, n);
+  } else {
+    return true;
+  }
+}
+
+/// Every key is visible to every query.
+struct NoMask {
+  KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,81 @@
+// Adaptive normalization: each row gets the bandwidth at which its weights sum to one by themselves.
+#pragma once
+
+#include "nadaraya/normalization/normalization.hpp"
+#include "nadaraya/normalization/self_normalized.hpp"
+#include "nadaraya/normalization/threshold.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace nadaraya {
+
+/// t_j = z_j / width - tau, p_j = kappa(t_j), with tau such that sum_j p_j = 1. For rectified
+/// polynomials this is alpha-entmax (sparsemax at alpha = 2), for the Gaussian softmax.
+///
+/// Read as a regression, it is the fixed-bandwidth estimator with a bandwidth of its own for every
+/// query: on the unit sphere with z = beta^2 q.k, h(q)^2 = 2 (1 - tau / ((alpha - 1) beta^2))
+/// (arXiv 2601.22766). Rows are never empty while a key is visible. Defined for every kernel with
+/// a `width`; the box kernel has none.
+struct Adaptive {
+  template <class K, class Similarity, class Mask>
+  static constexpr void check() {
+    static_assert(AdaptiveKernel<K>,
+                  "Adaptive needs a kernel whose profile falls to zero continuously and that says so with a member "
+                  "width(): Uniform has none; use FixedBandwidth or NearestNeighbors with it");
+    static_assert(CompactKernel<K> || ExponentialKernel<K>,
+                  "Adaptive needs a compact kernel, or one declared exponential like Gaussian");
+  }
+
+  /// No key further than width below the best can have weight, since t <= 1 for the best. The
+  /// slack covers the rounding of the subtraction.
+  template <AdaptiveKernel K, class Scalar>
+  Scalar floor(const K& kernel, double, RowView<Scalar> z) const {
+    if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    const Scalar largest = *std::max_element(z.begin(), z.end());
+    const auto width = static_cast<Scalar>(kernel.width());
+    const Scalar slack(Scalar(4) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(largest) + width));
+    return Scalar(largest - width - slack);
+  }
+
+  template <AdaptiveKernel K, class Scalar>
+  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z) const {
+    if constexpr (ExponentialKernel<K>) {
+      return detail::at_nearest(kernel, Scalar(kernel.width()), z);
+    } else {
+      return threshold(kernel, z);
+    }
+  }
+
+  /// With s_j = dp_j/dz_j at fixed tau: dL/dz_j = s_j (g_j - sum s g / sum s). Sums to zero over
+  /// the row. For alpha: sum_j (dp_j/dalpha at fixed tau) (g_j - sum s g / sum s).
+  template <AdaptiveKernel K, class Scalar>
+  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+                ParameterGradients<Scalar>& parameters) const {
+    // dz holds s first. Below alpha = 2 it is bounded; above, it is huge for the key nearest the
+    // edge, whose own gradient would be a difference of huge numbers: everything is taken relative
+    // to that key, and its gradient is minus the sum of the others'.
+    std::size_t steepest = 0;
+    for (std::size_t j = 0; j < t.size(); ++j) {
+      dz[j] = Scalar(profile_derivative(kernel, t[j]) / (map.mass * map.width));
+      if (dz[steepest] < dz[j]) steepest = j;
+    }
+    const Scalar reference = g[steepest];
+    const Scalar largest = dz[steepest];
+    const Scalar total = detail::sum<Scalar>(t.size(), [&](std::size_t j) { return Scalar(dz[j] / largest); });
+    const Scalar mean(
+        detail::sum<Scalar>(t.size(), [&](std::size_t j) { return Scalar(dz[j] / largest * (g[j] - reference)); }) /
+        total);
+    Scalar others(0);
+    for (std::size_t j = 0; j < t.size(); ++j) {
+      const Scalar deviation((g[j] - reference) - mean);
+      if constexpr (AlphaKernel<K>) parameters.alpha += kernel.adaptive_alpha_derivative(t[j]) * deviation;
+      if (j == steepest) continue;
+      dz[j] = Scalar(dz[j] * deviation);
+      others += dz[j];
+    }
+    dz[steepest] = Scalar(-others);
+  }
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,48 @@
+// Bandwidth measured from the nearest key: the generalization of ReLUmax.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/normalization/fixed_bandwidth.hpp"
+
+namespace nadaraya {
+
+/// t_j = 1 + (z_j - max z) / h^2, p_j = kappa(t_j) / sum_i kappa(t_i). With the Epanechnikov
+/// kernel and a dot product it is ReLUmax. The nearest key always counts, so no row is empty while
+/// a key is visible, and the bandwidth keeps its meaning whatever the level of the similarities.
+struct Anchored {
+  double bandwidth = 1.0;
+
+  template <class Scalar>
+  void validate(double) const {
+    detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored");
+  }
+
+  /// max z - h^2, for the maximum so far. The slack covers the rounding of the subtraction.
+  template <Kernel K, class Scalar>
+  Scalar floor(const K&, double, RowView<Scalar> z) const {
+    if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    const Scalar largest = *std::max_element(z.begin(), z.end());
+    const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored");
+    const Scalar slack(Scalar(4) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(largest) + width));
+    return Scalar(largest - width - slack);
+  }
+
+  template <Kernel K, class Scalar>
+  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z) const {
+    return detail::at_nearest(kernel, detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored"), z);
+  }
+
+  /// The largest similarity enters every coordinate: it takes minus the sum of the others' gradients
+  /// (the first of them, where several tie). dL/dh = (2 / h) sum_j dL/dt_j (1 - t_j).
+  template <Kernel K, class Scalar>
+  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+                ParameterGradients<Scalar>& parameters) const {
+    const auto sums = detail::pull_self_normalized(kernel, map, t, g, dz, parameters);
+    parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;
+    const auto nearest = static_cast<std::size_t>(std::max_element(t.begin(), t.end()) - t.begin());
+    dz[nearest] -= sums.total;
+    detail::divide_by(map.width, dz);
+  }
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,48 @@
+// What a normalization is: the rule that gives a row its bandwidth and its divisor.
+#pragma once
+
+#include "nadaraya/normalization/row_map.hpp"
+
+#include <concepts>
+
+namespace nadaraya {
+
+/// A normalization turns the similarities of one row into a RowMap, and later a gradient of the
+/// row's weights into one of its similarities. Together with a kernel it is the *row rule*.
+///
+/// A model has, for every kernel and scalar it supports (`factor` is the similarity's
+/// distance_factor: squared distance = -factor z; it is 0 for a similarity that is no distance),
+///   S floor(kernel, factor, RowView<S> z) const
+///       a bound below which no similarity of the row can have weight, whatever keys are still to
+///       come, given those seen so far (perhaps none); -infinity if nothing is known
+///   RowMap<S> solve(kernel, factor, RowView<S> z) const
+///       z: the candidates, at least one, none NaN or infinite
+///   void pullback(kernel, map, RowView<S> t, RowView<S> g, RowOut<S> dz, ParameterGradients<S>&) const
+///       t: coordinates of the keys that were kept; g = dL/dp; writes dz = dL/dz, adds parameters'
+/// and may have
+///   void validate() const                       throws if a parameter has no meaning
+///   template <K, Similarity, Mask> static constexpr void check()   static_asserts on combinations
+///   void select(Row<S>&) const                  keeps part of the candidates, by rank
+///
+/// Laws: the floor never cuts a key that has weight; weights are non-negative; the pullback agrees
+/// with finite differences of the weights; permuting the row permutes the weights.
+template <class N, class K, class Scalar>
+concept NormalizationOf = std::copyable<N> && Kernel<K> &&
+    requires(const N normalization, const K kernel, double factor, RowView<Scalar> in, RowOut<Scalar> out,
+             const RowMap<Scalar> map, ParameterGradients<Scalar>& parameters) {
+      { normalization.floor(kernel, factor, in) } -> std::same_as<Scalar>;
+      { normalization.solve(kernel, factor, in) } -> std::same_as<RowMap<Scalar>>;
+      normalization.pullback(kernel, map, in, in, out, parameters);
+    };
+
+/// A normalization that picks candidates by rank before weighing them.
+template <class N>
+concept SelectingNormalization = requires { requires N::selects; };
+
+/// A normalization with a bandwidth to differentiate by.
+template <class N>
+concept HasBandwidth = requires(const N n) {
+  { n.bandwidth } -> std::convertible_to<double>;
+};
+
+}  // namespace nadaraya

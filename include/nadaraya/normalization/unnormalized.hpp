@@ -1,0 +1,48 @@
+// The fixed bandwidth without division by the row's sum: ReLU attention and density estimates.
+#pragma once
+
+#include "nadaraya/normalization/fixed_bandwidth.hpp"
+
+namespace nadaraya {
+
+/// t_j = 1 - d_j^2 / h^2, p_j = kappa(t_j) / mass with a given mass, such as the kernel's integral
+/// or the number of keys. Rows do not sum to one; a row without support is zero by itself (and
+/// still counted as empty).
+struct Unnormalized {
+  double bandwidth = 1.0;
+  double mass = 1.0;
+
+  template <class K, class Similarity, class Mask>
+  static constexpr void check() {
+    detail::check_distances<Similarity, Mask>();
+  }
+
+  template <class Scalar>
+  void validate(double factor) const {
+    detail::bandwidth_width<Scalar>(bandwidth, factor, "Unnormalized");
+    detail::require(mass > 0.0 && mass <= 1e300, "Unnormalized: mass must be positive and finite, got ", mass);
+  }
+
+  template <Kernel K, class Scalar>
+  Scalar floor(const K& kernel, double factor, RowView<Scalar> z) const {
+    return FixedBandwidth{bandwidth}.floor(kernel, factor, z);
+  }
+
+  template <Kernel K, class Scalar>
+  RowMap<Scalar> solve(const K& kernel, double factor, RowView<Scalar>) const {
+    const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, factor, "Unnormalized");
+    return RowMap<Scalar>{Scalar(0), width, Scalar(centre(kernel)), Scalar(mass)};
+  }
+
+  /// As for FixedBandwidth with omega_j = g_j / mass: the divisor does not move.
+  template <Kernel K, class Scalar>
+  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+                ParameterGradients<Scalar>& parameters) const {
+    const auto sums = detail::pull_to_coordinates(kernel, t, g, dz, parameters,
+                                                  [&](const Scalar& g_j) { return Scalar(g_j / map.mass); });
+    parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;
+    detail::divide_by(map.width, dz);
+  }
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,243 @@
+// The oracle: every operator again, written out plainly, dense, in any real scalar.
+//
+// It shares the policy types with the library and nothing else: similarities are summed in loops,
+// profiles are written in the distance u, thresholds are bisected. O(Nq Nk (D + Dv)) time at least,
+// O(Nq Nk) memory. Use it to check, not to compute.
+#pragma once
+
+#include "nadaraya/nadaraya.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <vector>
+
+namespace nadaraya::reference {
+
+// --- profiles, as functions of u^2 ---
+
+template <class S>
+S profile(const Uniform&, const S& u2) {
+  return u2 < S(1) ? S(1) : S(0);
+}
+template <int N, class S>
+S profile(const RectifiedPolynomial<N>&, const S& u2) {
+  return u2 < S(1) ? S(std::pow(S(1) - u2, S(N))) : S(0);
+}
+template <class S>
+S profile(const RectifiedPower& kernel, const S& u2) {
+  return u2 < S(1) ? S(std::exp(S(kernel.exponent) * std::log1p(-u2))) : S(0);
+}
+template <class S>
+S profile(const Gaussian&, const S& u2) {
+  return S(std::exp(-u2 / S(2)));
+}
+/// A kernel of the user's own is taken at its word.
+template <class K, class S>
+S profile(const K& kernel, const S& u2) {
+  if (K::compact && !(u2 < S(1))) return S(0);
+  return kernel.profile(S(S(1) - u2));
+}
+
+/// The profile in t = 1 - u^2, where 1 - u^2 would lose the digits of a small t.
+template <class K, class S>
+S coordinate_profile(const K& kernel, const S& t) {
+  if (!(t > S(0))) return S(0);
+  if constexpr (requires { kernel.exponent; }) {
+    return S(std::pow(t, S(kernel.exponent)));
+  } else {
+    return profile(kernel, S(S(1) - t));
+  }
+}
+
+// --- similarities, and squared distances where they are ---
+
+template <class S>
+S dot(const auto& a, const auto& b) {
+  S sum(0);
+  for (Index d = 0; d < a.size(); ++d) sum += S(a(d)) * S(b(d));
+  return sum;
+}
+
+template <class S>
+S similarity(const DotProduct& policy, const auto& q, const auto& k) {
+  const S fallback = q.size() == 0 ? S(1) : S(1) / S(std::sqrt(S(q.size())));
+  return (policy.scale ? S(*policy.scale) : fallback) * dot<S>(q, k);
+}
+template <class S>
+S squared_distance(const SquaredDistance& policy, const auto& q, const auto& k) {
+  S sum(0);
+  for (Index d = 0; d < q.size(); ++d) sum += (S(q(d)) - S(k(d))) * (S(q(d)) - S(k(d)));
+  return S(policy.scale) * sum;
+}
+template <class S>
+S squared_distance(const Cosine& policy, const auto& q, const auto& k) {
+  const S norms = S(std::sqrt(dot<S>(q, q))) * S(std::sqrt(dot<S>(k, k)));
+  const S cosine = norms == S(0) ? S(0) : S(dot<S>(q, k) / norms);
+  return S(policy.scale) * S(2) * (S(1) - cosine);
+}
+template <class S>
+S similarity(const SquaredDistance& policy, const auto& q, const auto& k) {
+  return -squared_distance<S>(policy, q, k);
+}
+template <class S>
+S similarity(const Cosine& policy, const auto& q, const auto& k) {
+  return -squared_distance<S>(policy, q, k) / S(2);
+}
+
+// --- normalizations: the weights of a row from its visible similarities ---
+
+/// p_j = w_j / sum w, zero if nothing has weight.
+template <class S>
+std::vector<S> divided_by_sum(std::vector<S> w) {
+  const S sum = std::accumulate(w.begin(), w.end(), S(0));
+  for (S& w_j : w) w_j = sum == S(0) ? S(0) : S(w_j / sum);
+  return w;
+}
+
+template <class K, class S>
+std::vector<S> row(const K& kernel, const FixedBandwidth& rule, const std::vector<S>&, const std::vector<S>& distance) {
+  std::vector<S> w;
+  for (const S& d2 : distance) w.push_back(profile(kernel, S(d2 / (S(rule.bandwidth) * S(rule.bandwidth)))));
+  return divided_by_sum(w);
+}
+
+template <class K, class S>
+std::vector<S> row(const K& kernel, const Unnormalized& rule, const std::vector<S>&, const std::vector<S>& distance) {
+  std::vector<S> w;
+  for (const S& d2 : distance) {
+    w.push_back(profile(kernel, S(d2 / (S(rule.bandwidth) * S(rule.bandwidth)))) / S(rule.mass));
+  }
+  return w;
+}
+
+template <class K, class S>
+std::vector<S> row(const K& kernel, const Anchored& rule, const std::vector<S>& z, const std::vector<S>&) {
+  const S largest = *std::max_element(z.begin(), z.end());
+  std::vector<S> w;
+  for (const S& z_j : z) w.push_back(profile(kernel, S((largest - z_j) / (S(rule.bandwidth) * S(rule.bandwidth)))));
+  return divided_by_sum(w);
+}
+
+template <class S>
+std::vector<S> softmax(const std::vector<S>& z) {
+  const S largest = *std::max_element(z.begin(), z.end());
+  std::vector<S> w;
+  for (const S& z_j : z) w.push_back(S(std::exp(z_j - largest)));
+  return divided_by_sum(w);
+}
+
+template <class S>
+std::vector<S> row(const Gaussian&, const Adaptive&, const std::vector<S>& z, const std::vector<S>&) {
+  return softmax(z);
+}
+
+/// Two bisections: over the sorted keys, for the last one on which the edge of the support can lie
+/// without the keys above weighing one; then for the distance s of the edge below that key.
+/// Measuring from that key keeps every digit of s, however small. (t^r itself loses r units of
+/// rounding: in long double this oracle is good to 1e-15 up to r = 10^4.)
+template <class K, class S>
+std::vector<S> row(const K& kernel, const Adaptive&, const std::vector<S>& z, const std::vector<S>&) {
+  const S width(static_cast<S>(kernel.width()));
+  std::vector<S> sorted = z;
+  std::sort(sorted.begin(), sorted.end(), [](const S& a, const S& b) { return b < a; });
+  // Key j above the edge by `above`, so that t = above / width and u^2 = 1 - t.
+  const auto total = [&](const S& anchor, const S& s) {
+    S sum(0);
+    for (const S& z_j : sorted) sum += coordinate_profile(kernel, S((z_j - anchor) / width + s));
+    return sum;
+  };
+  std::size_t last = 0;
+  for (std::size_t beyond = sorted.size(); last + 1 < beyond;) {
+    const std::size_t middle = last + (beyond - last) / 2;
+    (total(sorted[middle], S(0)) < S(1) ? last : beyond) = middle;
+  }
+  S low(0);
+  S high(1);
+  while (true) {
+    const S middle = low + (high - low) / S(2);
+    if (!(low < middle && middle < high)) break;
+    (total(sorted[last], middle) < S(1) ? low : high) = middle;
+    if (high - low <= Eigen::NumTraits<S>::epsilon() * high / S(4)) break;
+  }
+  std::vector<S> p;
+  for (const S& z_j : z) p.push_back(coordinate_profile(kernel, S((z_j - sorted[last]) / width + high)));
+  return p;
+}
+
+/// Positions of the keys from most to least similar, ties by position.
+template <class S>
+std::vector<std::size_t> ranked(const std::vector<S>& z) {
+  std::vector<std::size_t> order(z.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return z[b] < z[a]; });
+  return order;
+}
+
+template <class K, class S>
+std::vector<S> row(const K& kernel, const NearestNeighbors& rule, const std::vector<S>& z,
+                   const std::vector<S>& distance) {
+  const std::vector<std::size_t> order = ranked(z);
+  const std::size_t kept = (std::min)(order.size(), static_cast<std::size_t>(rule.neighbors));
+  std::vector<S> p(z.size(), S(0));
+  std::vector<S> w;
+  for (std::size_t rank = 0; rank < kept; ++rank) {
+    const std::size_t j = order[rank];
+    if constexpr (std::is_same_v<K, Gaussian>) {
+      w.push_back(S(std::exp(z[j] - z[order[0]])));
+    } else if constexpr (std::is_same_v<K, Uniform>) {
+      w.push_back(S(1));
+    } else {
+      const S bandwidth2 = kept < order.size() ? distance[order[kept]] : S(0);
+      w.push_back(bandwidth2 == S(0) ? S(1) : profile(kernel, S(distance[j] / bandwidth2)));
+    }
+  }
+  w = divided_by_sum(w);
+  for (std::size_t rank = 0; rank < kept; ++rank) p[order[rank]] = w[rank];
+  return p;
+}
+
+// --- the operator ---
+
+/// The dense weights [Nq x Nk] of an operator, computed in scalar S.
+template <class S, class K, class N, class Sim, class M, class Q, class Ke>
+RowMatrix<S> weights(const NadarayaWatson<K, N, Sim, M>& op, const Q& query, const Ke& key) {
+  const Extent n{query.rows(), key.rows()};
+  RowMatrix<S> p = RowMatrix<S>::Zero(n.queries, n.keys);
+  for (Index i = 0; i < n.queries; ++i) {
+    std::vector<Index> visible;
+    std::vector<S> z, distance;
+    const KeyRange range = op.mask().range(i, n);
+    for (Index j = range.first; j < range.last; ++j) {
+      if (!is_visible(op.mask(), i, j, n)) continue;
+      S z_j = similarity<S>(op.similarity(), query.row(i), key.row(j));
+      if constexpr (BiasMask<M>) z_j += S(op.mask().bias(i, j, n));
+      visible.push_back(j);
+      z.push_back(z_j);
+      if constexpr (MetricSimilarity<Sim>) {
+        distance.push_back(squared_distance<S>(op.similarity(), query.row(i), key.row(j)));
+      }
+    }
+    if (visible.empty()) continue;
+    const std::vector<S> weights_i = row(op.kernel(), op.normalization(), z, distance);
+    for (std::size_t j = 0; j < visible.size(); ++j) p(i, visible[j]) = weights_i[j];
+  }
+  return p;
+}
+
+/// The output [Nq x Dv] of an operator, computed in scalar S.
+template <class S, class K, class N, class Sim, class M, class Q, class Ke, class V>
+RowMatrix<S> attend(const NadarayaWatson<K, N, Sim, M>& op, const Q& query, const Ke& key, const V& value) {
+  const RowMatrix<S> p = weights<S>(op, query, key);
+  RowMatrix<S> out = RowMatrix<S>::Zero(query.rows(), value.cols());
+  for (Index i = 0; i < out.rows(); ++i) {
+    for (Index j = 0; j < p.cols(); ++j) {
+      if (p(i, j) == S(0)) continue;
+      for (Index d = 0; d < out.cols(); ++d) out(i, d) += p(i, j) * S(value(j, d));
+    }
+  }
+  return out;
+}
+
+}  // namespace nadaraya::reference

@@ -1,0 +1,108 @@
+// Similarity on the unit sphere: rows are divided by their norm first.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/similarity/similarity.hpp"
+#include "nadaraya/similarity/squared_distance.hpp"
+
+#include <cmath>
+#include <type_traits>
+
+namespace nadaraya {
+
+/// z = scale (cos(q, k) - 1) = -(scale / 2) |q/|q| - k/|k||^2.
+///
+/// It is the scaled cosine, shifted so that equal directions have z = 0 and z is a distance; a
+/// shift changes no weight under Adaptive, Anchored or NearestNeighbors. A fixed bandwidth is
+/// compared with the chord between the unit rows, d^2 = 2 (1 - cos), times sqrt(scale).
+/// A zero row has no direction: its cosine with every row is 0, and no gradient passes through it.
+struct Cosine {
+  static constexpr bool has_scale = true;
+  static constexpr double distance_factor = 2.0;
+
+  double scale = 1.0;
+
+  void validate() const {
+    detail::require(scale > 0.0 && std::isfinite(scale), "Cosine: scale must be positive and finite, got ", scale);
+  }
+
+  template <class X>
+  RowMatrix<ScalarOf<X>> prepared(const X& rows) const {
+    using Scalar = ScalarOf<X>;
+    RowMatrix<Scalar> unit = rows;
+    for (Index i = 0; i < unit.rows(); ++i) {
+      const Scalar norm = length(rows.row(i));
+      if (!(norm == Scalar(0))) unit.row(i) /= norm;
+    }
+    return unit;
+  }
+
+  /// d(x / |x|) = (I - u u') dx / |x|, u = x / |x|.
+  template <class X, class P, class D>
+  RowMatrix<ScalarOf<X>> prepared_pullback(const X& rows, const P& unit, const D& grad) const {
+    using Scalar = ScalarOf<X>;
+    RowMatrix<Scalar> result(rows.rows(), rows.cols());
+    for (Index i = 0; i < result.rows(); ++i) {
+      const Scalar norm = length(rows.row(i));
+      if (norm == Scalar(0)) {
+        result.row(i).setZero();
+      } else {
+        const Scalar radial(grad.row(i).dot(unit.row(i)));
+        result.row(i) = (grad.row(i) - radial * unit.row(i)) / norm;
+      }
+    }
+    return result;
+  }
+
+  template <class Q, class K>
+  ScalarOf<Q> score(const Q& q, const K& k) const {
+    if (is_zero(q) || is_zero(k)) return ScalarOf<Q>(-scale);
+    return half_chord().score(q, k);
+  }
+
+  /// A zero row makes the tile's cheap distance 1 instead of 2, too near: never ruled out wrongly.
+  template <class Q, class K, class Scores>
+  void score_tile(const Q& queries, const K& keys, const auto& floor, Scores&& z) const {
+    half_chord().score_tile(queries, keys, floor, z, *this);
+  }
+
+  template <class Q, class K, class Scalar, class DQ, class DK>
+  void pullback(const Q& q, const K& k, const Scalar& dz, DQ&& dq, DK&& dk) const {
+    if (is_zero(q) || is_zero(k)) return;
+    half_chord().pullback(q, k, dz, dq, dk);
+  }
+
+  template <class Q, class K, class Scalar>
+  Scalar scale_pullback(const Q& q, const K& k, const Scalar& dz) const {
+    if (is_zero(q) || is_zero(k)) return Scalar(-dz);
+    return Scalar(half_chord().scale_pullback(q, k, dz) / Scalar(2));
+  }
+
+ private:
+  /// Between unit rows: minus half the scaled squared chord.
+  SquaredDistance half_chord() const { return SquaredDistance{scale / 2.0}; }
+
+  /// Ends at the first coordinate of nearly every row.
+  template <class X>
+  static bool is_zero(const X& x) {
+    for (Index d = 0; d < x.size(); ++d) {
+      if (!(x(d) == ScalarOf<X>(0))) return false;
+    }
+    return true;
+  }
+
+  /// |x|, safe from overflow and underflow of the squares for the built-in scalars.
+  template <class X>
+  static ScalarOf<X> length(const X& x) {
+    using Scalar = ScalarOf<X>;
+    if constexpr (std::is_floating_point_v<Scalar>) {
+      return x.size() == 0 ? Scalar(0) : x.stableNorm();
+    } else {
+      const Scalar square(x.squaredNorm());
+      return square == Scalar(0) ? Scalar(0) : detail::sqrt(square);
+    }
+  }
+};
+
+}  // namespace nadaraya

@@ -1,0 +1,62 @@
+// What a similarity is: how close a query and a key are, and which way each should move.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <concepts>
+
+namespace nadaraya {
+
+/// A similarity z(q, k) of two rows: the larger, the closer.
+///
+/// A model has, with S the scalar of the rows,
+///   S score(const Q& q, const K& k) const
+///   void pullback(const Q& q, const K& k, S dz, DQ dq, DK dk) const   adds dz times dz/dq to dq, dz/dk to dk
+/// and may have
+///   for_dimension(D)           the similarity to use for rows of dimension D (a default scale)
+///   void validate() const      throws if a parameter has no meaning
+///   has_scale, S scale_pullback(q, k, dz) const                 dz times dz/dscale
+///   prepared(X), prepared_pullback(X, P, dP)    a transformation of every row before rows are
+///                              compared, done once per operand, and its pullback
+///   score_tile(Q, K, floor, Z) const   the scores of a block of queries with a block of keys at
+///                              once; entries at or below their row's floor need no more accuracy
+///                              than that they stay there
+///   static constexpr double distance_factor     makes it a metric: squared distance = -factor z
+///
+/// Laws: the pullback agrees with finite differences of the score; the tile agrees with the pairs;
+/// for a metric z <= 0, and z = 0 exactly for equal rows.
+template <class S>
+concept Similarity =
+    std::copyable<S> && requires(const S similarity, const RowMatrix<double> rows, RowMatrix<double> grads, double dz) {
+      { similarity.score(rows.row(0), rows.row(0)) } -> std::same_as<double>;
+      similarity.pullback(rows.row(0), rows.row(0), dz, grads.row(0), grads.row(0));
+    };
+
+/// A similarity that is minus a squared distance, up to a factor.
+template <class S>
+concept MetricSimilarity = Similarity<S> && requires {
+  { S::distance_factor } -> std::convertible_to<double>;
+};
+
+/// A similarity with a scale to differentiate by.
+template <class S>
+concept ScaledSimilarity = Similarity<S> && requires { requires S::has_scale; };
+
+/// A similarity that transforms every row of its operands first.
+template <class S>
+concept PreparingSimilarity = Similarity<S> && requires(const S similarity, const RowMatrix<double> rows) {
+  { similarity.prepared(rows) } -> std::same_as<RowMatrix<double>>;
+  { similarity.prepared_pullback(rows, rows, rows) } -> std::same_as<RowMatrix<double>>;
+};
+
+/// Squared distance = -factor z for a metric; 0 for a similarity that is no distance.
+template <Similarity S>
+constexpr double distance_factor() {
+  if constexpr (MetricSimilarity<S>) {
+    return S::distance_factor;
+  } else {
+    return 0.0;
+  }
+}
+
+}  // namespace nadaraya

@@ -1,0 +1,38 @@
+// The few names every layer shares.
+#pragma once
+
+#include <Eigen/Core>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace nadaraya {
+
+/// Sizes and positions, signed, as in Eigen. Products of sizes are formed in this type only.
+using Index = Eigen::Index;
+
+/// A key's position as the tape and the sparse weights store it: half the memory of an Index.
+/// Operators refuse more than 2^31 - 1 keys.
+using KeyIndex = std::int32_t;
+
+/// Tokens as rows, each row contiguous.
+template <class Scalar>
+using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+
+/// A scalar that attention can be computed in: float, double, long double, or a type that behaves
+/// like them (automatic differentiation, multiprecision). Integers and complex numbers are not.
+template <class Scalar>
+concept RealScalar = !Eigen::NumTraits<Scalar>::IsInteger && !Eigen::NumTraits<Scalar>::IsComplex;
+
+/// Any dense Eigen expression over a real scalar: matrix, block, map, transpose, sum, ...
+template <class M>
+concept RealExpression = requires(const std::remove_cvref_t<M>& m) {
+  []<class Derived>(const Eigen::MatrixBase<Derived>&) {}(m);
+  requires RealScalar<typename std::remove_cvref_t<M>::Scalar>;
+};
+
+/// The scalar of an expression.
+template <class M>
+using ScalarOf = typename std::remove_cvref_t<M>::Scalar;
+
+}  // namespace nadaraya

@@ -1,0 +1,119 @@
+// The laws of kernels and of row rules, for any model of them: yours too.
+#pragma once
+
+#include <nadaraya/reference.hpp>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/random.hpp"
+
+#include <algorithm>
+#include <numeric>
+#include <vector>
+
+namespace nadaraya::test {
+
+/// Laws of Kernel (kernel/kernel.hpp).
+template <Kernel K>
+void check_kernel_laws(const K& kernel) {
+  const double top = centre(kernel);
+  REQUIRE(std::abs(kernel.profile(top) - 1.0) <= 1e-15);
+  double before = 0;
+  for (int i = 1; i <= 1000; ++i) {
+    const double t = top - 1.0 + i / 1000.0;
+    const double value = kernel.profile(t);
+    REQUIRE(value >= 0.0);
+    REQUIRE(value >= before);
+    before = value;
+  }
+  for (int i = 50; i < 1000; i += 7) {
+    const long double t = static_cast<long double>(top) - 1.0L + i / 1000.0L;
+    const long double h = 1e-6L;
+    const long double numeric = (kernel.profile(t + h) - kernel.profile(t - h)) / (2 * h);
+    const long double error = std::abs(kernel.derivative(t) - numeric);
+    REQUIRE(error <= 1e-9L + 1e-7L * std::abs(numeric));
+  }
+  if constexpr (AdaptiveKernel<K>) {
+    REQUIRE(kernel.width() > 0.0);
+    if constexpr (CompactKernel<K>) REQUIRE(kernel.profile(top - 1.0 + 1e-300) <= 1e-9);
+  }
+  if constexpr (ExponentialKernel<K>) {
+    const double ratio = kernel.profile(top - 0.3) / kernel.profile(top);
+    REQUIRE(std::abs(kernel.profile(top - 2.3) / kernel.profile(top - 2.0) - ratio) <= 1e-14);
+  }
+}
+
+/// The weights of a row, by position, zero where a key has none.
+template <Kernel K, class N>
+std::vector<double> row_weights(const RowRule<K, N>& rule, const std::vector<double>& z) {
+  Row<double> row;
+  for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), z[j]);
+  std::vector<double> t;
+  const RowMap<double> map = rule.weigh(row, t);
+  std::vector<double> p(t.size());
+  rule.weights(map, RowView<double>(t), RowOut<double>(p));
+  std::vector<double> all(z.size(), 0.0);
+  for (std::size_t j = 0; j < p.size(); ++j) all[static_cast<std::size_t>(row.key[j])] = p[j];
+  return all;
+}
+
+/// Laws of normalizations (normalization/normalization.hpp) with this kernel, over random rows;
+/// `level` is the typical similarity (negative for a metric, whose similarities are <= 0).
+template <Kernel K, class N>
+void check_row_laws(const K& kernel, const N& normalization, double factor, bool sums_to_one) {
+  const RowRule<K, N> rule(kernel, normalization, factor);
+  Random random(11);
+  for (int trial = 0; trial < 1000; ++trial) {
+    const auto n = static_cast<std::size_t>(1 + random.below(12));
+    std::vector<double> z(n);
+    for (double& z_j : z) {
+      z_j = factor > 0 ? -std::abs(random.normal()) : random.normal();
+      if (random.uniform() < 0.2) z_j = z[0];  // ties
+    }
+    const std::vector<double> p = row_weights(rule, z);
+
+    // Non-negative, and monotone in the similarity up to the rank ties of nearest neighbours.
+    double total = 0;
+    for (const double p_j : p) {
+      REQUIRE(p_j >= 0.0);
+      total += p_j;
+    }
+    if (sums_to_one && total > 0) REQUIRE(std::abs(total - 1.0) <= 4e-16 * 4 * std::sqrt(static_cast<double>(n)));
+
+    // The floor of any part of the row cuts no key that has weight.
+    for (std::size_t part = 0; part <= n; ++part) {
+      const double floor = rule.floor(RowView<double>(z.data(), part));
+      for (std::size_t j = 0; j < n; ++j) {
+        if (p[j] > 0.0) REQUIRE(z[j] > floor);
+      }
+    }
+
+    // Permuting the row permutes the weights; ranks break ties by position, so without ties only.
+    std::vector<std::size_t> order(n);
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::reverse(order.begin(), order.end());
+    std::vector<double> sorted = z;
+    std::sort(sorted.begin(), sorted.end());
+    if (std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end()) {
+      std::vector<double> reversed(n);
+      for (std::size_t j = 0; j < n; ++j) reversed[j] = z[order[j]];
+      const std::vector<double> q = row_weights(rule, reversed);
+      for (std::size_t j = 0; j < n; ++j) {
+        const double error = std::abs(q[j] - p[order[j]]);
+        REQUIRE(error <= 1e-13);
+      }
+    }
+  }
+}
+
+/// Every law that applies to a kernel, alone and under every normalization it works with.
+template <Kernel K>
+void check_all_laws(const K& kernel) {
+  check_kernel_laws(kernel);
+  check_row_laws(kernel, FixedBandwidth{1.1}, 1.0, true);
+  check_row_laws(kernel, Unnormalized{.bandwidth = 1.1, .mass = 3.0}, 1.0, false);
+  check_row_laws(kernel, Anchored{0.9}, 0.0, true);
+  check_row_laws(kernel, NearestNeighbors{3}, 1.0, true);
+  if constexpr (AdaptiveKernel<K>) check_row_laws(kernel, Adaptive{}, 0.0, true);
+}
+
+}  // namespace nadaraya::test
