@@ -1,0 +1,248 @@
+// text_memory: a language model without training. Every position of a text is remembered as a key
+// (what came before) and a value (the next character); the next character of held-out text is
+// predicted by kernel regression over that memory.
+#include "memory.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <iostream>
+#include <iterator>
+#include <stdexcept>
+
+namespace {
+
+using namespace nadaraya;
+namespace tm = text_memory;
+
+struct Options {
+  std::string text = TEXT_MEMORY_DATA;
+  std::string output_dir = "text_memory_out";
+  Index memory = 200000;
+  Index validation = 200;
+  Index test = 400;
+};
+
+/// The memory, and the positions to predict.
+struct Problem {
+  RowMatrix<float> key, value;
+  RowMatrix<float> validation_query, test_query;
+  std::vector<int> validation_next, test_next;
+  Eigen::RowVectorXf unigram;
+};
+
+struct Score {
+  double bits = 0;
+  double support = 0;
+  Index empty = 0;
+};
+
+/// Bits per character of a prediction with 5 % of the unigram mixed in, so that no character is
+/// impossible; a query without support falls back to the unigram alone.
+template <class Op>
+Score evaluate(const Op& op, const Problem& in, const RowMatrix<float>& query, const std::vector<int>& next) {
+  RowMatrix<float> out;
+  const auto tape = op.forward(query, in.key, in.value, out);
+  Score score;
+  for (Index i = 0; i < out.rows(); ++i) {
+    const int c = next[static_cast<std::size_t>(i)];
+    const bool empty = tape.support_size(i) == 0;
+    const float p = empty ? in.unigram(c) : 0.95f * out(i, c) + 0.05f * in.unigram(c);
+    score.bits -= std::log2(static_cast<double>(p)) / static_cast<double>(out.rows());
+  }
+  score.support = tape.mean_support();
+  score.empty = tape.empty_rows();
+  return score;
+}
+
+/// One line of the table: chooses the parameter on the validation part, then scores the test part.
+template <class Make>
+auto contest(const std::string& name, const char* parameter, const std::vector<double>& grid, const Make& make,
+             const Problem& in) {
+  const auto start = std::chrono::steady_clock::now();
+  double best = grid.front();
+  double best_bits = 1e300;
+  for (const double x : grid) {
+    if (isatty(STDERR_FILENO) != 0) std::cerr << "\r\033[K" << name << ": " << parameter << " = " << x << std::flush;
+    const double bits = evaluate(make(x), in, in.validation_query, in.validation_next).bits;
+    if (bits < best_bits) {
+      best_bits = bits;
+      best = x;
+    }
+  }
+  const auto op = make(best);
+  const Score score = evaluate(op, in, in.test_query, in.test_next);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (isatty(STDERR_FILENO) != 0) std::cerr << "\r\033[K" << std::flush;
+  std::printf("%-34s %-10s %6g   %6.3f %13.1f %6td %8.1f\n", name.c_str(), parameter, best, score.bits, score.support,
+              score.empty, seconds);
+  std::fflush(stdout);
+  return op;
+}
+
+/// The weights of one query, largest first.
+template <class Op>
+std::vector<std::pair<float, Index>> attended(const Op& op, const Problem& in, Index query) {
+  const auto weights = op.weights(in.test_query.row(query), in.key);
+  std::vector<std::pair<float, Index>> sorted;
+  for (typename std::decay_t<decltype(weights)>::InnerIterator it(weights, 0); it; ++it) {
+    sorted.emplace_back(it.value(), it.col());
+  }
+  std::sort(sorted.rbegin(), sorted.rend());
+  return sorted;
+}
+
+std::string printable(std::string text) {
+  for (char& c : text) c = c == '\n' ? ' ' : c;
+  return text;
+}
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw std::runtime_error(message);
+}
+
+void run(const Options& o) {
+  std::ifstream file(o.text, std::ios::binary);
+  require(file.good(), "--text " + o.text + ": it cannot be opened");
+  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  require(o.memory >= 1 && o.validation >= 1 && o.test >= 1, "--memory, --validation and --test must be at least 1");
+  const auto needed = static_cast<std::size_t>(o.memory + o.validation + o.test + 1);
+  require(text.size() >= needed, "--text " + o.text + ": " + std::to_string(text.size()) + " characters, " +
+                                     std::to_string(needed) + " needed; lower --memory");
+  text.resize(needed);
+  std::filesystem::create_directories(o.output_dir);
+
+  const tm::Symbols symbols(text);
+  const RowMatrix<float> keys = tm::keys(symbols);
+  Problem in;
+  in.key = keys.topRows(o.memory);
+  in.value = tm::values(symbols).topRows(o.memory);
+  in.unigram = (in.value.colwise().sum().array() + 1.0f).matrix();
+  in.unigram /= in.unigram.sum();
+  in.validation_query = keys.middleRows(o.memory, o.validation);
+  in.test_query = keys.middleRows(o.memory + o.validation, o.test);
+  const auto next = [&](Index first, Index count) {
+    const auto begin = symbols.symbols.begin() + first + 1;
+    return std::vector<int>(begin, begin + count);
+  };
+  in.validation_next = next(o.memory, o.validation);
+  in.test_next = next(o.memory + o.validation, o.test);
+
+  double unigram = 0;
+  for (const int c : in.test_next) unigram -= std::log2(static_cast<double>(in.unigram(c))) / static_cast<double>(o.test);
+  std::printf("%s: a memory of %td characters, %td to predict\n\n", o.text.c_str(), o.memory, o.test);
+  std::printf("%-34s %-10s %6s   %6s %13s %6s %8s\n", "kernel x normalization", "parameter", "chosen", "bits/c",
+              "mean support", "empty", "seconds");
+  std::printf("%-34s %-10s %6s   %6.3f\n", "unigram", "", "", unigram);
+
+  const std::vector<double> bandwidths{0.2, 0.28, 0.36, 0.44};
+  const std::vector<double> anchors{0.12, 0.16, 0.2, 0.25};
+  const std::vector<double> counts{16, 32, 64, 128};
+  const auto adaptive = [](const auto& kernel) {
+    return [kernel](double s) { return NadarayaWatson{kernel, Adaptive{}, DotProduct{s}}; };
+  };
+  const auto fixed = [](const auto& kernel) {
+    return [kernel](double h) { return NadarayaWatson{kernel, FixedBandwidth{h}, SquaredDistance{}}; };
+  };
+  const auto sparsemax = contest("Epanechnikov adaptive (sparsemax)", "scale", {4, 6, 8, 12}, adaptive(Epanechnikov{}), in);
+  const auto entmax15 = contest("biweight adaptive (1.5-entmax)", "scale", {8, 12, 16, 24}, adaptive(Biweight{}), in);
+  const auto entmax43 = contest("triweight adaptive (4/3-entmax)", "scale", {12, 18, 24, 32}, adaptive(Triweight{}), in);
+  const auto softmax = contest("Gaussian adaptive (softmax)", "scale", {24, 32, 48}, adaptive(Gaussian{}), in);
+  contest("Epanechnikov fixed (norm. ReLU)", "bandwidth", bandwidths, fixed(Epanechnikov{}), in);
+  contest("biweight fixed", "bandwidth", bandwidths, fixed(Biweight{}), in);
+  contest("triweight fixed", "bandwidth", bandwidths, fixed(Triweight{}), in);
+  contest("Epanechnikov anchored (ReLUmax)", "bandwidth", anchors,
+          [](double h) { return NadarayaWatson{Epanechnikov{}, Anchored{h}, DotProduct{1.0}}; }, in);
+  contest("Gaussian nearest (top-k softmax)", "k", counts,
+          [](double k) { return NadarayaWatson{Gaussian{}, NearestNeighbors{static_cast<Index>(k)}, DotProduct{16.0}}; },
+          in);
+  contest("uniform nearest (kNN)", "k", counts,
+          [](double k) { return NadarayaWatson{Uniform{}, NearestNeighbors{static_cast<Index>(k)}, DotProduct{1.0}}; },
+          in);
+
+  // Whom one query attends to.
+  const Index query = o.test / 2;
+  const std::size_t at = static_cast<std::size_t>(o.memory + o.validation + query);
+  const auto before = [&](std::size_t position, std::size_t length) {
+    const std::size_t from = position + 1 < length ? 0 : position + 1 - length;
+    return printable(text.substr(from, position + 1 - from));
+  };
+  std::printf("\nafter \"...%s\" comes \"%s\"; 4/3-entmax remembers\n", before(at, 24).c_str(),
+              printable(text.substr(at + 1, 1)).c_str());
+  const auto nearest = attended(entmax43, in, query);
+  for (std::size_t j = 0; j < nearest.size() && j < 5; ++j) {
+    const auto position = static_cast<std::size_t>(nearest[j].second);
+    std::printf("  %5.1f %%  \"...%s\" then \"%s\"\n", 100.0 * static_cast<double>(nearest[j].first),
+                before(position, 24).c_str(), printable(text.substr(position + 1, 1)).c_str());
+  }
+
+  const std::filesystem::path folder(o.output_dir);
+  const auto save = [&](const std::string& name, const auto& op) {
+    std::ofstream data(folder / (name + ".dat"));
+    const auto sorted = attended(op, in, query);
+    double previous = 0;
+    for (std::size_t j = 0; j < sorted.size(); ++j) {
+      const double rank = std::log10(static_cast<double>(j + 1));
+      if (j > 0 && j + 1 < sorted.size() && rank < previous + 0.02) continue;
+      previous = rank;
+      data << j + 1 << ' ' << sorted[j].first << '\n';
+    }
+  };
+  save("sparsemax", sparsemax);
+  save("entmax15", entmax15);
+  save("entmax43", entmax43);
+  save("softmax", softmax);
+  std::ofstream script(folder / "attention.gp");
+  script << "set output 'attention.svg'\nset terminal svg size 800,480 font 'sans,14' background '#ffffff'\n"
+            "set title 'Whom one query attends to, of "
+         << o.memory
+         << " remembered characters'\n"
+            "set logscale xy\nset format y '10^{%L}'\nset format x '10^{%L}'\nset yrange [1e-7:1]\n"
+            "set xlabel 'keys, by weight'\nset ylabel 'weight'\nset key top right\nset grid lc rgb '#dddddd'\n"
+            "plot 'sparsemax.dat' with lines lw 3 lc rgb '#0072b2' title 'Epanechnikov (sparsemax)', \\\n"
+            "  'entmax15.dat' with lines lw 3 lc rgb '#009e73' title 'biweight (1.5-entmax)', \\\n"
+            "  'entmax43.dat' with lines lw 3 lc rgb '#d55e00' title 'triweight (4/3-entmax)', \\\n"
+            "  'softmax.dat' with lines lw 3 lc rgb '#555555' dt 2 title 'Gaussian (softmax)'\n";
+  script.close();
+  require(script.good(), "--output-dir " + o.output_dir + ": it cannot be written");
+  const std::string command = "cd '" + o.output_dir + "' && gnuplot attention.gp";
+  if (std::system(command.c_str()) == 0) {
+    std::printf("\npicture: %s\n", (folder / "attention.svg").c_str());
+  } else {
+    std::printf("\nno picture: gnuplot is missing (apt-get install gnuplot-nox), then: %s\n", command.c_str());
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options o;
+  CLI::App app{"A language model without training: kernel regression over the characters of a text."};
+  app.add_option("--text", o.text, "text to remember and predict");
+  app.add_option("--output-dir", o.output_dir, "folder for the picture and its data");
+  app.add_option("--memory", o.memory, "characters to remember");
+  app.add_option("--validation", o.validation, "characters to choose parameters on");
+  app.add_option("--test", o.test, "characters to predict");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp& help) {
+    return app.exit(help);
+  } catch (const CLI::ParseError& error) {
+    std::cerr << "text_memory: " << error.what() << '\n';
+    return 2;
+  }
+  try {
+    run(o);
+  } catch (const std::exception& error) {
+    std::cerr << "text_memory: " << error.what() << '\n';
+    return 2;
+  }
+  return 0;
+}
