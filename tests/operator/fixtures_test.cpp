@@ -15,11 +15,11 @@ namespace {
 using Head = Eigen::Map<RowMatrix<double>>;
 
 struct Case {
-  explicit Case(const std::string& name) : folder(std::string(NADARAYA_TEST_DATA) + "/attention/" + name) {}
+  explicit Case(const std::string& name) { folder.append(name).append("/"); }
 
-  npy::Array load(const std::string& name) const { return npy::read(folder + "/" + name + ".npy"); }
+  npy::Array load(const std::string& name) const { return npy::read(std::string(folder).append(name).append(".npy")); }
 
-  std::string folder;
+  std::string folder = NADARAYA_TEST_DATA "/attention/";
 };
 
 Head head(npy::Array& a, Index h) {

@@ -1,0 +1,13 @@
+// expect: an additive bias is not one
+// A bandwidth is compared with distances.
+#include "nadaraya/nadaraya.hpp"
+
+using namespace nadaraya;
+
+Eigen::MatrixXf weigh(const Eigen::MatrixXf& Q, const Eigen::MatrixXf& K, const Eigen::MatrixXf& V) {
+#ifdef FAIL
+  return attend(Biweight{}, FixedBandwidth{1.0}, SquaredDistance{}, AdditiveBias{Alibi{}}, Q, K, V);
+#else
+  return attend(Biweight{}, Anchored{1.0}, SquaredDistance{}, AdditiveBias{Alibi{}}, Q, K, V);
+#endif
+}
