@@ -13,9 +13,11 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <iostream>
 #include <iterator>
 #include <stdexcept>
+#include <thread>
 
 namespace {
 
@@ -45,20 +47,37 @@ struct Score {
 };
 
 /// Bits per character of a prediction with 5 % of the unigram mixed in, so that no character is
-/// impossible; a query without support falls back to the unigram alone.
+/// impossible; a query without support falls back to the unigram alone. The queries are shared out
+/// over the cores.
 template <class Op>
 Score evaluate(const Op& op, const Problem& in, const RowMatrix<float>& query, const std::vector<int>& next) {
-  RowMatrix<float> out;
-  const auto tape = op.forward(query, in.key, in.value, out);
-  Score score;
-  for (Index i = 0; i < out.rows(); ++i) {
-    const int c = next[static_cast<std::size_t>(i)];
-    const bool empty = tape.support_size(i) == 0;
-    const float p = empty ? in.unigram(c) : 0.95f * out(i, c) + 0.05f * in.unigram(c);
-    score.bits -= std::log2(static_cast<double>(p)) / static_cast<double>(out.rows());
+  const auto cores = static_cast<Index>(std::max(1u, std::thread::hardware_concurrency()));
+  std::vector<std::future<Score>> parts;
+  for (Index part = 0; part < cores; ++part) {
+    const Index first = query.rows() * part / cores;
+    const Index count = query.rows() * (part + 1) / cores - first;
+    parts.push_back(std::async(std::launch::async, [&op, &in, &query, &next, first, count] {
+      RowMatrix<float> out;
+      const auto tape = op.forward(query.middleRows(first, count), in.key, in.value, out);
+      Score score;
+      for (Index i = 0; i < count; ++i) {
+        const int c = next[static_cast<std::size_t>(first + i)];
+        const bool empty = tape.support_size(i) == 0;
+        const float p = empty ? in.unigram(c) : 0.95f * out(i, c) + 0.05f * in.unigram(c);
+        score.bits -= std::log2(static_cast<double>(p));
+        score.support += static_cast<double>(tape.support_size(i));
+        score.empty += empty ? 1 : 0;
+      }
+      return score;
+    }));
   }
-  score.support = tape.mean_support();
-  score.empty = tape.empty_rows();
+  Score score;
+  for (auto& part : parts) {
+    const Score s = part.get();
+    score.bits += s.bits / static_cast<double>(query.rows());
+    score.support += s.support / static_cast<double>(query.rows());
+    score.empty += s.empty;
+  }
   return score;
 }
 
@@ -151,10 +170,10 @@ void run(const Options& o) {
   const auto fixed = [](const auto& kernel) {
     return [kernel](double h) { return NadarayaWatson{kernel, FixedBandwidth{h}, SquaredDistance{}}; };
   };
-  const auto sparsemax = contest("Epanechnikov adaptive (sparsemax)", "scale", {4, 6, 8, 12}, adaptive(Epanechnikov{}), in);
+  const auto sparsemax = contest("Epanechnikov adaptive (sparsemax)", "scale", {3, 4, 6, 8}, adaptive(Epanechnikov{}), in);
   const auto entmax15 = contest("biweight adaptive (1.5-entmax)", "scale", {8, 12, 16, 24}, adaptive(Biweight{}), in);
   const auto entmax43 = contest("triweight adaptive (4/3-entmax)", "scale", {12, 18, 24, 32}, adaptive(Triweight{}), in);
-  const auto softmax = contest("Gaussian adaptive (softmax)", "scale", {24, 32, 48}, adaptive(Gaussian{}), in);
+  const auto softmax = contest("Gaussian adaptive (softmax)", "scale", {64, 128, 256}, adaptive(Gaussian{}), in);
   contest("Epanechnikov fixed (norm. ReLU)", "bandwidth", bandwidths, fixed(Epanechnikov{}), in);
   contest("biweight fixed", "bandwidth", bandwidths, fixed(Biweight{}), in);
   contest("triweight fixed", "bandwidth", bandwidths, fixed(Triweight{}), in);
@@ -204,7 +223,7 @@ void run(const Options& o) {
             "set title 'Whom one query attends to, of "
          << o.memory
          << " remembered characters'\n"
-            "set logscale xy\nset format y '10^{%L}'\nset format x '10^{%L}'\nset yrange [1e-7:1]\n"
+            "set logscale xy\nset format y '10^{%L}'\nset format x '10^{%L}'\nset yrange [1e-12:1]\n"
             "set xlabel 'keys, by weight'\nset ylabel 'weight'\nset key top right\nset grid lc rgb '#dddddd'\n"
             "plot 'sparsemax.dat' with lines lw 3 lc rgb '#0072b2' title 'Epanechnikov (sparsemax)', \\\n"
             "  'entmax15.dat' with lines lw 3 lc rgb '#009e73' title 'biweight (1.5-entmax)', \\\n"
