@@ -54,7 +54,7 @@ struct NearestNeighbors {
   /// How many candidates of a row matter: the k kept, and the one that sets the bandwidth.
   template <class K>
   Index kept() const {
-    return borrows_bandwidth<K> ? neighbors + 1 : neighbors;
+    return borrows_bandwidth<K> && neighbors < (std::numeric_limits<Index>::max)() ? neighbors + 1 : neighbors;
   }
 
   /// Just below the smallest similarity that matters so far, so that equal ones still compete.

@@ -1,0 +1,73 @@
+// What the parts of the program hand to each other: options, inputs, results, and one function a kernel.
+#pragma once
+
+#include "npy.hpp"
+
+#include <nadaraya/types.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace program {
+
+using nadaraya::Index;
+
+/// What the user got wrong, in one sentence.
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] inline void refuse(const std::string& message) { throw UsageError(message); }
+
+struct Options {
+  std::string query, key, value, output_dir;
+  std::optional<std::string> grad_output;
+  std::string kernel, normalization = "adaptive", similarity = "dot", mask = "none";
+  std::optional<double> exponent, alpha, bandwidth, scale;
+  std::optional<Index> neighbors, window;
+  int threads = 1;
+};
+
+/// The inputs, all of one scalar and one rank, their shapes checked. With a gradient of the output
+/// the gradients of the inputs are wanted too.
+struct Problem {
+  npy::Array query, key, value;
+  std::optional<npy::Array> grad_output;
+};
+
+struct Result {
+  /// Name and content of each file: out, then grad_query, grad_key, grad_value.
+  std::vector<std::pair<std::string, npy::Array>> files;
+  double mean_support = 0;
+  Index empty_rows = 0;
+};
+
+/// [batch, heads, rows, cols]; [rows, cols] is one head.
+struct Shape {
+  Index batch = 1, heads = 1, rows, cols;
+
+  explicit Shape(const std::vector<std::size_t>& shape) {
+    const std::size_t rank = shape.size();
+    if (rank == 4) {
+      batch = static_cast<Index>(shape[0]);
+      heads = static_cast<Index>(shape[1]);
+    }
+    rows = static_cast<Index>(shape[rank - 2]);
+    cols = static_cast<Index>(shape[rank - 1]);
+  }
+  explicit Shape(const npy::Array& array) : Shape(array.shape) {}
+};
+
+// One source file each: an operator for every normalization, similarity and scalar takes a while to compile.
+Result run_epanechnikov(const Problem& in, const Options& options);
+Result run_biweight(const Problem& in, const Options& options);
+Result run_triweight(const Problem& in, const Options& options);
+Result run_polynomial(const Problem& in, const Options& options);
+Result run_gaussian(const Problem& in, const Options& options);
+Result run_uniform(const Problem& in, const Options& options);
+
+}  // namespace program

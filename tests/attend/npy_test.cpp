@@ -1,0 +1,208 @@
+// The .npy reader and writer: what is written is read back, and what is malformed is refused.
+#include "examples/attend/npy.hpp"
+
+#include "tests/attend/program.hpp"
+#include "tests/support/catch.hpp"
+#include "tests/support/random.hpp"
+
+#include <sstream>
+#include <string>
+#include <vector>
+
+using namespace nadaraya::test;
+
+namespace {
+
+/// A file from its parts. The header is taken as it is, without NumPy's padding.
+std::string file(int version, const std::string& header, const std::string& data) {
+  std::string text("\x93NUMPY");
+  text += static_cast<char>(version);
+  text += '\0';
+  for (int i = 0; i < (version == 1 ? 2 : 4); ++i) text += static_cast<char>(header.size() >> (8 * i) & 255u);
+  return text + header + data;
+}
+
+std::string header(const std::string& type, const std::string& shape, const std::string& fortran_order = "False") {
+  return "{'descr': '" + type + "', 'fortran_order': " + fortran_order + ", 'shape': " + shape + ", }\n";
+}
+
+npy::Array parse(const std::string& text) {
+  std::istringstream stream(text);
+  return npy::read(stream);
+}
+
+/// Counts up from 1, in C order.
+npy::Array counting(const std::vector<std::size_t>& shape) {
+  npy::Array array = npy::zeros<double>(shape);
+  for (std::size_t i = 0; i < npy::count(shape, 8); ++i) array.data<double>()[i] = 1.0 + static_cast<double>(i);
+  return array;
+}
+
+std::string data_of(const npy::Array& array) { return std::string(array.bytes.begin(), array.bytes.end()); }
+
+}  // namespace
+
+TEST_CASE("arrays of any rank and size come back from their files", "[npy]") {
+  const Folder folder;
+  const std::vector<std::vector<std::size_t>> shapes = {
+      {}, {0}, {3}, {0, 4}, {2, 0}, {2, 3}, {0, 0, 0}, {2, 1, 3, 4}, {1, 0, 2, 5}, std::vector<std::size_t>(32, 1)};
+  for (const auto& shape : shapes) {
+    npy::Array doubles = counting(shape);
+    npy::Array floats = npy::zeros<float>(shape);
+    for (std::size_t i = 0; i < npy::count(shape, 4); ++i) floats.data<float>()[i] = 0.5f + static_cast<float>(i);
+    for (const npy::Array& array : {doubles, floats}) {
+      INFO("rank " << shape.size() << ", bytes an element " << array.item_size);
+      npy::write(folder / "a.npy", array);
+      const npy::Array again = npy::read(folder / "a.npy");
+      REQUIRE(again.shape == array.shape);
+      REQUIRE(again.item_size == array.item_size);
+      REQUIRE(again.bytes == array.bytes);
+      // NumPy aligns the data to 64 bytes.
+      REQUIRE((folder.content("a.npy").size() - array.bytes.size()) % 64 == 0);
+    }
+  }
+}
+
+TEST_CASE("every version of the format is read, in C and in Fortran order", "[npy]") {
+  const npy::Array array = counting({2, 3, 4});
+  std::string fortran;
+  for (std::size_t k = 0; k < 4; ++k) {
+    for (std::size_t j = 0; j < 3; ++j) {
+      for (std::size_t i = 0; i < 2; ++i) fortran.append(data_of(array), ((i * 3 + j) * 4 + k) * 8, 8);
+    }
+  }
+  for (const int version : {1, 2, 3}) {
+    INFO("version " << version);
+    REQUIRE(parse(file(version, header("<f8", "(2, 3, 4)"), data_of(array))).bytes == array.bytes);
+    REQUIRE(parse(file(version, header("<f8", "(2, 3, 4)", "True"), fortran)).bytes == array.bytes);
+  }
+  REQUIRE(parse(file(1, header("<f8", "(0, 3)", "True"), "")).shape == std::vector<std::size_t>{0, 3});
+}
+
+TEST_CASE("a header may be spelled in other ways than NumPy's", "[npy]") {
+  const std::string data = data_of(counting({2, 1}));
+  for (const std::string text : {"{\"descr\":\"<f8\",\"fortran_order\":False,\"shape\":(2,1)}",
+                                 "{'shape': (2, 1,), 'fortran_order': False, 'descr': '<f8'}      ",
+                                 " { 'descr' : '<f8' ,\t'fortran_order' : False , 'shape' : ( 2 , 1 ) , } \r\n"}) {
+    INFO(text);
+    REQUIRE(parse(file(1, text, data)).shape == std::vector<std::size_t>{2, 1});
+  }
+}
+
+TEST_CASE("malformed files are refused, each for its reason", "[npy]") {
+  const std::string eight(8, '\0');
+  const auto one_number = [&](const std::string& text) { return file(1, text, eight); };
+  const auto shaped = [&](const std::string& shape) { return one_number(header("<f8", shape)); };
+  const std::string good = shaped("(1,)");
+  REQUIRE(parse(good).shape == std::vector<std::size_t>{1});
+
+  struct Row {
+    std::string text, reason;
+  };
+  const std::string type = "neither float32 nor float64", dictionary = "its header is malformed";
+  const std::string malformed = "its shape is malformed", overflow = "its shape overflows";
+  const std::vector<Row> rows = {
+      {"", "it is truncated"},
+      {good.substr(0, 7), "it is truncated"},
+      {good.substr(0, 9), "it is truncated"},
+      {good.substr(0, 40), "it is truncated"},
+      {good.substr(0, good.size() - 1), "it is truncated"},
+      {file(2, header("<f8", "(1,)"), eight).substr(0, 11), "it is truncated"},
+      {good + '\0', "it is longer than its shape"},
+      {"PK\x03\x04 not an array", "it is not a .npy file"},
+      {file(0, header("<f8", "(1,)"), eight), "version is unknown"},
+      {file(4, header("<f8", "(1,)"), eight), "version is unknown"},
+      {good.substr(0, 7) + '\x01' + good.substr(8), "version is unknown"},
+      {one_number(header("<i8", "(1,)")), type},
+      {one_number(header(">f8", "(1,)")), type},
+      {one_number(header("<f2", "(4,)")), type},
+      {one_number(header("<f88", "(1,)")), type},
+      {one_number("{'descr': [('x', '<f8')], 'fortran_order': False, 'shape': (1,), }"), type},
+      {shaped("(-1,)"), malformed},
+      {shaped("(1.0,)"), malformed},
+      {shaped("(,)"), malformed},
+      {shaped("(1, , 1)"), malformed},
+      {shaped("(1 1)"), malformed},
+      {shaped("(1)"), malformed},
+      {shaped("(1,"), malformed},
+      {shaped("[1]"), dictionary},
+      {shaped("1"), dictionary},
+      {shaped("(18446744073709551616,)"), overflow},
+      {shaped("(18446744073709551615, 0)"), overflow},
+      {shaped("(1152921504606846976,)"), overflow},
+      {shaped("(4294967296, 4294967296)"), overflow},
+      {shaped("(0, 4294967296, 4294967296)"), overflow},
+      {shaped("(1152921504606846975,)"), "it is truncated"},
+      {shaped("(1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1)"),
+       "too many dimensions"},
+      {one_number(""), dictionary},
+      {one_number("{"), dictionary},
+      {one_number("{}"), dictionary},
+      {one_number("{'descr': '<f8', 'fortran_order': False}"), dictionary},
+      {one_number("{'descr': '<f8', 'shape': (1,)}"), dictionary},
+      {one_number("{'fortran_order': False, 'shape': (1,)}"), dictionary},
+      {one_number("{'descr': '<f8', 'descr': '<f8', 'fortran_order': False, 'shape': (1,)}"), dictionary},
+      {one_number("{'descr': '<f8', 'fortran_order': False, 'shape': (1,), 'more': 1}"), dictionary},
+      {one_number("{'descr': '<f8' 'fortran_order': False, 'shape': (1,)}"), dictionary},
+      {one_number("{'descr': '<f8', 'fortran_order': 0, 'shape': (1,)}"), dictionary},
+      {one_number("{'descr: <f8, fortran_order: False, shape: (1,)}"), dictionary},
+      {one_number(header("<f8", "(1,)") + "x"), dictionary},
+  };
+  for (const Row& row : rows) {
+    INFO(row.text);
+    REQUIRE_THROWS_AS(parse(row.text), npy::Error);
+    REQUIRE_THROWS_WITH(parse(row.text), catch_shim::contains(row.reason));
+  }
+}
+
+TEST_CASE("a path that is no readable file is refused", "[npy]") {
+  const Folder folder;
+  REQUIRE_THROWS_WITH(npy::read(folder / "missing.npy"), catch_shim::contains("it cannot be opened"));
+  REQUIRE_THROWS_WITH(npy::read(folder / "."), catch_shim::contains("it cannot be read"));
+  REQUIRE_THROWS_AS(npy::write(folder / "missing/a.npy", npy::zeros<float>({1})), npy::Error);
+}
+
+TEST_CASE("a damaged file is read within its bounds or refused", "[npy]") {
+  const std::vector<std::string> files = {
+      file(1, header("<f8", "(2, 3)"), data_of(counting({2, 3}))),
+      file(2, header("<f8", "(2, 3, 2)", "True"), data_of(counting({2, 3, 2}))),
+      file(3, header("<f4", "(0, 7)"), ""),
+      file(1, header("<f4", "()"), std::string(4, '\1')),
+  };
+  const std::string meaningful = "0123456789(),'{}: <>f48ieTF\n";
+  Random random(5);
+  const auto below = [&](std::size_t n) {
+    return static_cast<std::size_t>(random.below(static_cast<nadaraya::Index>(n)));
+  };
+  int read = 0, refused = 0;
+  for (int trial = 0; trial < 20000; ++trial) {
+    std::string text = files[below(files.size())];
+    for (std::size_t change = 1 + below(3); change > 0 && !text.empty(); --change) {
+      const std::size_t at = below(text.size());
+      const char byte = below(2) == 0 ? static_cast<char>(below(256)) : meaningful[below(meaningful.size())];
+      switch (below(5)) {
+        case 0:
+          text.insert(at, 1, byte);
+          break;
+        case 1:
+          text.erase(at, 1 + below(8));
+          break;
+        case 2:
+          text.resize(at);
+          break;
+        default:
+          text[at] = byte;
+      }
+    }
+    INFO(text);
+    try {
+      const npy::Array array = parse(text);
+      ++read;
+      REQUIRE(array.bytes.size() == npy::count(array.shape, array.item_size) * array.item_size);
+    } catch (const npy::Error&) {
+      ++refused;
+    }
+  }
+  REQUIRE(read > 500);
+  REQUIRE(refused > 500);
+}
