@@ -9,7 +9,7 @@ set(pkgconfig_dir "${CMAKE_INSTALL_DATADIR}/pkgconfig")
 target_include_directories(nadaraya INTERFACE "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>")
 install(DIRECTORY "${CMAKE_CURRENT_SOURCE_DIR}/include/nadaraya"
   DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
-  FILES_MATCHING PATTERN "*.hpp")
+  FILES_MATCHING PATTERN "*.hpp" PATTERN "*.ipp")
 
 install(TARGETS nadaraya EXPORT nadarayaTargets)
 install(EXPORT nadarayaTargets NAMESPACE nadaraya:: DESTINATION "${package_dir}")

@@ -62,16 +62,20 @@ void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char*
   const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
   const auto x = scores.view();
   Row<Scalar> row;
-  std::vector<Scalar> t, p;
+  std::vector<Scalar> p;
   for (Index i = 0; i < x.rows(); ++i) {
     row.clear();
+    row.reserve(static_cast<std::size_t>(x.cols()));
     for (Index j = 0; j < x.cols(); ++j) row.push(static_cast<KeyIndex>(j), x(i, j));
     // -infinity is at or below every floor, so that pruning takes the invisible keys too.
-    if (!rule.poisoned(row)) row.prune(rule.floor(RowView<Scalar>(row.similarity)));
-    const RowMap<Scalar> map = rule.weigh(row, t);
-    p.resize(t.size());
-    rule.weights(map, RowView<Scalar>(t), RowOut<Scalar>(p));
-    visit(i, map, std::span<const KeyIndex>(row.key), RowView<Scalar>(t), RowView<Scalar>(p));
+    if (!rule.poisoned(row)) {
+      const Scalar floor = rule.floor(RowView<Scalar>(row.values()));
+      row.resize(static_cast<std::size_t>(engine::with_loops<Scalar>([&](auto loops) {
+        return loops.prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), floor);
+      })));
+    }
+    const RowMap<Scalar> map = rule.weigh(row, p);
+    visit(i, map, row.keys(), row.values(), RowView<Scalar>(p.data(), row.size()));
   }
 }
 
@@ -128,7 +132,7 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
     for (Index j = 0; j < p.cols(); ++j) {
       if (p(i, j) == Scalar(0)) continue;
       if (is_nan(p(i, j))) map.mass = p(i, j);
-      Scalar s = alpha == 1.0 ? Scalar(p(i, j)) : alpha == 2.0 ? Scalar(1) : pow(Scalar(p(i, j)), 2.0 - alpha);
+      Scalar s = alpha == 1.0 ? Scalar(p(i, j)) : alpha == 2.0 ? Scalar(1) : detail::pow(Scalar(p(i, j)), 2.0 - alpha);
       if (s > Eigen::NumTraits<Scalar>::highest()) s = Eigen::NumTraits<Scalar>::highest();
       support.push_back(j);
       slope.push_back(s);
@@ -148,7 +152,7 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
 template <class Scalar>
 Scalar softmax_alpha_gradient(const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> g) {
   const Scalar mean = sum<Scalar>(p.size(), [&](std::size_t j) { return Scalar(p[j] * g[j]); });
-  const Scalar log_mass = log(map.mass);
+  const Scalar log_mass = detail::log(map.mass);
   return sum<Scalar>(p.size(), [&](std::size_t j) {
     if (p[j] == Scalar(0)) return Scalar(0);
     const Scalar log_p((t[j] - Scalar(1)) / Scalar(2) - log_mass);
@@ -166,16 +170,14 @@ RowMatrix<ScalarOf<X>> softmax(const X& x) {
 }
 
 /// p_ij = [x_ij - tau_i]_+: the Euclidean projection of each row onto the distributions. x and
-/// result [N x C]. Exact threshold, O(N C log C) at worst: only keys less than 1 below the row's
-/// largest are sorted.
+/// result [N x C]. O(C) a row for each of the few steps of Michelot's algorithm; the support is exact.
 template <RealExpression X>
 RowMatrix<ScalarOf<X>> sparsemax(const X& x) {
   return detail::adaptive_weights(Epanechnikov{}, x, "sparsemax");
 }
 
 /// p_ij = [(alpha - 1) x_ij - tau_i]_+^(1 / (alpha - 1)), alpha >= 1. x and result [N x C].
-/// alpha = 1.5 and 2 use closed thresholds, O(N C log C) at worst; alpha = 1 is softmax; any other
-/// alpha takes a few Newton steps of O(C) a row. Throws std::invalid_argument if alpha < 1 or NaN.
+/// alpha = 1 is softmax; any other takes a few Newton steps of O(C) a row. Throws std::invalid_argument if alpha < 1 or NaN.
 template <RealExpression X>
 RowMatrix<ScalarOf<X>> entmax(const X& x, double alpha) {
   detail::require_alpha(alpha, "entmax");

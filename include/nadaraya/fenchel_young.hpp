@@ -41,19 +41,19 @@ FenchelYoungLoss<Scalar> fenchel_young(const Rows<Scalar>& rows, double alpha, c
   FenchelYoungLoss<Scalar> result{Eigen::Matrix<Scalar, Eigen::Dynamic, 1>(z.rows()),
                                   RowMatrix<Scalar>::Zero(z.rows(), classes)};
   const auto log_alpha = [&](const Scalar& y) {
-    if (alpha == 1.0) return log(y);
-    return Scalar(expm1(Scalar(Scalar(alpha - 1.0) * log(y))) / Scalar(alpha - 1.0));
+    if (alpha == 1.0) return detail::log(y);
+    return Scalar(detail::expm1(Scalar(Scalar(alpha - 1.0) * detail::log(y))) / Scalar(alpha - 1.0));
   };
   with_entmax_kernel(alpha, [&](const auto& kernel) {
     for_each_score_row(
         kernel, rows, function,
         [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> columns, RowView<Scalar>, RowView<Scalar> p) {
           for (std::size_t j = 0; j < columns.size(); ++j) result.gradient(i, columns[j]) = p[j];
-          const Scalar top_depth(map.width * (Scalar(centre(kernel)) - map.offset) + log(map.mass));
+          const Scalar top_depth(map.width * (Scalar(centre(kernel)) - map.offset) + detail::log(map.mass));
           const Scalar loss = sum<Scalar>(static_cast<std::size_t>(classes), [&](std::size_t column) {
             const auto j = static_cast<Index>(column);
             Scalar& gradient = result.gradient(i, j);
-            Scalar term(pow(gradient, alpha) / Scalar(alpha));
+            Scalar term(detail::pow(gradient, alpha) / Scalar(alpha));
             const Scalar y = target(i, j);
             if (!(y == Scalar(0))) {
               const Scalar depth((map.pivot - z(i, j)) + top_depth);  // infinite where z is -infinity
@@ -85,7 +85,7 @@ FenchelYoungLoss<ScalarOf<Z>> checked_loss(const Z& z, const Targets& targets, d
         distribution = distribution && y(i, j) >= Scalar(0);
         total += y(i, j);
       }
-      require(distribution && abs(Scalar(total - Scalar(1))) <= Scalar(1e-4), function, ": targets: row ", i,
+      require(distribution && detail::abs(Scalar(total - Scalar(1))) <= Scalar(1e-4), function, ": targets: row ", i,
               " is not a distribution: its entries must not be negative and must sum to 1");
     }
     return fenchel_young(

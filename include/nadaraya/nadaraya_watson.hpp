@@ -2,7 +2,8 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/engine/gather.hpp"
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/scores.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
@@ -55,7 +56,7 @@ struct Gradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, deta
 ///
 /// Shapes: query [Nq x D], key [Nk x D], value [Nk x Dv], out [Nq x Dv]; rows are tokens. Any real
 /// dense Eigen expressions of one scalar. Any size may be 0.
-/// Cost: O(Nq Nk D) for the scores (masked tiles left out), O(support (D + Dv)) for everything
+/// Cost: O(Nq Nk D) for the scores (masked panels left out), O(support (D + Dv)) for everything
 /// after them, forward and backward, with a compact kernel. Memory: see Tape.
 /// Special values: an empty row (no visible key, or none within the bandwidth) gives zeros, passes
 /// no gradient and is counted; NaN in a visible key or in a query makes exactly the rows that see
@@ -85,25 +86,26 @@ class NadarayaWatson {
   const S& similarity() const { return similarity_; }
   const M& mask() const { return mask_; }
 
-  /// The regression alone: no tape. Returns [Nq x Dv].
-  template <RealExpression Q, RealExpression Ke, RealExpression V>
-  RowMatrix<ScalarOf<Q>> operator()(const Q& query, const Ke& key, const V& value) const {
+  /// The regression alone: no tape. Returns [Nq x Dv]. Blocks of queries are shared out over the
+  /// executor (Serial, Threads{n} or your own); the result does not depend on it.
+  template <RealExpression Q, RealExpression Ke, RealExpression V, Executor E = Serial>
+  RowMatrix<ScalarOf<Q>> operator()(const Q& query, const Ke& key, const V& value, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::operator()");
     require_values<Scalar>(key, value, "NadarayaWatson::operator()");
     const Rows<Scalar> values(value);
     RowMatrix<Scalar> out(query.rows(), value.cols());
-    for_each_row(Rows<Scalar>(query), Rows<Scalar>(key),
-                 [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> keys, RowView<Scalar>, RowView<Scalar> p) {
-                   mix(keys, p, values.view(), out.row(i));
+    for_each_row(Rows<Scalar>(query), Rows<Scalar>(key), executor,
+                 [&](Index i, const RowMap<Scalar>&, const Row<Scalar>& row, RowView<Scalar> p) {
+                   mix(row.keys(), p, values, out.data() + i * out.cols());
                  });
     return out;
   }
 
   /// The regression with a record for `backward`. `out` is a matrix (resized to [Nq x Dv]) or a
   /// map, block or Ref of that shape; it must not share memory with the inputs.
-  template <RealExpression Q, RealExpression Ke, RealExpression V, class Out>
-  Tape<ScalarOf<Q>> forward(Q&& query, Ke&& key, V&& value, Out&& out) const {
+  template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, Executor E = Serial>
+  Tape<ScalarOf<Q>> forward(Q&& query, Ke&& key, V&& value, Out&& out, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::forward");
     require_values<Scalar>(key, value, "NadarayaWatson::forward");
@@ -113,17 +115,20 @@ class NadarayaWatson {
     tape.query_ = Rows<Scalar>(std::forward<Q>(query));
     tape.key_ = Rows<Scalar>(std::forward<Ke>(key));
     tape.value_ = Rows<Scalar>(std::forward<V>(value));
-    for_each_row(tape.query_, tape.key_,
-                 [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> keys, RowView<Scalar> t,
-                     RowView<Scalar> p) {
-                   mix(keys, p, tape.value_.view(), out.row(i));
-                   Index supported = 0;
-                   for (const Scalar& p_j : p) supported += p_j == Scalar(0) ? 0 : 1;
-                   if constexpr (!Rule::sparse) {
-                     keys = {};
-                     t = {};
+    tape.chunks_.resize(static_cast<std::size_t>((out.rows() + engine::block_queries - 1) / engine::block_queries));
+    for_each_row(tape.query_, tape.key_, executor,
+                 [&](Index i, const RowMap<Scalar>& map, const Row<Scalar>& row, RowView<Scalar> p) {
+                   Eigen::Matrix<Scalar, 1, Eigen::Dynamic> mixed(out.cols());
+                   mix(row.keys(), p, tape.value_, mixed.data());
+                   out.row(i) = mixed;
+                   auto& chunk = tape.chunks_[static_cast<std::size_t>(i / engine::block_queries)];
+                   if constexpr (Rule::sparse) {
+                     Index supported = 0;
+                     for (const Scalar& p_j : p) supported += p_j == Scalar(0) ? 0 : 1;
+                     chunk.record(map, supported, row.keys(), row.values());
+                   } else {
+                     chunk.record(map, static_cast<Index>(row.size()), {}, {});
                    }
-                   tape.record(map, supported, keys, t);
                  });
     return tape;
   }
@@ -142,8 +147,6 @@ class NadarayaWatson {
     const auto q = query.view();
     const auto k = key.view();
     const auto v = tape.value().view();
-    const auto go = grads_out.view();
-    const S similarity = resolved(q.cols());
     const Rule rule = row_rule();
 
     GradientsOf<Scalar> grads;
@@ -159,29 +162,24 @@ class NadarayaWatson {
       g.resize(keys.size());
       dz.resize(keys.size());
       rule.weights(map, t, RowOut<Scalar>(p));
-      unmix(keys, RowView<Scalar>(p), v, go.row(i), RowOut<Scalar>(g), grads.value);
+      unmix(keys, RowView<Scalar>(p), tape.value(), grads_out.data() + i * grads_out.stride(), RowOut<Scalar>(g),
+            grads.value);
       rule.unweigh(map, t, RowView<Scalar>(g), RowOut<Scalar>(dz), parameters);
-      for (std::size_t j = 0; j < keys.size(); ++j) {
-        if (dz[j] == Scalar(0)) continue;
-        similarity.pullback(q.row(i), k.row(keys[j]), dz[j], grads.query.row(i), grads.key.row(keys[j]));
-        if constexpr (ScaledSimilarity<S>) {
-          parameters.scale += similarity.scale_pullback(q.row(i), k.row(keys[j]), dz[j]);
-        }
-      }
+      unscore(similarity_, keys, RowView<Scalar>(dz), i, query, key, grads.query, grads.key, parameters);
     };
     if constexpr (Rule::sparse) {
       for (Index i = 0; i < q.rows(); ++i) pull_row(i, tape.support(i), tape.coordinates(i));
     } else {
       std::vector<Scalar> t;
-      gather_rows<Scalar>(q, k, [&](Index i, Row<Scalar>& row) {
+      score_rows(query, key, Serial{}, [&](Index i, Row<Scalar>& row, engine::Workspace<Scalar>&) {
         t.resize(row.size());
-        for (std::size_t j = 0; j < row.size(); ++j) t[j] = tape.row(i).coordinate(row.similarity[j]);
-        pull_row(i, row.key, RowView<Scalar>(t));
+        for (std::size_t j = 0; j < row.size(); ++j) t[j] = tape.row(i).coordinate(row.values()[j]);
+        pull_row(i, row.keys(), RowView<Scalar>(t));
       });
     }
     if constexpr (PreparingSimilarity<S>) {
-      grads.query = similarity.prepared_pullback(tape.query().view(), q, grads.query);
-      grads.key = similarity.prepared_pullback(tape.key().view(), k, grads.key);
+      grads.query = similarity_.prepared_pullback(tape.query().view(), q, grads.query);
+      grads.key = similarity_.prepared_pullback(tape.key().view(), k, grads.key);
     }
     if constexpr (ScaledSimilarity<S>) grads.scale = parameters.scale;
     if constexpr (HasBandwidth<N>) grads.bandwidth = parameters.bandwidth;
@@ -195,11 +193,11 @@ class NadarayaWatson {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::weights");
     Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
-    for_each_row(Rows<Scalar>(query), Rows<Scalar>(key),
-                 [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> keys, RowView<Scalar>, RowView<Scalar> p) {
+    for_each_row(Rows<Scalar>(query), Rows<Scalar>(key), Serial{},
+                 [&](Index i, const RowMap<Scalar>&, const Row<Scalar>& row, RowView<Scalar> p) {
                    result.startVec(i);
-                   for (std::size_t j = 0; j < keys.size(); ++j) {
-                     if (!(p[j] == Scalar(0))) result.insertBack(i, keys[j]) = p[j];
+                   for (std::size_t j = 0; j < p.size(); ++j) {
+                     if (!(p[j] == Scalar(0))) result.insertBack(i, row.keys()[j]) = p[j];
                    }
                  });
     result.finalize();
@@ -208,14 +206,6 @@ class NadarayaWatson {
 
  private:
   using Rule = RowRule<K, N>;
-
-  S resolved(Index dimension) const {
-    if constexpr (requires { similarity_.for_dimension(dimension); }) {
-      return similarity_.for_dimension(dimension);
-    } else {
-      return similarity_;
-    }
-  }
 
   Rule row_rule() const { return Rule(kernel_, normalization_, distance_factor<S>()); }
 
@@ -265,30 +255,39 @@ class NadarayaWatson {
     }
   }
 
-  /// Score: the candidates of every row.
-  template <class Scalar, class Visit>
-  void gather_rows(const auto& q, const auto& k, const Visit& visit) const {
-    const Rule rule = row_rule();
-    engine::gather<Scalar>(
-        resolved(q.cols()), mask_, q, k, [&](RowView<Scalar> z) { return rule.floor(z); }, visit);
+  template <class Scalar>
+  static engine::View<Scalar> strided(const Rows<Scalar>& rows) {
+    return engine::View<Scalar>{rows.data(), rows.rows(), rows.cols(), rows.stride()};
   }
 
-  /// Score and weigh: visit(i, map, keys, coordinates, weights) for every query in order.
-  template <class Scalar, class Visit>
-  void for_each_row(const Rows<Scalar>& query, const Rows<Scalar>& key, const Visit& visit) const {
+  /// Score: visit(i, candidates, workspace) for every query; those of a block in order, on one thread.
+  template <class Scalar, class E, class Visit>
+  void score_rows(const Rows<Scalar>& query, const Rows<Scalar>& key, const E& executor, const Visit& visit) const {
+    const Rule rule = row_rule();
+    const engine::Scores<Scalar, S, M> scores(similarity_, mask_, strided(query), strided(key));
+    engine::Pool<engine::Workspace<Scalar>> workspaces;
+    executor.parallel_for(scores.blocks(), [&](Index block) {
+      const auto work = workspaces.borrow();
+      scores.visit_block(
+          block, [&](RowView<Scalar> z) { return rule.floor(z); }, *work,
+          [&](Index i, Row<Scalar>& row) { visit(i, row, *work); });
+    });
+  }
+
+  /// Score and weigh: visit(i, map, support with coordinates, weights).
+  template <class Scalar, class E, class Visit>
+  void for_each_row(const Rows<Scalar>& query, const Rows<Scalar>& key, const E& executor, const Visit& visit) const {
     const Rows<Scalar> prepared_query = prepared(query);
     const Rows<Scalar> prepared_key = prepared(key);
     const Rule rule = row_rule();
     const Extent n{query.rows(), key.rows()};
-    std::vector<Scalar> t, p;
-    gather_rows<Scalar>(prepared_query.view(), prepared_key.view(), [&](Index i, Row<Scalar>& row) {
-      // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
-      if (Rule::poisoned(row)) all_visible(i, n, row);
-      const RowMap<Scalar> map = rule.weigh(row, t);
-      p.resize(t.size());
-      rule.weights(map, RowView<Scalar>(t), RowOut<Scalar>(p));
-      visit(i, map, std::span<const KeyIndex>(row.key), RowView<Scalar>(t), RowView<Scalar>(p));
-    });
+    score_rows(prepared_query, prepared_key, executor,
+               [&](Index i, Row<Scalar>& row, engine::Workspace<Scalar>& work) {
+                 // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
+                 if (Rule::poisoned(row)) all_visible(i, n, row);
+                 const RowMap<Scalar> map = rule.weigh(row, work.weights);
+                 visit(i, map, row, RowView<Scalar>(work.weights.data(), row.size()));
+               });
   }
 
   /// Every visible key of a query, with NaN for its similarity.
@@ -304,25 +303,52 @@ class NadarayaWatson {
   }
 
   /// Mix: out = sum_j p_j v_j. Values without weight are not read.
-  template <class Scalar, class Out>
-  static void mix(std::span<const KeyIndex> keys, RowView<Scalar> p, const auto& value, Out&& out) {
-    Eigen::Matrix<Scalar, 1, Eigen::Dynamic> sum = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>::Zero(value.cols());
-    for (std::size_t j = 0; j < keys.size(); ++j) {
-      if (!(p[j] == Scalar(0))) sum += p[j] * value.row(keys[j]);
-    }
-    out = sum;
+  template <class Scalar>
+  static void mix(std::span<const KeyIndex> keys, RowView<Scalar> p, const Rows<Scalar>& value, Scalar* out) {
+    engine::with_loops<Scalar>([&](auto loops) {
+      loops.mix(keys.data(), p.data(), static_cast<Index>(keys.size()), value.data(), value.stride(), value.cols(), out);
+    });
   }
 
   /// Unmix: g_j = v_j . dL/dout, and dL/dv_j += p_j dL/dout. A key without weight (the one that lends
   /// its bandwidth) has no value to read.
-  template <class Scalar, class GradOut>
-  static void unmix(std::span<const KeyIndex> keys, RowView<Scalar> p, const auto& value, const GradOut& grad_out,
-                    RowOut<Scalar> g, RowMatrix<Scalar>& grad_value) {
-    for (std::size_t j = 0; j < keys.size(); ++j) {
-      g[j] = Scalar(0);
-      if (p[j] == Scalar(0)) continue;
-      g[j] = Scalar(value.row(keys[j]).dot(grad_out));
-      grad_value.row(keys[j]) += p[j] * grad_out;
+  template <class Scalar>
+  static void unmix(std::span<const KeyIndex> keys, RowView<Scalar> p, const Rows<Scalar>& value,
+                    const Scalar* grad_out, RowOut<Scalar> g, RowMatrix<Scalar>& grad_value) {
+    const auto n = static_cast<Index>(keys.size());
+    engine::with_loops<Scalar>([&](auto loops) {
+      loops.dots(keys.data(), p.data(), n, value.data(), value.stride(), value.cols(), grad_out, g.data());
+      loops.scatter(keys.data(), p.data(), n, grad_out, value.cols(), grad_value.data(), value.cols());
+    });
+  }
+
+  /// Unscore: from dL/dz of one row to dL/dquery, dL/dkey and dL/dscale.
+  template <class Scalar>
+  static void unscore(const S& similarity, std::span<const KeyIndex> keys, RowView<Scalar> dz, Index i,
+                      const Rows<Scalar>& query, const Rows<Scalar>& key, RowMatrix<Scalar>& grad_query,
+                      RowMatrix<Scalar>& grad_key, ParameterGradients<Scalar>& parameters) {
+    const auto q = query.view();
+    const auto k = key.view();
+    if constexpr (engine::vectorized<Scalar> && std::is_same_v<S, DotProduct>) {
+      // z = scale q.k: dq = scale sum_j dz_j k_j, dk_j = scale dz_j q, and dscale = q . sum_j dz_j k_j.
+      const auto factor = similarity.template product_bound<Scalar>(Scalar(0), query.cols()).product;
+      const auto n = static_cast<Index>(keys.size());
+      Eigen::Matrix<Scalar, 1, Eigen::Dynamic> sum(query.cols());
+      const Eigen::Matrix<Scalar, 1, Eigen::Dynamic> scaled = factor * q.row(i);
+      engine::with_loops<Scalar>([&](auto loops) {
+        loops.mix(keys.data(), dz.data(), n, key.data(), key.stride(), key.cols(), sum.data());
+        loops.scatter(keys.data(), dz.data(), n, scaled.data(), key.cols(), grad_key.data(), key.cols());
+      });
+      grad_query.row(i) += factor * sum;
+      parameters.scale += sum.dot(q.row(i));
+    } else {
+      for (std::size_t j = 0; j < keys.size(); ++j) {
+        if (dz[j] == Scalar(0)) continue;
+        similarity.pullback(q.row(i), k.row(keys[j]), dz[j], grad_query.row(i), grad_key.row(keys[j]));
+        if constexpr (ScaledSimilarity<S>) {
+          parameters.scale += similarity.scale_pullback(q.row(i), k.row(keys[j]), dz[j]);
+        }
+      }
     }
   }
 

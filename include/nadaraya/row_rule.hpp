@@ -1,13 +1,12 @@
 // The row rule: a kernel and a normalization, bound to what a similarity's numbers mean.
 #pragma once
 
-#include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/row.hpp"
+#include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/normalization/normalization.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <limits>
-#include <span>
 #include <vector>
 
 namespace nadaraya {
@@ -24,48 +23,50 @@ class RowRule {
   /// Does a row keep less than all its keys?
   static constexpr bool sparse = K::compact || SelectingNormalization<N>;
 
+  const K& kernel() const { return kernel_; }
+
   /// No key with a similarity at or below this can have weight, given the candidates so far.
   template <class Scalar>
   Scalar floor(RowView<Scalar> candidates) const {
     return normalization_.floor(kernel_, factor_, candidates);
   }
 
-  /// Reduces a row to the keys that matter, writes their coordinates, and returns its map. An empty
-  /// result is an empty row. If a candidate is NaN or +infinity, no key is told from another: all
-  /// candidates stay and every weight is NaN.
+  /// Reduces a row to the keys that matter, turns its similarities into coordinates, writes the
+  /// weights (p holds at least row.size() of them) and returns the map. An empty result is an empty
+  /// row. If a candidate is NaN or +infinity, no key is told from another: all candidates stay and
+  /// every weight is NaN.
   template <class Scalar>
-  RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& coordinates) const {
-    coordinates.clear();
+  RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& p) const {
+    if (p.size() < row.size() + Row<Scalar>::slack) p.resize(2 * (row.size() + Row<Scalar>::slack));
     if (row.empty()) return RowMap<Scalar>{};
     if (poisoned(row)) {
       const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
-      coordinates.assign(row.size(), nan);
+      std::fill(row.value_data(), row.value_data() + row.size(), nan);
+      std::fill(p.begin(), p.begin() + static_cast<std::ptrdiff_t>(row.size()), nan);
       return RowMap<Scalar>{nan, nan, nan, nan};
     }
     if constexpr (SelectingNormalization<N>) normalization_.select(kernel_, row);
-    const RowMap<Scalar> map =
-        normalization_.solve(kernel_, factor_, RowView<Scalar>(row.similarity));
-    std::size_t kept = 0;
-    for (std::size_t j = 0; j < row.size(); ++j) {
-      const Scalar t = map.coordinate(row.similarity[j]);
-      if (!SelectingNormalization<N> && !in_support(kernel_, t)) continue;
-      row.key[kept++] = row.key[j];
-      coordinates.push_back(t);
-    }
+    const RowMap<Scalar> map = normalization_.solve(kernel_, factor_, row.values());
+    const Index kept = engine::with_kernel_loops<K, Scalar>([&](auto loops) {
+      return loops.weigh(kernel_, map, engine::edge_of<Scalar>(kernel_), SelectingNormalization<N>, row.value_data(),
+                         row.key_data(), static_cast<Index>(row.size()), p.data());
+    });
     // A total that underflows to zero leaves nothing to divide by: the row is empty.
-    if (map.mass == Scalar(0)) {
-      kept = 0;
-      coordinates.clear();
-    }
-    row.key.resize(kept);
-    row.similarity.clear();
+    row.resize(map.mass == Scalar(0) ? 0 : static_cast<std::size_t>(kept));
     return map;
   }
 
   /// p_j from coordinates.
   template <class Scalar>
   void weights(const RowMap<Scalar>& map, RowView<Scalar> t, RowOut<Scalar> p) const {
-    for (std::size_t j = 0; j < t.size(); ++j) p[j] = weight(kernel_, map, t[j]);
+    if (detail::is_nan(map.mass)) {
+      std::fill(p.begin(), p.end(), map.mass);
+      return;
+    }
+    engine::with_kernel_loops<K, Scalar>([&](auto loops) {
+      loops.weights(kernel_, map.mass, engine::edge_of<Scalar>(kernel_), t.data(), static_cast<Index>(t.size()),
+                    p.data());
+    });
   }
 
   /// dL/dz from g = dL/dp; adds the gradients of bandwidth and alpha.
@@ -84,11 +85,10 @@ class RowRule {
 
   template <class Scalar>
   static bool poisoned(const Row<Scalar>& row) {
-    const Scalar infinity(std::numeric_limits<Scalar>::infinity());
-    for (const Scalar& z : row.similarity) {
-      if (!(z < infinity)) return true;
-    }
-    return false;
+    return engine::with_loops<Scalar>([&](auto loops) {
+      return loops.any_above(row.values().data(), static_cast<Index>(row.size()),
+                             Scalar(Eigen::NumTraits<Scalar>::highest()));
+    });
   }
 
  private:

@@ -1,6 +1,7 @@
 // What forward hands to backward: the operands, one RowMap per query, and the compact support.
 #pragma once
 
+#include "nadaraya/engine/scores.hpp"
 #include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/types.hpp"
 
@@ -45,7 +46,11 @@ class Rows {
     stride_ = cols_;
   }
 
-  View view() const { return View(data_ != nullptr ? data_ : owned_.data(), rows_, cols_, Eigen::OuterStride<>(stride_)); }
+  View view() const { return View(data(), rows_, cols_, Eigen::OuterStride<>(stride_)); }
+  const Scalar* data() const { return data_ != nullptr ? data_ : owned_.data(); }
+  Index stride() const { return stride_; }
+
+  /// Did the operand have to be copied?
   bool copied() const { return data_ == nullptr && owned_.size() > 0; }
   Index rows() const { return rows_; }
   Index cols() const { return cols_; }
@@ -65,35 +70,42 @@ class Rows {
 template <class Scalar>
 class Tape {
  public:
-  Index queries() const { return static_cast<Index>(maps_.size()); }
+  Index queries() const { return query_.rows(); }
   Index keys() const { return key_.rows(); }
 
   /// Queries to which no key has weight; their output is zero.
-  Index empty_rows() const { return empty_rows_; }
+  Index empty_rows() const {
+    Index total = 0;
+    for (const Chunk& chunk : chunks_) total += chunk.empty_rows;
+    return total;
+  }
 
-  /// How many keys have weight for a query.
-  Index support_size(Index query) const { return support_sizes_[static_cast<std::size_t>(query)]; }
+  /// How many keys have weight for a query; under a dense rule (Gaussian) all that are visible, though
+  /// the smallest weights may underflow.
+  Index support_size(Index query) const { return chunk(query).support_sizes[place(query)]; }
 
   /// Mean of support_size over the queries, 0 without queries.
   double mean_support() const {
     double total = 0;
-    for (const KeyIndex size : support_sizes_) total += size;
-    return maps_.empty() ? 0.0 : total / static_cast<double>(maps_.size());
+    for (const Chunk& chunk : chunks_) {
+      for (const KeyIndex size : chunk.support_sizes) total += size;
+    }
+    return queries() == 0 ? 0.0 : total / static_cast<double>(queries());
   }
 
   /// The stored keys of a query, under a sparse row rule; empty under a dense one. The key that
   /// lends NearestNeighbors its bandwidth is stored last, without being supported.
   std::span<const KeyIndex> support(Index query) const {
-    return std::span(entries_).subspan(begin(query), end(query) - begin(query));
+    return std::span(chunk(query).entries).subspan(begin(query), end(query) - begin(query));
   }
 
   /// The compact coordinates of the stored keys, in the same order.
   std::span<const Scalar> coordinates(Index query) const {
-    return std::span(coordinates_).subspan(begin(query), end(query) - begin(query));
+    return std::span(chunk(query).coordinates).subspan(begin(query), end(query) - begin(query));
   }
 
   /// What the normalization decided for a query: its threshold, width and divisor.
-  const RowMap<Scalar>& row(Index query) const { return maps_[static_cast<std::size_t>(query)]; }
+  const RowMap<Scalar>& row(Index query) const { return chunk(query).maps[place(query)]; }
 
   const Rows<Scalar>& query() const { return query_; }
   const Rows<Scalar>& key() const { return key_; }
@@ -103,29 +115,35 @@ class Tape {
   template <class, class, class, class>
   friend class NadarayaWatson;
 
-  std::size_t begin(Index query) const { return query == 0 ? 0 : ends_[static_cast<std::size_t>(query - 1)]; }
-  std::size_t end(Index query) const { return ends_[static_cast<std::size_t>(query)]; }
+  /// The rows of one block of queries, written by whichever thread has the block.
+  struct Chunk {
+    std::vector<RowMap<Scalar>> maps;
+    std::vector<KeyIndex> support_sizes;
+    std::vector<KeyIndex> entries;
+    std::vector<Scalar> coordinates;
+    std::vector<std::size_t> ends;
+    Index empty_rows = 0;
 
-  /// Records the next query. Under a sparse rule `support` and `coordinates` are kept.
-  void record(const RowMap<Scalar>& map, Index support_size, std::span<const KeyIndex> support,
-              std::span<const Scalar> coordinates) {
-    maps_.push_back(map);
-    support_sizes_.push_back(static_cast<KeyIndex>(support_size));
-    empty_rows_ += support_size == 0 ? 1 : 0;
-    entries_.insert(entries_.end(), support.begin(), support.end());
-    coordinates_.insert(coordinates_.end(), coordinates.begin(), coordinates.end());
-    ends_.push_back(entries_.size());
-  }
+    void record(const RowMap<Scalar>& map, Index support_size, std::span<const KeyIndex> support,
+                std::span<const Scalar> row_coordinates) {
+      maps.push_back(map);
+      support_sizes.push_back(static_cast<KeyIndex>(support_size));
+      empty_rows += support_size == 0 ? 1 : 0;
+      entries.insert(entries.end(), support.begin(), support.end());
+      coordinates.insert(coordinates.end(), row_coordinates.begin(), row_coordinates.end());
+      ends.push_back(entries.size());
+    }
+  };
+
+  const Chunk& chunk(Index query) const { return chunks_[static_cast<std::size_t>(query / engine::block_queries)]; }
+  static std::size_t place(Index query) { return static_cast<std::size_t>(query % engine::block_queries); }
+  std::size_t begin(Index query) const { return place(query) == 0 ? 0 : chunk(query).ends[place(query) - 1]; }
+  std::size_t end(Index query) const { return chunk(query).ends[place(query)]; }
 
   Rows<Scalar> query_;
   Rows<Scalar> key_;
   Rows<Scalar> value_;
-  std::vector<RowMap<Scalar>> maps_;
-  std::vector<KeyIndex> support_sizes_;
-  std::vector<KeyIndex> entries_;
-  std::vector<Scalar> coordinates_;
-  std::vector<std::size_t> ends_;
-  Index empty_rows_ = 0;
+  std::vector<Chunk> chunks_;
 };
 
 }  // namespace nadaraya

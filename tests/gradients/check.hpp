@@ -133,7 +133,7 @@ void check(const K& kernel, const N& normalization, const S& similarity, const M
   }
   if constexpr (ScaledSimilarity<S>) {
     S varied = similarity;
-    if constexpr (requires { varied.for_dimension(3); }) varied = varied.for_dimension(3);
+    if constexpr (std::is_same_v<S, DotProduct>) varied.scale = varied.scale.value_or(1.0 / std::sqrt(3.0));
     const auto with = [&](double s) {
       S scaled = varied;
       scaled.scale = s;

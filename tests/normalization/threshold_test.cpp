@@ -40,13 +40,10 @@ template <class Scalar, class K>
 std::vector<Scalar> weights(const K& kernel, const std::vector<double>& z) {
   Row<Scalar> row;
   for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), static_cast<Scalar>(z[j]));
-  std::vector<Scalar> t;
-  const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
-  const RowMap<Scalar> map = rule.weigh(row, t);
-  std::vector<Scalar> p(t.size());
+  std::vector<Scalar> p;
+  RowRule<K, Adaptive>(kernel, Adaptive{}, 0.0).weigh(row, p);
   std::vector<Scalar> all(z.size(), Scalar(0));
-  rule.weights(map, RowView<Scalar>(t), RowOut<Scalar>(p));
-  for (std::size_t j = 0; j < p.size(); ++j) all[static_cast<std::size_t>(row.key[j])] = p[j];
+  for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
   return all;
 }
 

@@ -47,12 +47,10 @@ template <Kernel K, class N>
 std::vector<double> row_weights(const RowRule<K, N>& rule, const std::vector<double>& z) {
   Row<double> row;
   for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), z[j]);
-  std::vector<double> t;
-  const RowMap<double> map = rule.weigh(row, t);
-  std::vector<double> p(t.size());
-  rule.weights(map, RowView<double>(t), RowOut<double>(p));
+  std::vector<double> p;
+  rule.weigh(row, p);
   std::vector<double> all(z.size(), 0.0);
-  for (std::size_t j = 0; j < p.size(); ++j) all[static_cast<std::size_t>(row.key[j])] = p[j];
+  for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
   return all;
 }
 

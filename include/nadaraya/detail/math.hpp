@@ -1,6 +1,7 @@
 // Elementary functions for any scalar, and a sum whose error does not grow with the length.
 #pragma once
 
+#include "nadaraya/detail/inline.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>
@@ -11,7 +12,7 @@ namespace nadaraya::detail {
 
 // Found by argument-dependent lookup for automatic-differentiation and multiprecision scalars.
 template <class Scalar>
-Scalar exp(const Scalar& x) {
+NADARAYA_INLINE Scalar exp(const Scalar& x) {
   using std::exp;
   return Scalar(exp(x));
 }
@@ -36,7 +37,7 @@ Scalar log1p(const Scalar& x) {
   if constexpr (std::is_floating_point_v<Scalar>) {
     return std::log1p(x);
   } else {
-    return log(Scalar(Scalar(1) + x));
+    return detail::log(Scalar(Scalar(1) + x));
   }
 }
 
@@ -46,7 +47,7 @@ Scalar expm1(const Scalar& x) {
   if constexpr (std::is_floating_point_v<Scalar>) {
     return std::expm1(x);
   } else {
-    return Scalar(exp(x) - Scalar(1));
+    return Scalar(detail::exp(x) - Scalar(1));
   }
 }
 
@@ -63,7 +64,7 @@ Scalar pow(const Scalar& x, double exponent) {
 
 /// x^N by repeated squaring, N known at compile time.
 template <int N, class Scalar>
-Scalar power(const Scalar& x) {
+NADARAYA_INLINE Scalar power(const Scalar& x) {
   static_assert(N >= 0);
   if constexpr (N == 0) {
     return Scalar(1);

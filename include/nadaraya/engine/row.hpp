@@ -1,54 +1,65 @@
-// One row's candidates: the keys that may have weight, and their similarities.
+// One row's candidates: the keys that may have weight, and a number for each.
 #pragma once
 
 #include "nadaraya/types.hpp"
 
+#include <algorithm>
 #include <cstddef>
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace nadaraya {
 
-/// Parallel arrays; `key` ascends while candidates are gathered.
+/// Parallel arrays. The numbers are similarities while candidates are gathered and coordinates once
+/// the row is weighed; keys ascend while candidates are gathered. Behind the last entry lies room
+/// for a whole vector, which the engine's loops may overwrite.
 template <class Scalar>
-struct Row {
-  std::vector<KeyIndex> key;
-  std::vector<Scalar> similarity;
+class Row {
+ public:
+  static constexpr std::size_t slack = 16;
 
-  std::size_t size() const { return key.size(); }
-  bool empty() const { return key.empty(); }
+  std::size_t size() const { return size_; }
+  bool empty() const { return size_ == 0; }
 
-  void clear() {
-    key.clear();
-    similarity.clear();
-  }
+  std::span<const KeyIndex> keys() const { return {keys_.data(), size_}; }
+  std::span<const Scalar> values() const { return {values_.data(), size_}; }
+  KeyIndex* key_data() { return keys_.data(); }
+  Scalar* value_data() { return values_.data(); }
+
+  void clear() { size_ = 0; }
 
   void push(KeyIndex j, const Scalar& z) {
-    key.push_back(j);
-    similarity.push_back(z);
+    reserve(1);
+    keys_[size_] = j;
+    values_[size_] = z;
+    ++size_;
   }
+
+  /// Makes room for `more` entries; what is there stays.
+  void reserve(std::size_t more) {
+    const std::size_t needed = size_ + more + slack;
+    if (needed <= keys_.size()) return;
+    const std::size_t grown = (std::max)(needed, 2 * keys_.size());
+    keys_.resize(grown);
+    values_.resize(grown);
+  }
+
+  /// The first n entries, some of which may just have been written behind the old end.
+  void resize(std::size_t n) { size_ = n; }
 
   /// Keeps the entries at the given positions, in the given order.
   void keep(const std::vector<std::size_t>& positions) {
     Row kept;
-    kept.key.reserve(positions.size());
-    kept.similarity.reserve(positions.size());
-    for (const std::size_t position : positions) kept.push(key[position], similarity[position]);
+    kept.reserve(positions.size());
+    for (const std::size_t position : positions) kept.push(keys_[position], values_[position]);
     *this = std::move(kept);
   }
 
-  /// Drops, in place and in order, every entry whose similarity is at or below the floor. NaN stays.
-  void prune(const Scalar& floor) {
-    std::size_t kept = 0;
-    for (std::size_t j = 0; j < key.size(); ++j) {
-      if (similarity[j] <= floor) continue;
-      key[kept] = key[j];
-      similarity[kept] = similarity[j];
-      ++kept;
-    }
-    key.resize(kept);
-    similarity.resize(kept);
-  }
+ private:
+  std::vector<KeyIndex> keys_;
+  std::vector<Scalar> values_;
+  std::size_t size_ = 0;
 };
 
 }  // namespace nadaraya

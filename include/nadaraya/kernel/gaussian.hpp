@@ -1,6 +1,7 @@
 // The Gaussian kernel: the limit of the compact ones, and softmax when normalized adaptively.
 #pragma once
 
+#include "nadaraya/detail/inline.hpp"
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 
@@ -11,14 +12,15 @@ namespace nadaraya {
 struct Gaussian {
   static constexpr bool compact = false;
   static constexpr bool exponential = true;
+  static constexpr bool elementwise = true;
 
   template <class Scalar>
-  Scalar profile(const Scalar& t) const {
+  NADARAYA_INLINE Scalar profile(const Scalar& t) const {
     return detail::exp(Scalar((t - Scalar(1)) / Scalar(2)));
   }
 
   template <class Scalar>
-  Scalar derivative(const Scalar& t) const {
+  NADARAYA_INLINE Scalar derivative(const Scalar& t) const {
     return Scalar(profile(t) / Scalar(2));
   }
 

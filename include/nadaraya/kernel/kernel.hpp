@@ -48,6 +48,13 @@ concept AdaptiveKernel = Kernel<K> && requires(const K kernel) {
 template <class K>
 concept ExponentialKernel = Kernel<K> && !K::compact && requires { requires K::exponential; };
 
+/// A kernel whose formulas are arithmetic and exp alone, without a branch on t, and which says so:
+///   static constexpr bool elementwise = true;
+/// Its functions are then called with a pack of coordinates at a time, as fast as the machine goes.
+/// They may be called outside the support, where the result is not used.
+template <class K>
+concept ElementwiseKernel = Kernel<K> && requires { requires K::elementwise; };
+
 /// A kernel with a real alpha to differentiate by. It also has
 ///   S alpha_derivative(S t)            // d kappa / d alpha at fixed t
 ///   S adaptive_alpha_derivative(S t)   // the same at fixed similarity and log-partition: t moves too

@@ -1,6 +1,7 @@
 // The n-weight kernels: Epanechnikov, biweight, triweight and on.
 #pragma once
 
+#include "nadaraya/detail/inline.hpp"
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 
@@ -13,15 +14,16 @@ struct RectifiedPolynomial {
   static_assert(N >= 1, "RectifiedPolynomial<N> needs N >= 1; the box kernel is Uniform");
 
   static constexpr bool compact = true;
+  static constexpr bool elementwise = true;
   static constexpr int exponent = N;
 
   template <class Scalar>
-  Scalar profile(const Scalar& t) const {
+  NADARAYA_INLINE Scalar profile(const Scalar& t) const {
     return detail::power<N>(t);
   }
 
   template <class Scalar>
-  Scalar derivative(const Scalar& t) const {
+  NADARAYA_INLINE Scalar derivative(const Scalar& t) const {
     return Scalar(Scalar(N) * detail::power<N - 1>(t));
   }
 

@@ -1,6 +1,7 @@
 // The box kernel: every key within the bandwidth counts the same.
 #pragma once
 
+#include "nadaraya/detail/inline.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 
 namespace nadaraya {
@@ -10,14 +11,15 @@ namespace nadaraya {
 /// one) is not defined for it.
 struct Uniform {
   static constexpr bool compact = true;
+  static constexpr bool elementwise = true;
 
   template <class Scalar>
-  Scalar profile(const Scalar&) const {
+  NADARAYA_INLINE Scalar profile(const Scalar&) const {
     return Scalar(1);
   }
 
   template <class Scalar>
-  Scalar derivative(const Scalar&) const {
+  NADARAYA_INLINE Scalar derivative(const Scalar&) const {
     return Scalar(0);
   }
 };

@@ -27,15 +27,19 @@ struct Adaptive {
                   "Adaptive needs a compact kernel, or one declared exponential like Gaussian");
   }
 
-  /// No key further than width below the best can have weight, since t <= 1 for the best. The
-  /// slack covers the rounding of the subtraction.
+  /// No key further than width below the best can have weight, since t <= 1 for the best; and for a
+  /// rectified polynomial the tau of any part of the row is a bound as well, from below, as is every
+  /// step of Newton's method towards it. The slack covers the rounding of all that.
   template <AdaptiveKernel K, class Scalar>
   Scalar floor(const K& kernel, double, RowView<Scalar> z) const {
     if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
-    const Scalar largest = *std::max_element(z.begin(), z.end());
     const auto width = static_cast<Scalar>(kernel.width());
-    const Scalar slack(Scalar(4) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(largest) + width));
-    return Scalar(largest - width - slack);
+    RowMap<Scalar> map{detail::largest(z), width, Scalar(1), Scalar(1)};
+    if constexpr (requires { detail::newton_step(kernel, map, z); }) {
+      for (int step = 0; step < 3; ++step) map.offset = detail::newton_step(kernel, map, z);
+    }
+    const Scalar slack(Scalar(16) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(map.pivot) + width));
+    return Scalar(map.pivot - width * map.offset - slack);
   }
 
   template <AdaptiveKernel K, class Scalar>

@@ -21,7 +21,7 @@ struct Anchored {
   template <Kernel K, class Scalar>
   Scalar floor(const K&, double, RowView<Scalar> z) const {
     if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
-    const Scalar largest = *std::max_element(z.begin(), z.end());
+    const Scalar largest = detail::largest(z);
     const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored");
     const Scalar slack(Scalar(4) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(largest) + width));
     return Scalar(largest - width - slack);

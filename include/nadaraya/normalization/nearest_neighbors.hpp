@@ -78,16 +78,16 @@ struct NearestNeighbors {
     std::vector<std::size_t> rank(row.size());
     for (std::size_t j = 0; j < rank.size(); ++j) rank[j] = j;
     const auto closer = [&](std::size_t a, std::size_t b) {
-      if (row.similarity[b] < row.similarity[a]) return true;
-      if (row.similarity[a] < row.similarity[b]) return false;
-      return row.key[a] < row.key[b];
+      if (row.values()[b] < row.values()[a]) return true;
+      if (row.values()[a] < row.values()[b]) return false;
+      return row.keys()[a] < row.keys()[b];
     };
     std::partial_sort(rank.begin(), rank.begin() + static_cast<std::ptrdiff_t>(count), rank.end(), closer);
     rank.resize(count);
     const std::size_t neighbours = (std::min)(count, static_cast<std::size_t>(neighbors));
     std::sort(rank.begin(), rank.begin() + static_cast<std::ptrdiff_t>(neighbours),
-              [&](std::size_t a, std::size_t b) { return row.key[a] < row.key[b]; });
-    if (borrows_bandwidth<K> && count > neighbours && !(row.similarity[rank.back()] < Scalar(0))) rank.pop_back();
+              [&](std::size_t a, std::size_t b) { return row.keys()[a] < row.keys()[b]; });
+    if (borrows_bandwidth<K> && count > neighbours && !(row.values()[rank.back()] < Scalar(0))) rank.pop_back();
     row.keep(rank);
   }
 

@@ -2,25 +2,35 @@
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
+#include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/normalization/row_map.hpp"
 
-#include <algorithm>
-
 namespace nadaraya::detail {
+
+/// The largest of a row's similarities, at least one.
+template <class Scalar>
+Scalar largest(RowView<Scalar> z) {
+  return engine::with_loops<Scalar>([&](auto loops) { return loops.largest(z.data(), static_cast<Index>(z.size())); });
+}
+
+/// Sums of kappa and of its derivative over the support of a map.
+template <Kernel K, class Scalar>
+engine::ProfileSums<Scalar> profile_sums(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> z) {
+  return engine::with_kernel_loops<K, Scalar>([&](auto loops) {
+    return loops.profile_sums(kernel, map, engine::edge_of<Scalar>(kernel), z.data(), static_cast<Index>(z.size()));
+  });
+}
 
 /// Sum of kappa over the support of a map: its mass.
 template <Kernel K, class Scalar>
 Scalar total_weight(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> z) {
-  return sum<Scalar>(z.size(), [&](std::size_t j) {
-    const Scalar t = map.coordinate(z[j]);
-    return in_support(kernel, t) ? kernel.profile(t) : Scalar(0);
-  });
+  return profile_sums(kernel, map, z).value;
 }
 
 /// A map whose pivot sits at the row's largest similarity and at the centre of the kernel.
 template <Kernel K, class Scalar>
 RowMap<Scalar> at_nearest(const K& kernel, const Scalar& width, RowView<Scalar> z) {
-  RowMap<Scalar> map{*std::max_element(z.begin(), z.end()), width, Scalar(centre(kernel)), Scalar(1)};
+  RowMap<Scalar> map{largest(z), width, Scalar(centre(kernel)), Scalar(1)};
   map.mass = total_weight(kernel, map, z);
   return map;
 }

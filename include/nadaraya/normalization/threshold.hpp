@@ -5,6 +5,7 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/normalization/row_map.hpp"
+#include "nadaraya/normalization/self_normalized.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -12,37 +13,29 @@
 #include <vector>
 
 // Each function takes the similarities of a row's candidates (at least one, all finite, no order)
-// and returns a row map of mass one with sum_j kappa(t_j) = 1. Similarities are taken relative to
-// the row's largest before anything else: x_j = (z_j - max z) / width, and the unknown is the
-// coordinate m of the largest, 0 < m <= 1: below, a lone key has too little weight; above, too much.
+// and returns a row map with sum_j kappa(t_j) = 1; the rounding that is left of that sum is its
+// mass. Similarities are taken relative to the row's largest before anything else:
+// x_j = (z_j - max z) / width, and the unknown is the coordinate m of the largest, 0 < m <= 1:
+// below, a lone key has too little weight; above, too much.
 
 namespace nadaraya {
 
 namespace detail {
 
-/// x_j of the keys that can have weight (x_j > -1, since t_j = x_j + m and m <= 1).
+/// Newton's step for the width-norm of the weights, total^(1/r) = 1 with r the kernel's width:
+/// m + r total (total^(-1/r) - 1) / slope. Total 0 gives NaN.
 template <AdaptiveKernel K, class Scalar>
-std::vector<Scalar> shifted(const K& kernel, RowView<Scalar> z, const Scalar& largest) {
+Scalar norm_step(const K& kernel, const engine::ProfileSums<Scalar>& sums, const Scalar& m) {
   const auto width = static_cast<Scalar>(kernel.width());
-  std::vector<Scalar> x;
-  x.reserve(z.size());
-  for (const Scalar& z_j : z) {
-    const Scalar x_j((z_j - largest) / width);
-    if (x_j > Scalar(-1)) x.push_back(x_j);
-  }
-  return x;
+  return Scalar(m + width * sums.value * detail::expm1(Scalar(-detail::log(sums.value) / width)) / sums.slope);
 }
 
-/// One Newton step for sum_j kappa(x_j + m) = 1 on the support of m. It takes off the rounding of
-/// a closed form, and carries the derivative of an automatic-differentiation scalar.
-template <AdaptiveKernel K, class Scalar>
-Scalar polished(const K& kernel, const std::vector<Scalar>& x, const Scalar& m) {
-  const Scalar total = sum<Scalar>(x.size(), [&](std::size_t j) {
-    const Scalar t(x[j] + m);
-    return in_support(kernel, t) ? kernel.profile(t) : Scalar(0);
-  });
-  const Scalar slope = sum<Scalar>(x.size(), [&](std::size_t j) { return profile_derivative(kernel, Scalar(x[j] + m)); });
-  return Scalar(m + (Scalar(1) - total) / slope);
+/// One step from m = map.offset down towards the root, and never past it: for a rectified
+/// polynomial the norm is convex in m (Minkowski), so every tangent lies below it.
+template <int N, class Scalar>
+Scalar newton_step(const RectifiedPolynomial<N>& kernel, const RowMap<Scalar>& map, RowView<Scalar> z) {
+  const Scalar next = norm_step(kernel, profile_sums(kernel, map, z), map.offset);
+  return next < map.offset ? next : map.offset;
 }
 
 /// [z] sorted downwards.
@@ -65,7 +58,7 @@ RowMap<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) 
   const auto width = static_cast<Scalar>(r);
   const std::vector<Scalar> sorted = descending(std::vector<Scalar>(z.begin(), z.end()));
   const auto mass_above = [&](std::size_t last) {
-    return sum<Scalar>(last, [&](std::size_t j) { return pow(Scalar((sorted[j] - sorted[last]) / width), r); });
+    return sum<Scalar>(last, [&](std::size_t j) { return detail::pow(Scalar((sorted[j] - sorted[last]) / width), r); });
   };
   // sorted[0 .. supported) have weight: putting the edge on any of them leaves less than one above.
   std::size_t supported = 1;
@@ -86,118 +79,58 @@ RowMap<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) 
   const Scalar epsilon(Eigen::NumTraits<Scalar>::epsilon());
   Scalar w(Scalar(1) / ties);
   while (true) {
-    const Scalar s = pow(w, 1.0 / r);
+    const Scalar s = detail::pow(w, 1.0 / r);
     Scalar excess(ties * w - Scalar(1));
     Scalar slope(ties);
-    excess += sum<Scalar>(above, [&](std::size_t j) { return pow(Scalar((sorted[j] - pivot) / width + s), r); });
+    excess += sum<Scalar>(above, [&](std::size_t j) { return detail::pow(Scalar((sorted[j] - pivot) / width + s), r); });
     slope += sum<Scalar>(above, [&](std::size_t j) {
       const Scalar d((sorted[j] - pivot) / width);
-      return pow(Scalar(s / (d + s)), 1.0 - r);
+      return detail::pow(Scalar(s / (d + s)), 1.0 - r);
     });
     const Scalar next(w - excess / slope);
     if (!(next > Scalar(0))) return RowMap<Scalar>{pivot, width, Scalar(0), Scalar(1)};
     const bool converged = !(next < w - Scalar(2) * epsilon * w);
     w = next;
-    if (converged) return RowMap<Scalar>{pivot, width, pow(w, 1.0 / r), Scalar(1)};
+    if (converged) return RowMap<Scalar>{pivot, width, detail::pow(w, 1.0 / r), Scalar(1)};
   }
 }
 
 }  // namespace detail
 
-/// Any adaptive compact kernel: Newton on the width-norm of the weights, total^(1/r) with r the
-/// kernel's width, inside a shrinking bracket. For rectified polynomials with r >= 1 that norm is
-/// convex in m, and linear when all keys tie, so Newton from the right descends monotonically and
-/// quadratically; where it would leave the bracket the bracket is halved instead. It ends when a
-/// step no longer changes the weights, never after a fixed count. O(n) per step.
+/// Any adaptive compact kernel: Newton on the width-norm of the weights, inside a shrinking
+/// bracket. For rectified polynomials with r >= 1 that norm is convex in m, and linear between two
+/// changes of the support for r = 1, so Newton from the right descends monotonically: for r = 1
+/// (sparsemax) it is Michelot's algorithm (1986), which ends at the exact support after finitely
+/// many steps, and for r > 1 it converges quadratically. Where a step would leave the bracket the
+/// bracket is halved instead. It ends when a step no longer changes the weights, never after a fixed
+/// count. O(n) per step.
 template <AdaptiveKernel K, class Scalar>
 RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z) {
   static_assert(CompactKernel<K>);
-  const Scalar largest = *std::max_element(z.begin(), z.end());
-  const std::vector<Scalar> x = detail::shifted(kernel, z, largest);
   const auto width = static_cast<Scalar>(kernel.width());
   const Scalar epsilon(Eigen::NumTraits<Scalar>::epsilon());
   const auto lowest = static_cast<Scalar>(edge(kernel));
   Scalar low = lowest;
   auto high = static_cast<Scalar>(centre(kernel));
-  Scalar m = high;
+  RowMap<Scalar> map{detail::largest(z), width, high, Scalar(1)};
   while (true) {
-    const Scalar total = detail::sum<Scalar>(x.size(), [&](std::size_t j) {
-      const Scalar t(x[j] + m);
-      return in_support(kernel, t) ? kernel.profile(t) : Scalar(0);
-    });
-    const Scalar slope =
-        detail::sum<Scalar>(x.size(), [&](std::size_t j) { return profile_derivative(kernel, Scalar(x[j] + m)); });
-    (total < Scalar(1) ? low : high) = m;
-    // total^(1/r) - 1 over its derivative; total = 0 gives NaN, and the bracket is halved.
-    Scalar next(m + width * total * detail::expm1(Scalar(-detail::log(total) / width)) / slope);
+    const Scalar m = map.offset;
+    const auto sums = detail::profile_sums(kernel, map, z);
+    (sums.value < Scalar(1) ? low : high) = m;
+    Scalar next = detail::norm_step(kernel, sums, m);
     const Scalar tolerance(Scalar(2) * epsilon * (std::min)(Scalar(m - lowest), Scalar(detail::abs(m) + Scalar(1) / width)));
     if (detail::abs(Scalar(next - m)) <= tolerance) {
-      m = next;
+      map.offset = next;
       break;
     }
     if (!(next > low && next < high)) {
       next = Scalar(low + (high - low) / Scalar(2));
       if (!(next > low && next < high)) break;
     }
-    m = next;
+    map.offset = next;
   }
-  return RowMap<Scalar>{largest, width, m, Scalar(1)};
-}
-
-/// r = 1, sparsemax: with k supported keys, m = (1 - sum x) / k, and the support is the longest
-/// prefix of the sorted keys whose last key stays above the edge (Held, Wolfe & Crowder 1974;
-/// Martins & Astudillo 2016, algorithm 1). Exact. O(n log n).
-template <class Scalar>
-RowMap<Scalar> threshold(const Epanechnikov& kernel, RowView<Scalar> z) {
-  const Scalar largest = *std::max_element(z.begin(), z.end());
-  std::vector<Scalar> x = detail::descending(detail::shifted(kernel, z, largest));
-  Scalar total(0);
-  std::size_t supported = 0;
-  while (supported < x.size()) {
-    const auto count = static_cast<Scalar>(static_cast<double>(supported + 1));
-    const Scalar with(total + x[supported]);
-    if (!(x[supported] * count + Scalar(1) > with)) break;
-    total = with;
-    ++supported;
-  }
-  x.resize(supported);
-  const Scalar sum_x = detail::sum<Scalar>(supported, [&](std::size_t j) { return x[j]; });
-  const Scalar m((Scalar(1) - sum_x) / Scalar(static_cast<double>(supported)));
-  return RowMap<Scalar>{largest, Scalar(1), detail::polished(kernel, x, m), Scalar(1)};
-}
-
-/// r = 2, 1.5-entmax: with k supported keys of mean mu and centred square sum S,
-/// m = -mu + sqrt((1 - S) / k); again the longest prefix that stays above the edge (Peters,
-/// Niculae & Martins 2019, algorithm 2). S is accumulated centred (Welford), since
-/// mean(x^2) - mean(x)^2 would cancel. Exact. O(n log n).
-template <class Scalar>
-RowMap<Scalar> threshold(const Biweight& kernel, RowView<Scalar> z) {
-  const Scalar largest = *std::max_element(z.begin(), z.end());
-  std::vector<Scalar> x = detail::descending(detail::shifted(kernel, z, largest));
-  Scalar mean(0);
-  Scalar centred(0);
-  std::size_t supported = 0;
-  while (supported < x.size()) {
-    const auto count = static_cast<Scalar>(static_cast<double>(supported + 1));
-    const Scalar distance(x[supported] - mean);
-    const Scalar next_mean(mean + distance / count);
-    const Scalar next_centred(centred + distance * (x[supported] - next_mean));
-    // The key is above the edge iff the others, measured from it, do not already reach one.
-    const Scalar gap(next_mean - x[supported]);
-    if (!(next_centred + count * gap * gap < Scalar(1))) break;
-    mean = next_mean;
-    centred = next_centred;
-    ++supported;
-  }
-  x.resize(supported);
-  const auto count = static_cast<Scalar>(static_cast<double>(supported));
-  const Scalar exact_mean(detail::sum<Scalar>(supported, [&](std::size_t j) { return x[j]; }) / count);
-  const Scalar spread = detail::sum<Scalar>(supported, [&](std::size_t j) {
-    const Scalar distance(x[j] - exact_mean);
-    return Scalar(distance * distance);
-  });
-  const Scalar m(detail::sqrt(Scalar((Scalar(1) - spread) / count)) - exact_mean);
-  return RowMap<Scalar>{largest, Scalar(2), detail::polished(kernel, x, m), Scalar(1)};
+  map.mass = detail::profile_sums(kernel, map, z).value;
+  return map;
 }
 
 /// Any real r: the general solver, except below r = 1, where the profile is steep at the edge.

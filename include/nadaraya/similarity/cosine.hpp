@@ -19,6 +19,7 @@ namespace nadaraya {
 /// A zero row has no direction: its cosine with every row is 0, and no gradient passes through it.
 struct Cosine {
   static constexpr bool has_scale = true;
+  static constexpr bool is_product = false;
   static constexpr double distance_factor = 2.0;
 
   double scale = 1.0;
@@ -61,10 +62,10 @@ struct Cosine {
     return half_chord().score(q, k);
   }
 
-  /// A zero row makes the tile's cheap distance 1 instead of 2, too near: never ruled out wrongly.
-  template <class Q, class K, class Scores>
-  void score_tile(const Q& queries, const K& keys, const auto& floor, Scores&& z) const {
-    half_chord().score_tile(queries, keys, floor, z, *this);
+  /// A zero row makes the bound that of distance 1 instead of 2: nearer than it is, as a bound may.
+  template <class Scalar>
+  ProductBound<Scalar> product_bound(const Scalar& query_norm, Index dimension) const {
+    return half_chord().product_bound(query_norm, dimension);
   }
 
   template <class Q, class K, class Scalar, class DQ, class DK>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <cmath>
@@ -12,13 +13,9 @@ namespace nadaraya {
 /// z = scale q.k. Left empty, the scale is 1 / sqrt(D).
 struct DotProduct {
   static constexpr bool has_scale = true;
+  static constexpr bool is_product = true;
 
   std::optional<double> scale = std::nullopt;
-
-  DotProduct for_dimension(Index dimension) const {
-    if (scale || dimension == 0) return DotProduct{scale.value_or(1.0)};
-    return DotProduct{1.0 / std::sqrt(static_cast<double>(dimension))};
-  }
 
   void validate() const {
     detail::require(!scale || std::isfinite(*scale), "DotProduct: scale must be finite, got ", scale.value_or(0.0));
@@ -30,10 +27,9 @@ struct DotProduct {
     return Scalar(factor<Scalar>(q.size()) * Scalar(q.dot(k)));
   }
 
-  template <class Q, class K, class Scores>
-  void score_tile(const Q& queries, const K& keys, const auto&, Scores&& z) const {
-    z.noalias() = queries * keys.transpose();
-    z *= factor<ScalarOf<Q>>(queries.cols());
+  template <class Scalar>
+  ProductBound<Scalar> product_bound(const Scalar&, Index dimension) const {
+    return ProductBound<Scalar>{factor<Scalar>(dimension), Scalar(0), Scalar(0)};
   }
 
   template <class Q, class K, class Scalar, class DQ, class DK>
@@ -51,7 +47,8 @@ struct DotProduct {
  private:
   template <class Scalar>
   Scalar factor(Index dimension) const {
-    return Scalar(*for_dimension(dimension).scale);
+    if (scale) return Scalar(*scale);
+    return dimension == 0 ? Scalar(1) : Scalar(Scalar(1) / detail::sqrt(Scalar(static_cast<double>(dimension))));
   }
 };
 

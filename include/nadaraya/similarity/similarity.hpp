@@ -13,18 +13,15 @@ namespace nadaraya {
 ///   S score(const Q& q, const K& k) const
 ///   void pullback(const Q& q, const K& k, S dz, DQ dq, DK dk) const   adds dz times dz/dq to dq, dz/dk to dk
 /// and may have
-///   for_dimension(D)           the similarity to use for rows of dimension D (a default scale)
 ///   void validate() const      throws if a parameter has no meaning
 ///   has_scale, S scale_pullback(q, k, dz) const                 dz times dz/dscale
 ///   prepared(X), prepared_pullback(X, P, dP)    a transformation of every row before rows are
 ///                              compared, done once per operand, and its pullback
-///   score_tile(Q, K, floor, Z) const   the scores of a block of queries with a block of keys at
-///                              once; entries at or below their row's floor need no more accuracy
-///                              than that they stay there
+///   is_product, ProductBound<S> product_bound<S>(|q|^2, D) const
+///                              what lets the engine score keys by the block; see ProductSimilarity
 ///   static constexpr double distance_factor     makes it a metric: squared distance = -factor z
 ///
-/// Laws: the pullback agrees with finite differences of the score; the tile agrees with the pairs;
-/// for a metric z <= 0, and z = 0 exactly for equal rows.
+/// Laws: the pullback agrees with finite differences of the score; for a metric z <= 0, and z = 0 exactly for equal rows.
 template <class S>
 concept Similarity =
     std::copyable<S> && requires(const S similarity, const RowMatrix<double> rows, RowMatrix<double> grads, double dz) {
@@ -47,6 +44,23 @@ template <class S>
 concept PreparingSimilarity = Similarity<S> && requires(const S similarity, const RowMatrix<double> rows) {
   { similarity.prepared(rows) } -> std::same_as<RowMatrix<double>>;
   { similarity.prepared_pullback(rows, rows, rows) } -> std::same_as<RowMatrix<double>>;
+};
+
+/// z(q, k) <= product q.k + key_norm |k|^2 + constant.
+template <class Scalar>
+struct ProductBound {
+  Scalar product{1};
+  Scalar key_norm{0};
+  Scalar constant{0};
+};
+
+/// A similarity that is a multiple of the dot product (is_product is true, and the bound is met with
+/// equality), or is bounded by one: then only the keys whose bound exceeds the floor are scored one
+/// by one. Law: the bound holds for the products, norms and sums as computed, rounding included.
+template <class S>
+concept ProductSimilarity = Similarity<S> && requires(const S similarity, Index dimension) {
+  { S::is_product } -> std::convertible_to<bool>;
+  { similarity.template product_bound<double>(1.0, dimension) } -> std::same_as<ProductBound<double>>;
 };
 
 /// Squared distance = -factor z for a metric; 0 for a similarity that is no distance.

@@ -15,6 +15,7 @@ namespace nadaraya {
 /// to matter.
 struct SquaredDistance {
   static constexpr bool has_scale = true;
+  static constexpr bool is_product = false;
   static constexpr double distance_factor = 1.0;
 
   double scale = 1.0;
@@ -30,29 +31,14 @@ struct SquaredDistance {
     return Scalar(-Scalar(scale) * Scalar((q - k).squaredNorm()));
   }
 
-  template <class Q, class K, class Scores>
-  void score_tile(const Q& queries, const K& keys, const auto& floor, Scores&& z) const {
-    score_tile(queries, keys, floor, z, *this);
-  }
-
-  /// `exact` scores the pairs that are not ruled out.
-  template <class Q, class K, class Scores, class Exact>
-  void score_tile(const Q& queries, const K& keys, const auto& floor, Scores&& z, const Exact& exact) const {
-    using Scalar = ScalarOf<Q>;
-    // |approximate - direct| <= 4 (D + 8) eps (|q|^2 + |k|^2): both are sums of D products, each
-    // off by at most D eps times the sum of their magnitudes (Higham 2002, section 3.1).
-    const Scalar unit(static_cast<Scalar>(4 * (queries.cols() + 8)) * Eigen::NumTraits<Scalar>::epsilon());
-    const auto query_norms = queries.rowwise().squaredNorm().eval();
-    const auto key_norms = keys.rowwise().squaredNorm().eval();
-    z.noalias() = queries * keys.transpose();
-    for (Index i = 0; i < z.rows(); ++i) {
-      for (Index j = 0; j < z.cols(); ++j) {
-        const Scalar norms = query_norms(i) + key_norms(j);
-        const Scalar nearest = norms - Scalar(2) * z(i, j) - unit * norms;
-        z(i, j) = -Scalar(scale) * nearest;
-        if (!(z(i, j) <= floor[static_cast<std::size_t>(i)])) z(i, j) = exact.score(queries.row(i), keys.row(j));
-      }
-    }
+  /// -scale (|q|^2 + |k|^2 - 2 q.k), less its rounding. Products and norms are sums of D products,
+  /// each off by at most (D + 2) eps times the sum of their magnitudes, which |q|^2 + |k|^2 bounds
+  /// (Higham 2002, section 3.1); four times that leaves room for the products with the factors here.
+  template <class Scalar>
+  ProductBound<Scalar> product_bound(const Scalar& query_norm, Index dimension) const {
+    const Scalar unit(static_cast<Scalar>(4 * (dimension + 8)) * Eigen::NumTraits<Scalar>::epsilon());
+    const Scalar norms(-Scalar(scale) * (Scalar(1) - unit));
+    return ProductBound<Scalar>{Scalar(Scalar(2) * Scalar(scale)), norms, Scalar(norms * query_norm)};
   }
 
   template <class Q, class K, class Scalar, class DQ, class DK>

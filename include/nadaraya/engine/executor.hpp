@@ -1,0 +1,109 @@
+// Who runs the blocks of an operator: one thread, several, or the user's own executor.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/types.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <exception>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace nadaraya {
+
+/// An executor calls fn(0), ..., fn(n - 1), each once, in any order and on any threads, and returns
+/// when all are done. Results do not depend on which. To use a thread pool of your own, wrap it:
+///   struct MyPool { template <class Fn> void parallel_for(Index n, const Fn& fn) const; };
+/// Memory written by fn must be visible to the caller afterwards; an exception thrown by fn must
+/// reach it.
+template <class E>
+concept Executor = requires(const E executor, void (*fn)(Index)) {
+  executor.parallel_for(Index{}, fn);
+};
+
+/// The calling thread. The default everywhere.
+struct Serial {
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn) const {
+    for (Index i = 0; i < n; ++i) fn(i);
+  }
+};
+
+/// `count` threads, the calling one among them, started for the call; each takes the next piece of
+/// work when it is done with its last. Throws std::invalid_argument if count < 1.
+struct Threads {
+  int count = 1;
+
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn) const {
+    detail::require(count >= 1, "Threads: count must be at least 1, got ", count);
+    std::atomic<Index> next{0};
+    std::exception_ptr error;
+    std::mutex error_mutex;
+    const auto work = [&] {
+      try {
+        for (Index i = next++; i < n; i = next++) fn(i);
+      } catch (...) {
+        const std::lock_guard<std::mutex> lock(error_mutex);
+        error = std::current_exception();
+        next = n;
+      }
+    };
+    std::vector<std::thread> helpers;
+    const Index wanted = n < count ? n : count;
+    for (Index i = 1; i < wanted; ++i) helpers.emplace_back(work);
+    work();
+    for (std::thread& helper : helpers) helper.join();
+    if (error) std::rethrow_exception(error);
+  }
+};
+
+namespace engine {
+
+/// Objects that threads borrow and give back, so that there are only as many as threads.
+template <class T>
+class Pool {
+ public:
+  class Loan {
+   public:
+    Loan(Pool& pool, std::unique_ptr<T> object) : pool_(pool), object_(std::move(object)) {}
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() { pool_.give_back(std::move(object_)); }
+    T& operator*() const { return *object_; }
+
+   private:
+    Pool& pool_;
+    std::unique_ptr<T> object_;
+  };
+
+  Loan borrow() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_.empty()) {
+      // Room for every loan to come back without an allocation, which could fail.
+      idle_.reserve(++count_);
+      return Loan(*this, std::make_unique<T>());
+    }
+    std::unique_ptr<T> object = std::move(idle_.back());
+    idle_.pop_back();
+    return Loan(*this, std::move(object));
+  }
+
+ private:
+  void give_back(std::unique_ptr<T> object) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(std::move(object));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<T>> idle_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace engine
+
+}  // namespace nadaraya

@@ -1,0 +1,125 @@
+// The engine's loops for any scalar and any kernel, one element after the other.
+#pragma once
+
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/normalization/row_map.hpp"
+#include "nadaraya/types.hpp"
+
+namespace nadaraya::engine {
+
+/// Sums over a row's support.
+template <class Scalar>
+struct ProfileSums {
+  Scalar value;  ///< of kappa(t)
+  Scalar slope;  ///< of kappa'(t)
+};
+
+/// What each does is said in engine/loops.ipp, where the same names have vector bodies.
+struct Portable {
+  template <class T>
+  static Index filter(const T* z, Index n, const T& floor, KeyIndex first, T* out_z, KeyIndex* out_key) {
+    Index kept = 0;
+    for (Index j = 0; j < n; ++j) {
+      if (z[j] <= floor) continue;
+      out_z[kept] = z[j];
+      out_key[kept++] = first + static_cast<KeyIndex>(j);
+    }
+    return kept;
+  }
+
+  template <class T>
+  static Index prune(T* z, KeyIndex* key, Index n, const T& floor) {
+    Index kept = 0;
+    for (Index j = 0; j < n; ++j) {
+      if (z[j] <= floor) continue;
+      z[kept] = z[j];
+      key[kept++] = key[j];
+    }
+    return kept;
+  }
+
+  template <class T>
+  static T largest(const T* z, Index n) {
+    T top(z[0]);
+    for (Index j = 1; j < n; ++j) {
+      if (top < z[j]) top = z[j];
+    }
+    return top;
+  }
+
+  template <class T>
+  static bool any_above(const T* z, Index n, const T& bound) {
+    for (Index j = 0; j < n; ++j) {
+      if (!(z[j] <= bound)) return true;
+    }
+    return false;
+  }
+
+  template <class K, class T>
+  static ProfileSums<T> profile_sums(const K& kernel, const RowMap<T>& map, const T& edge, const T* z, Index n) {
+    const auto supported = [&](const T& t) { return !K::compact || !(t <= edge); };
+    const auto size = static_cast<std::size_t>(n);
+    const T value = detail::sum<T>(size, [&](std::size_t j) {
+      const T t = map.coordinate(z[j]);
+      return supported(t) ? T(kernel.profile(t)) : T(0);
+    });
+    const T slope = detail::sum<T>(size, [&](std::size_t j) {
+      const T t = map.coordinate(z[j]);
+      return supported(t) ? T(kernel.derivative(t)) : T(0);
+    });
+    return ProfileSums<T>{value, slope};
+  }
+
+  template <class K, class T>
+  static Index weigh(const K& kernel, const RowMap<T>& map, const T& edge, bool keep_all, T* z, KeyIndex* key, Index n,
+                     T* p) {
+    Index kept = 0;
+    for (Index j = 0; j < n; ++j) {
+      const T t = map.coordinate(z[j]);
+      const bool supported = !K::compact || !(t <= edge);
+      if (!supported && !keep_all) continue;
+      z[kept] = t;
+      key[kept] = key[j];
+      p[kept++] = supported ? T(kernel.profile(t) / map.mass) : T(0);
+    }
+    return kept;
+  }
+
+  template <class K, class T>
+  static void weights(const K& kernel, const T& mass, const T& edge, const T* t, Index n, T* p) {
+    for (Index j = 0; j < n; ++j) {
+      p[j] = !K::compact || !(t[j] <= edge) ? T(kernel.profile(t[j]) / mass) : T(0);
+    }
+  }
+
+  template <class T>
+  static void mix(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out) {
+    for (Index c = 0; c < cols; ++c) out[c] = T(0);
+    for (Index j = 0; j < n; ++j) {
+      if (p[j] == T(0)) continue;
+      const T* row = x + key[j] * stride;
+      for (Index c = 0; c < cols; ++c) out[c] += p[j] * row[c];
+    }
+  }
+
+  template <class T>
+  static void dots(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g) {
+    for (Index j = 0; j < n; ++j) {
+      g[j] = T(0);
+      if (p[j] == T(0)) continue;
+      const T* row = x + key[j] * stride;
+      for (Index c = 0; c < cols; ++c) g[j] += row[c] * y[c];
+    }
+  }
+
+  template <class T>
+  static void scatter(const KeyIndex* key, const T* p, Index n, const T* y, Index cols, T* x, Index stride) {
+    for (Index j = 0; j < n; ++j) {
+      if (p[j] == T(0)) continue;
+      T* row = x + key[j] * stride;
+      for (Index c = 0; c < cols; ++c) row[c] += p[j] * y[c];
+    }
+  }
+};
+
+}  // namespace nadaraya::engine

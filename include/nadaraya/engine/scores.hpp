@@ -1,0 +1,267 @@
+// The score pass: the similarities of a block of queries with all keys, and for each query the keys
+// above its floor.
+#pragma once
+
+#include "nadaraya/engine/buffer.hpp"
+#include "nadaraya/engine/row.hpp"
+#include "nadaraya/engine/tiers.hpp"
+#include "nadaraya/mask/mask.hpp"
+#include "nadaraya/normalization/row_map.hpp"
+#include "nadaraya/similarity/similarity.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace nadaraya::engine {
+
+/// Queries per block, the unit of parallel work. The keys of a panel pass from the first-level cache
+/// over all of them before the next panel is fetched.
+inline constexpr Index block_queries = 96;
+/// Queries per tile of the product loop.
+inline constexpr Index tile_queries = 6;
+/// Keys per panel: 16 KiB of floats at D = 64, half of a first-level cache.
+inline constexpr Index panel_keys = 64;
+
+/// Rows in strided memory.
+template <class Scalar>
+struct View {
+  const Scalar* data = nullptr;
+  Index rows = 0;
+  Index cols = 0;
+  Index stride = 0;
+
+  const Scalar* row(Index i) const { return data + i * stride; }
+  auto eigen_row(Index i) const {
+    return Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>>(row(i), cols);
+  }
+};
+
+/// NaN instead of infinity: a bound that has overflown must rule nothing out.
+template <class Scalar>
+Scalar not_infinite(const Scalar& x) {
+  return x + Scalar(0) * x;
+}
+
+/// Keys as the product loop reads them: panels of panel_keys keys, dimension after dimension, the
+/// last panel filled up with zeros; and their squared norms. Size: that of the keys.
+template <class Scalar>
+class PackedKeys {
+ public:
+  PackedKeys() = default;
+  explicit PackedKeys(const View<Scalar>& keys)
+      : cols_(keys.cols),
+        panels_(static_cast<std::size_t>(((keys.rows + panel_keys - 1) / panel_keys) * panel_keys * keys.cols)),
+        norms_(static_cast<std::size_t>(((keys.rows + panel_keys - 1) / panel_keys) * panel_keys)) {
+    for (Index first = 0; first < keys.rows; first += panel_keys) {
+      Scalar* panel = panels_.data() + first * cols_;
+      Scalar* norm = norms_.data() + first;
+      for (Index j = 0; j < panel_keys; ++j) {
+        Scalar sum(0);
+        const bool exists = first + j < keys.rows;
+        const Scalar* key = exists ? keys.row(first + j) : nullptr;
+        for (Index d = 0; d < cols_; ++d) {
+          const Scalar x = exists ? key[d] : Scalar(0);
+          panel[d * panel_keys + j] = x;
+          sum += x * x;
+        }
+        norm[j] = not_infinite(sum);
+      }
+    }
+  }
+
+  const Scalar* panel(Index first_key) const { return panels_.data() + first_key * cols_; }
+  const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
+
+ private:
+  Index cols_ = 0;
+  Buffer<Scalar> panels_;
+  Buffer<Scalar> norms_;
+};
+
+/// What one block of queries needs while it is scored. Reused from block to block.
+template <class Scalar>
+struct Workspace {
+  std::vector<Row<Scalar>> rows;
+  std::vector<Scalar> floors;
+  std::vector<Scalar> norms;   ///< squared, of the block's queries
+  std::vector<Scalar> scaled;  ///< the block's queries, times the similarity's factor
+  std::vector<Scalar> tile;
+  std::vector<Scalar> weights;
+};
+
+/// The similarities of all pairs that a mask leaves visible.
+template <class Scalar, class Sim, class M>
+class Scores {
+ public:
+  /// The views must outlive this object.
+  Scores(Sim similarity, M mask, const View<Scalar>& queries, const View<Scalar>& keys)
+      : similarity_(std::move(similarity)), mask_(std::move(mask)), queries_(queries), keys_(keys) {
+    if constexpr (by_products) packed_ = PackedKeys<Scalar>(keys);
+  }
+
+  Extent extent() const { return Extent{queries_.rows, keys_.rows}; }
+  Index blocks() const { return (queries_.rows + block_queries - 1) / block_queries; }
+
+  /// Calls visit(i, row) for every query i of a block, in order, where `row` holds the visible keys
+  /// whose similarity exceeds every floor known while they were seen (NaN always does). `floor(z)`
+  /// bounds the support from below given the candidates so far. `row` may be changed by visit.
+  template <class Floor, class Visit>
+  void visit_block(Index block, const Floor& floor, Workspace<Scalar>& work, const Visit& visit) const {
+    const Index first_query = block * block_queries;
+    const Index count = (std::min)(block_queries, queries_.rows - first_query);
+    prepare(first_query, count, floor, work);
+    KeyRange seen{keys_.rows, 0};
+    for (Index r = 0; r < count; ++r) {
+      const KeyRange range = mask_.range(first_query + r, extent());
+      if (range.first >= range.last) continue;
+      seen.first = (std::min)(seen.first, range.first);
+      seen.last = (std::max)(seen.last, range.last);
+    }
+
+    // Floors rise where a row has seen twice as many keys as when its floor was last computed.
+    Index keys_seen = 0;
+    Index refine_at = panel_keys;
+    for (Index first_key = seen.first / panel_keys * panel_keys; first_key < seen.last; first_key += panel_keys) {
+      for (Index r = 0; r < count; r += tile_queries) {
+        score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
+      }
+      keys_seen += panel_keys;
+      if (keys_seen < refine_at) continue;
+      refine_at *= 2;
+      for (Index r = 0; r < count; ++r) refine(r, floor, work);
+    }
+    for (Index r = 0; r < count; ++r) visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
+  }
+
+ private:
+  /// Products are formed tile by tile where the similarity is one, or is bounded by one.
+  static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
+  static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
+
+  template <class Floor>
+  void prepare(Index first_query, Index count, const Floor& floor, Workspace<Scalar>& work) const {
+    work.rows.resize(static_cast<std::size_t>(block_queries));
+    work.floors.assign(static_cast<std::size_t>(block_queries), floor(RowView<Scalar>()));
+    work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(Row<Scalar>::slack)));
+    for (Index r = 0; r < count; ++r) work.rows[static_cast<std::size_t>(r)].clear();
+    if constexpr (by_products) {
+      work.norms.resize(static_cast<std::size_t>(block_queries));
+      work.scaled.resize(static_cast<std::size_t>(block_queries * queries_.cols));
+      const auto factor = similarity_.template product_bound<Scalar>(Scalar(0), queries_.cols).product;
+      for (Index r = 0; r < count; ++r) {
+        const Scalar* q = queries_.row(first_query + r);
+        Scalar* to = work.scaled.data() + r * queries_.cols;
+        Scalar norm(0);
+        for (Index d = 0; d < queries_.cols; ++d) {
+          to[d] = factor * q[d];
+          norm += q[d] * q[d];
+        }
+        work.norms[static_cast<std::size_t>(r)] = not_infinite(norm);
+      }
+    }
+  }
+
+  /// Adds the candidates that queries [r, r + rows) of the block find in one panel.
+  void score_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
+    KeyRange ranges[tile_queries];
+    bool any = false;
+    for (Index i = 0; i < rows; ++i) {
+      const KeyRange range = mask_.range(first_query + r + i, extent());
+      ranges[i].first = (std::max)(range.first, first_key);
+      ranges[i].last = (std::min)(range.last, first_key + panel_keys);
+      any = any || ranges[i].first < ranges[i].last;
+    }
+    if (!any) return;
+    if constexpr (by_products) {
+      with_loops<Scalar>([&](auto loops) {
+        loops.template multiply<false>(rows, queries_.cols, panel_keys, work.scaled.data() + r * queries_.cols,
+                                       queries_.cols, packed_.panel(first_key), panel_keys, work.tile.data(),
+                                       panel_keys);
+      });
+    }
+    for (Index i = 0; i < rows; ++i) {
+      if (ranges[i].first < ranges[i].last) {
+        score_row(first_query, r + i, ranges[i], first_key, work.tile.data() + i * panel_keys, work);
+      }
+    }
+  }
+
+  /// Adds the candidates of query r of the block among keys `range` of a panel; z holds the products
+  /// with the panel.
+  void score_row(Index first_query, Index r, const KeyRange& range, Index first_key, Scalar* z,
+                 Workspace<Scalar>& work) const {
+    const Index query = first_query + r;
+    const Scalar& floor = work.floors[static_cast<std::size_t>(r)];
+    Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+    row.reserve(static_cast<std::size_t>(panel_keys));
+    if constexpr (by_products && !elementwise_mask) {
+      const std::size_t before = row.size();
+      const Index found = with_loops<Scalar>([&](auto loops) {
+        if constexpr (!Sim::is_product) {
+          const auto bound =
+              similarity_.template product_bound<Scalar>(work.norms[static_cast<std::size_t>(r)], queries_.cols);
+          loops.shift(z, packed_.norms(first_key), panel_keys, bound.key_norm, bound.constant);
+        }
+        return loops.filter(z + (range.first - first_key), range.last - range.first, floor,
+                            static_cast<KeyIndex>(range.first), row.value_data() + before, row.key_data() + before);
+      });
+      std::size_t end = before + static_cast<std::size_t>(found);
+      if constexpr (!Sim::is_product) end = rescored(query, floor, row, before, end);
+      row.resize(end);
+    } else {
+      for (Index j = range.first; j < range.last; ++j) {
+        if (!is_visible(mask_, query, j, extent())) continue;
+        Scalar score = exact(query, j, z[j - first_key]);
+        if constexpr (BiasMask<M>) score += Scalar(mask_.bias(query, j, extent()));
+        if (!(score <= floor)) row.push(static_cast<KeyIndex>(j), score);
+      }
+    }
+  }
+
+  /// The similarity of a pair, given its product where there is one.
+  Scalar exact(Index query, Index key, [[maybe_unused]] const Scalar& product) const {
+    if constexpr (by_products) {
+      if constexpr (Sim::is_product) return product;
+    }
+    return similarity_.score(queries_.eigen_row(query), keys_.eigen_row(key));
+  }
+
+  /// Entries [begin, end) of a row are there by a bound: gives them their similarity and drops those
+  /// that the floor rules out after all. Returns the new end.
+  std::size_t rescored(Index query, const Scalar& floor, Row<Scalar>& row, std::size_t begin, std::size_t end) const {
+    std::size_t kept = begin;
+    for (std::size_t j = begin; j < end; ++j) {
+      const KeyIndex key = row.key_data()[j];
+      const Scalar score = similarity_.score(queries_.eigen_row(query), keys_.eigen_row(key));
+      if (score <= floor) continue;
+      row.key_data()[kept] = key;
+      row.value_data()[kept++] = score;
+    }
+    return kept;
+  }
+
+  template <class Floor>
+  static void refine(Index r, const Floor& floor, Workspace<Scalar>& work) {
+    auto& row = work.rows[static_cast<std::size_t>(r)];
+    Scalar& known = work.floors[static_cast<std::size_t>(r)];
+    const Scalar next = floor(RowView<Scalar>(row.values()));
+    if (!(known < next)) return;
+    known = next;
+    const Index kept = with_loops<Scalar>([&](auto loops) {
+      return loops.prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), known);
+    });
+    row.resize(static_cast<std::size_t>(kept));
+  }
+
+  Sim similarity_;
+  M mask_;
+  View<Scalar> queries_;
+  View<Scalar> keys_;
+  struct Nothing {};
+  [[no_unique_address]] std::conditional_t<by_products, PackedKeys<Scalar>, Nothing> packed_;
+};
+
+}  // namespace nadaraya::engine

@@ -1,0 +1,88 @@
+// Elementary functions of packs.
+#pragma once
+
+#include "nadaraya/simd/pack.hpp"
+
+#include <cstdint>
+#include <type_traits>
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+namespace nadaraya::simd {
+
+/// What exp needs to know of a scalar's format.
+template <class T>
+struct ExpConstants;
+
+template <>
+struct ExpConstants<float> {
+  using Bits = std::int32_t;
+  static constexpr float lowest = -104.0f;  // exp of less rounds to zero
+  static constexpr float highest = 89.0f;   // exp of more is infinite
+  static constexpr float round = 12582912.0f;  // 1.5 2^23: adding it leaves an integer in the low bits
+  static constexpr float ln2_high = 0.693359375f;  // 9 bits, so that its products with exponents are exact
+  static constexpr float ln2_low = -2.12194440e-4f;
+  static constexpr int fraction_bits = 23;
+  static constexpr Bits bias = 127;
+  static constexpr int terms = 7;  // 0.35^8 / 8! < 6e-9
+};
+
+template <>
+struct ExpConstants<double> {
+  using Bits = std::int64_t;
+  static constexpr double lowest = -746.0;
+  static constexpr double highest = 710.0;
+  static constexpr double round = 6755399441055744.0;  // 1.5 2^52
+  static constexpr double ln2_high = 0.693145751953125;  // 15 bits
+  static constexpr double ln2_low = 1.42860682030941723212e-6;
+  static constexpr int fraction_bits = 52;
+  static constexpr Bits bias = 1023;
+  static constexpr int terms = 13;  // 0.35^14 / 14! < 5e-18
+};
+
+template <class T>
+NADARAYA_INLINE constexpr T inverse_factorial(int k) {
+  double factorial = 1;
+  for (int i = 2; i <= k; ++i) factorial *= i;
+  return static_cast<T>(1.0 / factorial);
+}
+
+/// e^x, within 2 units in the last place; 0 and infinity where it leaves the range, NaN of NaN.
+/// x = n ln 2 + r with |r| <= ln(2) / 2, and e^r by its series.
+template <class T, std::size_t Bytes>
+NADARAYA_INLINE Pack<T, Bytes> exp(const Pack<T, Bytes>& x) {
+  using P = Pack<T, Bytes>;
+  using V = typename P::Vector;
+  using C = ExpConstants<T>;
+  typedef typename C::Bits Bits __attribute__((vector_size(Bytes)));
+  const V low = P(C::lowest).v, high = P(C::highest).v, round = P(C::round).v;
+  V v = x.v < low ? low : x.v;
+  v = v > high ? high : v;
+  const V shifted = v * P(T(1.44269504088896340736)).v + round;
+  const V n = shifted - round;
+  const V r = (v - n * P(C::ln2_high).v) - n * P(C::ln2_low).v;
+  V sum = P(inverse_factorial<T>(C::terms)).v;
+#pragma GCC unroll 16
+  for (int k = C::terms - 1; k >= 0; --k) sum = sum * r + P(inverse_factorial<T>(k)).v;
+  // 2^n in two factors: n reaches below the smallest normal exponent.
+  Bits exponent, offset;
+  std::memcpy(&exponent, &shifted, Bytes);
+  std::memcpy(&offset, &round, Bytes);
+  exponent -= offset;
+  const Bits half = exponent >> 1;
+  const Bits first = (half + C::bias) << C::fraction_bits;
+  const Bits second = (exponent - half + C::bias) << C::fraction_bits;
+  V scale_first, scale_second;
+  std::memcpy(&scale_first, &first, Bytes);
+  std::memcpy(&scale_second, &second, Bytes);
+  return P(V((sum * scale_first) * scale_second));
+}
+
+}  // namespace nadaraya::simd
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif

@@ -1,0 +1,196 @@
+// Included once for each tier, inside its namespace and its target region: packs of the tier's
+// width, and the few operations for which instructions are named. NADARAYA_TIER_BYTES is the width.
+
+inline constexpr std::size_t bytes = NADARAYA_TIER_BYTES;
+
+template <class T>
+using PackOf = Pack<T, bytes>;
+
+template <class T>
+inline constexpr Index lanes = static_cast<Index>(PackOf<T>::lanes);
+
+template <class T>
+NADARAYA_INLINE PackOf<T> load(const T* from) {
+  PackOf<T> p;
+  std::memcpy(&p.v, from, bytes);
+  return p;
+}
+
+template <class T>
+NADARAYA_INLINE void store(T* to, const PackOf<T>& p) {
+  std::memcpy(to, &p.v, bytes);
+}
+
+/// The first n < lanes scalars, zero behind them. Nothing further is read.
+template <class T>
+NADARAYA_INLINE PackOf<T> load_part(const T* from, Index n) {
+  PackOf<T> p(T(0));
+  std::memcpy(&p.v, from, static_cast<std::size_t>(n) * sizeof(T));
+  return p;
+}
+
+template <class T>
+NADARAYA_INLINE void store_part(T* to, const PackOf<T>& p, Index n) {
+  std::memcpy(to, &p.v, static_cast<std::size_t>(n) * sizeof(T));
+}
+
+#if NADARAYA_TIER_BYTES == 64
+
+NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm512_set1_ps(x)); }
+NADARAYA_INLINE PackOf<double> broadcast(double x) { return PackOf<double>(_mm512_set1_pd(x)); }
+NADARAYA_INLINE PackOf<float> fma(const PackOf<float>& a, const PackOf<float>& b, const PackOf<float>& c) {
+  return PackOf<float>(_mm512_fmadd_ps(a.v, b.v, c.v));
+}
+NADARAYA_INLINE PackOf<double> fma(const PackOf<double>& a, const PackOf<double>& b, const PackOf<double>& c) {
+  return PackOf<double>(_mm512_fmadd_pd(a.v, b.v, c.v));
+}
+/// The larger, lane by lane. NaN in either may vanish.
+NADARAYA_INLINE PackOf<float> larger(const PackOf<float>& a, const PackOf<float>& b) {
+  return PackOf<float>(_mm512_maskz_max_ps(0xffff, a.v, b.v));
+}
+NADARAYA_INLINE PackOf<double> larger(const PackOf<double>& a, const PackOf<double>& b) {
+  return PackOf<double>(_mm512_maskz_max_pd(0xff, a.v, b.v));
+}
+/// Bit j: is lane j above the bound, or NaN?
+NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
+  return _mm512_cmp_ps_mask(x.v, bound.v, _CMP_NLE_UQ);
+}
+NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
+  return _mm512_cmp_pd_mask(x.v, bound.v, _CMP_NLE_UQ);
+}
+/// Writes the lanes whose bit is set next to each other; may write a whole pack.
+NADARAYA_INLINE void compress(float* to, unsigned mask, const PackOf<float>& x) {
+  // Compressed in a register: the instruction that compresses to memory is microcoded on Zen 4.
+  _mm512_storeu_ps(to, _mm512_maskz_compress_ps(static_cast<__mmask16>(mask), x.v));
+}
+NADARAYA_INLINE void compress(double* to, unsigned mask, const PackOf<double>& x) {
+  _mm512_storeu_pd(to, _mm512_maskz_compress_pd(static_cast<__mmask8>(mask), x.v));
+}
+/// The same for the keys of as many lanes.
+NADARAYA_INLINE void compress_keys(KeyIndex* to, unsigned mask, const KeyIndex* keys, float) {
+  _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask), _mm512_loadu_si512(keys)));
+}
+NADARAYA_INLINE void compress_keys(KeyIndex* to, unsigned mask, const KeyIndex* keys, double) {
+  const __m256i k = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_maskz_compress_epi32(static_cast<__mmask8>(mask), k));
+}
+/// The same for the keys first, first + 1, ...
+NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, float) {
+  const __m512i run = _mm512_add_epi32(_mm512_set1_epi32(first),
+                                       _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+  _mm512_storeu_si512(to, _mm512_maskz_compress_epi32(static_cast<__mmask16>(mask), run));
+}
+NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, double) {
+  const __m256i run = _mm256_add_epi32(_mm256_set1_epi32(first), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_maskz_compress_epi32(static_cast<__mmask8>(mask), run));
+}
+
+#else
+
+#if NADARAYA_TIER_BYTES == 32
+NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm256_set1_ps(x)); }
+NADARAYA_INLINE PackOf<double> broadcast(double x) { return PackOf<double>(_mm256_set1_pd(x)); }
+NADARAYA_INLINE PackOf<float> fma(const PackOf<float>& a, const PackOf<float>& b, const PackOf<float>& c) {
+  return PackOf<float>(_mm256_fmadd_ps(a.v, b.v, c.v));
+}
+NADARAYA_INLINE PackOf<double> fma(const PackOf<double>& a, const PackOf<double>& b, const PackOf<double>& c) {
+  return PackOf<double>(_mm256_fmadd_pd(a.v, b.v, c.v));
+}
+NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
+  return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(x.v, bound.v, _CMP_NLE_UQ)));
+}
+NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
+  return static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd(x.v, bound.v, _CMP_NLE_UQ)));
+}
+#elif defined(__SSE2__)
+NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm_set1_ps(x)); }
+NADARAYA_INLINE PackOf<double> broadcast(double x) { return PackOf<double>(_mm_set1_pd(x)); }
+template <class T>
+NADARAYA_INLINE PackOf<T> fma(const PackOf<T>& a, const PackOf<T>& b, const PackOf<T>& c) {
+  return a * b + c;
+}
+NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
+  return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpnle_ps(x.v, bound.v)));
+}
+NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
+  return static_cast<unsigned>(_mm_movemask_pd(_mm_cmpnle_pd(x.v, bound.v)));
+}
+#else
+template <class T>
+NADARAYA_INLINE PackOf<T> broadcast(T x) {
+  return PackOf<T>(x);
+}
+template <class T>
+NADARAYA_INLINE PackOf<T> fma(const PackOf<T>& a, const PackOf<T>& b, const PackOf<T>& c) {
+  return a * b + c;
+}
+template <class T>
+NADARAYA_INLINE unsigned above(const PackOf<T>& x, const PackOf<T>& bound) {
+  unsigned mask = 0;
+  for (unsigned j = 0; j < PackOf<T>::lanes; ++j) mask |= static_cast<unsigned>(!(x.v[j] <= bound.v[j])) << j;
+  return mask;
+}
+#endif
+
+template <class T>
+NADARAYA_INLINE PackOf<T> larger(const PackOf<T>& a, const PackOf<T>& b) {
+  return PackOf<T>(typename PackOf<T>::Vector(a.v > b.v ? a.v : b.v));
+}
+template <class T>
+NADARAYA_INLINE void compress(T* to, unsigned mask, const PackOf<T>& x) {
+  T all[PackOf<T>::lanes];
+  std::memcpy(all, &x.v, bytes);
+  for (; mask != 0; mask &= mask - 1) *to++ = all[__builtin_ctz(mask)];
+}
+template <class T>
+NADARAYA_INLINE void compress_keys(KeyIndex* to, unsigned mask, const KeyIndex* keys, T) {
+  KeyIndex all[PackOf<T>::lanes];
+  std::memcpy(all, keys, sizeof all);
+  for (; mask != 0; mask &= mask - 1) *to++ = all[__builtin_ctz(mask)];
+}
+template <class T>
+NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, T) {
+  for (; mask != 0; mask &= mask - 1) *to++ = first + static_cast<KeyIndex>(__builtin_ctz(mask));
+}
+
+#endif
+
+/// x where t is above the bound or NaN, 0 elsewhere.
+template <class T>
+NADARAYA_INLINE PackOf<T> where_above(const PackOf<T>& t, const PackOf<T>& bound, const PackOf<T>& x) {
+  const typename PackOf<T>::Vector none{};
+  return PackOf<T>(typename PackOf<T>::Vector(t.v <= bound.v ? none : x.v));
+}
+
+/// The first `count` lanes of x, zero behind them.
+template <class T>
+NADARAYA_INLINE PackOf<T> first_lanes(const PackOf<T>& x, Index count) {
+  T all[PackOf<T>::lanes];
+  std::memcpy(all, &x.v, bytes);
+  return load_part(all, count);
+}
+
+/// Sum of the lanes, halves first.
+template <class T>
+NADARAYA_INLINE T total(const PackOf<T>& x) {
+  T all[PackOf<T>::lanes];
+  std::memcpy(all, &x.v, bytes);
+#pragma GCC unroll 8
+  for (std::size_t half = PackOf<T>::lanes / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (std::size_t j = 0; j < half; ++j) all[j] += all[j + half];
+  }
+  return all[0];
+}
+
+template <class T>
+NADARAYA_INLINE T largest_lane(const PackOf<T>& x) {
+  T all[PackOf<T>::lanes];
+  std::memcpy(all, &x.v, bytes);
+#pragma GCC unroll 8
+  for (std::size_t half = PackOf<T>::lanes / 2; half > 0; half /= 2) {
+#pragma GCC unroll 8
+    for (std::size_t j = 0; j < half; ++j) all[j] = all[j] > all[j + half] ? all[j] : all[j + half];
+  }
+  return all[0];
+}

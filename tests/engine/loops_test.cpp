@@ -1,0 +1,211 @@
+// Every vector tier that this machine runs against the portable loops, at every length around its
+// width, with sentinels behind the output.
+#include <nadaraya/engine/tiers.hpp>
+#include <nadaraya/kernel/gaussian.hpp>
+#include <nadaraya/kernel/rectified_polynomial.hpp>
+#include <nadaraya/kernel/uniform.hpp>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/random.hpp"
+
+#include <limits>
+#include <vector>
+
+using namespace nadaraya;
+using engine::Portable;
+
+namespace {
+
+constexpr Index slack = 16;
+
+/// work(loops, name) for every tier.
+template <class Work>
+void with_every_tier(const Work& work) {
+  work(engine::baseline::Loops{}, "baseline");
+#if NADARAYA_HAS_AVX
+  if (simd::runs(simd::Tier::avx2)) work(engine::avx2::Loops{}, "avx2");
+  if (simd::runs(simd::Tier::avx512)) work(engine::avx512::Loops{}, "avx512");
+#endif
+}
+
+template <class T>
+std::vector<T> numbers(Index n, test::Random& random) {
+  std::vector<T> x(static_cast<std::size_t>(n + slack), std::numeric_limits<T>::quiet_NaN());
+  for (Index j = 0; j < n; ++j) x[static_cast<std::size_t>(j)] = static_cast<T>(random.normal());
+  return x;
+}
+
+std::vector<KeyIndex> run_of_keys(Index n) {
+  std::vector<KeyIndex> keys(static_cast<std::size_t>(n + slack), -1);
+  for (Index j = 0; j < n; ++j) keys[static_cast<std::size_t>(j)] = static_cast<KeyIndex>(3 * j + 1);
+  return keys;
+}
+
+template <class T>
+std::vector<T> first(const std::vector<T>& x, Index n) {
+  return std::vector<T>(x.begin(), x.begin() + n);
+}
+
+template <class T>
+T largest_difference(const std::vector<T>& a, const std::vector<T>& b) {
+  REQUIRE(a.size() == b.size());
+  T worst = 0;
+  for (std::size_t j = 0; j < a.size(); ++j) {
+    const T difference = std::abs(a[j] - b[j]);
+    if (!(difference <= worst)) worst = difference;
+  }
+  return worst;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  test::Random random(3);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index n = 0; n <= 70; ++n) {
+      INFO(tier << ", n = " << n);
+      std::vector<T> z = numbers<T>(n, random);
+      if (n > 4) z[static_cast<std::size_t>(n - 2)] = std::numeric_limits<T>::quiet_NaN();
+      if (n > 0) z[static_cast<std::size_t>(n / 2)] = T(0.25);  // a tie with the floor is below it
+      std::vector<T> found(static_cast<std::size_t>(n + slack)), expected = found;
+      std::vector<KeyIndex> keys(static_cast<std::size_t>(n + slack)), expected_keys = keys;
+      const Index kept = loops.filter(z.data(), n, T(0.25), 7, found.data(), keys.data());
+      REQUIRE(kept == Portable::filter(z.data(), n, T(0.25), 7, expected.data(), expected_keys.data()));
+      REQUIRE(first(keys, kept) == first(expected_keys, kept));
+
+      std::vector<T> pruned = z, pruned_portably = z;
+      std::vector<KeyIndex> list = run_of_keys(n), list_portably = list;
+      const Index left = loops.prune(pruned.data(), list.data(), n, T(0.25));
+      REQUIRE(left == Portable::prune(pruned_portably.data(), list_portably.data(), n, T(0.25)));
+      REQUIRE(first(list, left) == first(list_portably, left));
+
+      const T bound = std::numeric_limits<T>::max();
+      REQUIRE(loops.any_above(z.data(), n, bound) == (n > 4));
+      const std::vector<T> clean = numbers<T>(n, random);
+      REQUIRE(!loops.any_above(clean.data(), n, bound));
+      if (n > 0) REQUIRE(loops.largest(clean.data(), n) == Portable::largest(clean.data(), n));
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  // Sums of n terms of at most 3, each a few roundings.
+  const T tolerance = 64 * std::numeric_limits<T>::epsilon();
+  const auto compare = [&](auto loops, const auto& kernel, Index n, double width, test::Random& random) {
+    const RowMap<T> map{T(0.1), T(width), T(0.5), T(1.5)};
+    const std::vector<T> z = numbers<T>(n, random);
+    const auto sums = loops.profile_sums(kernel, map, T(0), z.data(), n);
+    const auto expected = Portable::profile_sums(kernel, map, T(0), z.data(), n);
+    REQUIRE(std::abs(sums.value - expected.value) <= tolerance * (1 + expected.value));
+    REQUIRE(std::abs(sums.slope - expected.slope) <= tolerance * (1 + expected.slope));
+    for (const bool keep_all : {false, true}) {
+      std::vector<T> t = z, t_portably = z;
+      std::vector<T> p(z.size()), p_portably(z.size());
+      std::vector<KeyIndex> keys = run_of_keys(n), keys_portably = keys;
+      const Index kept = loops.weigh(kernel, map, T(0), keep_all, t.data(), keys.data(), n, p.data());
+      REQUIRE(kept == Portable::weigh(kernel, map, T(0), keep_all, t_portably.data(), keys_portably.data(), n,
+                                      p_portably.data()));
+      REQUIRE(first(keys, kept) == first(keys_portably, kept));
+      REQUIRE(largest_difference(first(t, kept), first(t_portably, kept)) <= tolerance);
+      REQUIRE(largest_difference(first(p, kept), first(p_portably, kept)) <= tolerance);
+      std::vector<T> again(static_cast<std::size_t>(kept) + 1, T(42));
+      loops.weights(kernel, map.mass, T(0), t.data(), kept, again.data());
+      REQUIRE(largest_difference(first(again, kept), first(p, kept)) <= tolerance);
+      REQUIRE(again.back() == T(42));
+    }
+  };
+  test::Random random(5);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index n = 0; n <= 40; ++n) {
+      INFO(tier << ", n = " << n);
+      for (const double width : {2.0, 3.0}) {
+        compare(loops, Epanechnikov{}, n, width, random);
+        compare(loops, Triweight{}, n, width, random);
+        compare(loops, Gaussian{}, n, width, random);
+        compare(loops, Uniform{}, n, width, random);
+      }
+    }
+    compare(loops, Biweight{}, 3000, 2.0, random);
+  });
+}
+
+TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  test::Random random(9);
+  const T tolerance = 64 * std::numeric_limits<T>::epsilon();
+  with_every_tier([&](auto loops, const char* tier) {
+    for (const Index cols : {0, 1, 3, 7, 15, 16, 17, 31, 33, 64, 65, 130}) {
+      INFO(tier << ", " << cols << " columns");
+      const Index stride = cols + 1;
+      std::vector<T> x = numbers<T>(9 * stride, random);
+      std::fill(x.begin() + 4 * stride, x.begin() + 5 * stride, std::numeric_limits<T>::quiet_NaN());
+      const std::vector<KeyIndex> keys{0, 2, 4, 5, 8};
+      const std::vector<T> p{T(0.5), T(-1), T(0), T(0.25), T(2)};  // the row of NaN has no weight
+      const std::vector<T> y = numbers<T>(cols, random);
+      std::vector<T> out(static_cast<std::size_t>(cols) + 1, T(42)), expected = out;
+      loops.mix(keys.data(), p.data(), 5, x.data(), stride, cols, out.data());
+      Portable::mix(keys.data(), p.data(), 5, x.data(), stride, cols, expected.data());
+      REQUIRE(largest_difference(out, expected) <= tolerance);
+      std::vector<T> g(5), g_portably(5);
+      loops.dots(keys.data(), p.data(), 5, x.data(), stride, cols, y.data(), g.data());
+      Portable::dots(keys.data(), p.data(), 5, x.data(), stride, cols, y.data(), g_portably.data());
+      REQUIRE(largest_difference(g, g_portably) <= 4 * tolerance);
+      std::vector<T> sum = numbers<T>(9 * stride, random), sum_portably = sum;
+      loops.scatter(keys.data(), p.data(), 5, y.data(), cols, sum.data(), stride);
+      Portable::scatter(keys.data(), p.data(), 5, y.data(), cols, sum_portably.data(), stride);
+      REQUIRE(largest_difference(first(sum, 9 * stride), first(sum_portably, 9 * stride)) <= tolerance);
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  test::Random random(13);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index rows = 0; rows <= 6; ++rows) {
+      for (const Index depth : {0, 1, 5, 64}) {
+        INFO(tier << ", " << rows << " rows, depth " << depth);
+        const Index cols = 64;
+        const std::vector<T> a = numbers<T>(6 * depth, random), b = numbers<T>(depth * cols, random);
+        std::vector<T> c(static_cast<std::size_t>(6 * cols), T(1)), added = c;
+        loops.template multiply<false>(rows, depth, cols, a.data(), depth, b.data(), cols, c.data(), cols);
+        loops.template multiply<true>(rows, depth, cols, a.data(), depth, b.data(), cols, added.data(), cols);
+        for (Index i = 0; i < 6; ++i) {
+          for (Index j = 0; j < cols; ++j) {
+            double sum = 0;
+            for (Index d = 0; d < depth; ++d) {
+              sum += double(a[static_cast<std::size_t>(i * depth + d)]) * double(b[static_cast<std::size_t>(d * cols + j)]);
+            }
+            const auto at = static_cast<std::size_t>(i * cols + j);
+            // 64 products of size about 1.
+            const double tolerance = 256 * double(std::numeric_limits<T>::epsilon());
+            REQUIRE(std::abs(double(c[at]) - (i < rows ? sum : 1.0)) <= tolerance);
+            REQUIRE(std::abs(double(added[at]) - (i < rows ? sum + 1.0 : 1.0)) <= tolerance);
+          }
+        }
+      }
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("the exponential of a pack", "[engine]", float, double) {
+  using T = TestType;
+  using P = simd::Pack<T, 16>;
+  const auto exp_of = [](T x) { return exp(P(x)).v[0]; };
+  long double worst = 0;
+  for (double x = -80; x < 80; x += 0.0137) {
+    const long double exact = std::exp(static_cast<long double>(static_cast<T>(x)));
+    const long double error = std::abs(exp_of(static_cast<T>(x)) / exact - 1);
+    if (!(error <= worst)) worst = error;
+  }
+  REQUIRE(worst <= 2 * static_cast<long double>(std::numeric_limits<T>::epsilon()));
+  const T infinity = std::numeric_limits<T>::infinity();
+  REQUIRE(exp_of(T(0)) == T(1));
+  REQUIRE(exp_of(-infinity) == T(0));
+  REQUIRE(exp_of(infinity) == infinity);
+  REQUIRE(std::isnan(exp_of(std::numeric_limits<T>::quiet_NaN())));
+  const T smallest = std::log(std::numeric_limits<T>::denorm_min()) + T(0.5);
+  REQUIRE(exp_of(smallest) > T(0));
+}
