@@ -1,6 +1,6 @@
 #include "heads.hpp"
 
-#include "parallel.hpp"
+#include <nadaraya/engine/executor.hpp>
 
 namespace program {
 
@@ -57,9 +57,9 @@ Result for_each_head(const Problem& in, int threads, const std::function<HeadSum
   }
 
   std::vector<HeadSummary> summaries(static_cast<std::size_t>(q.batch * q.heads));
-  for_each_task(summaries.size(), static_cast<std::size_t>(threads), [&](std::size_t task) {
-    const Index b = static_cast<Index>(task) / q.heads;
-    const Index h = static_cast<Index>(task) % q.heads;
+  nadaraya::Threads{threads}.parallel_for(q.batch * q.heads, [&](Index task) {
+    const Index b = task / q.heads;
+    const Index h = task % q.heads;
     const Index shared = h * k.heads / q.heads;
     const auto gradient = [&](npy::Array& array) {
       return backward ? output<Scalar>(array, b, h) : typename Head<Scalar>::Output(nullptr, 0, 0);
@@ -74,7 +74,7 @@ Result for_each_head(const Problem& in, int threads, const std::function<HeadSum
         .grad_key = gradient(grad_key),
         .grad_value = gradient(grad_value),
         .backward = backward};
-    summaries[task] = attend(head);
+    summaries[static_cast<std::size_t>(task)] = attend(head);
   });
 
   Result result;

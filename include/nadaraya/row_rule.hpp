@@ -6,6 +6,8 @@
 #include "nadaraya/normalization/normalization.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <limits>
 #include <vector>
 
@@ -64,7 +66,7 @@ class RowRule {
       return;
     }
     engine::with_kernel_loops<K, Scalar>([&](auto loops) {
-      loops.weights(kernel_, map.mass, engine::edge_of<Scalar>(kernel_), t.data(), static_cast<Index>(t.size()),
+      loops.weights(kernel_, map, engine::edge_of<Scalar>(kernel_), t.data(), static_cast<Index>(t.size()),
                     p.data());
     });
   }

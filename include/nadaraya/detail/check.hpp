@@ -29,6 +29,21 @@ void require(bool condition, const Parts&... parts) {
   fail(message.str());
 }
 
+/// Calls work, and failed inside the handler of any exception it throws. Where exceptions are
+/// switched off there is none to handle.
+template <class Work, class Failed>
+void attempt(const Work& work, [[maybe_unused]] const Failed& failed) {
+#if defined(__cpp_exceptions)
+  try {
+    work();
+  } catch (...) {
+    failed();
+  }
+#else
+  work();
+#endif
+}
+
 /// "[rows x cols]", for messages.
 template <class M>
 std::string shape(const M& m) {

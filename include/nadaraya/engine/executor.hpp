@@ -34,7 +34,9 @@ struct Serial {
 };
 
 /// `count` threads, the calling one among them, started for the call; each takes the next piece of
-/// work when it is done with its last. Throws std::invalid_argument if count < 1.
+/// work when it is done with its last. Where the system has no more threads to give, those there are
+/// do the work. After an exception, work that has not begun is left out. Throws
+/// std::invalid_argument if count < 1.
 struct Threads {
   int count = 1;
 
@@ -45,17 +47,18 @@ struct Threads {
     std::exception_ptr error;
     std::mutex error_mutex;
     const auto work = [&] {
-      try {
-        for (Index i = next++; i < n; i = next++) fn(i);
-      } catch (...) {
-        const std::lock_guard<std::mutex> lock(error_mutex);
-        error = std::current_exception();
-        next = n;
-      }
+      detail::attempt([&] { for (Index i = next++; i < n; i = next++) fn(i); },
+                      [&] {
+                        const std::lock_guard<std::mutex> lock(error_mutex);
+                        error = std::current_exception();
+                        next = n;
+                      });
     };
     std::vector<std::thread> helpers;
     const Index wanted = n < count ? n : count;
-    for (Index i = 1; i < wanted; ++i) helpers.emplace_back(work);
+    helpers.reserve(static_cast<std::size_t>(wanted));
+    // A thread that cannot be started is done without.
+    detail::attempt([&] { for (Index i = 1; i < wanted; ++i) helpers.emplace_back(work); }, [] {});
     work();
     for (std::thread& helper : helpers) helper.join();
     if (error) std::rethrow_exception(error);

@@ -131,8 +131,8 @@ struct Loops {
 
   /// p = kappa(t) / mass, 0 outside the support.
   template <class K, class T>
-  static void weights(const K& kernel, T mass, T edge, const T* t, Index n, T* p) {
-    const PackOf<T> bound(edge), divisor(mass);
+  static void weights(const K& kernel, const RowMap<T>& map, T edge, const T* t, Index n, T* p) {
+    const PackOf<T> bound(edge), divisor(map.mass);
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> x = load_up_to(t + j, count);
       store_up_to(p + j, supported<K>(x, bound, kernel.profile(x) / divisor, count), count);

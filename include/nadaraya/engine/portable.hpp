@@ -14,7 +14,8 @@ struct ProfileSums {
   Scalar slope;  ///< of kappa'(t)
 };
 
-/// What each does is said in engine/loops.ipp, where the same names have vector bodies.
+/// What each does is said in engine/loops.ipp, where the same names have vector bodies; here the
+/// kernel itself knows its edge.
 struct Portable {
   template <class T>
   static Index filter(const T* z, Index n, const T& floor, KeyIndex first, T* out_z, KeyIndex* out_key) {
@@ -56,40 +57,34 @@ struct Portable {
   }
 
   template <class K, class T>
-  static ProfileSums<T> profile_sums(const K& kernel, const RowMap<T>& map, const T& edge, const T* z, Index n) {
-    const auto supported = [&](const T& t) { return !K::compact || !(t <= edge); };
+  static ProfileSums<T> profile_sums(const K& kernel, const RowMap<T>& map, const T&, const T* z, Index n) {
     const auto size = static_cast<std::size_t>(n);
     const T value = detail::sum<T>(size, [&](std::size_t j) {
       const T t = map.coordinate(z[j]);
-      return supported(t) ? T(kernel.profile(t)) : T(0);
+      return in_support(kernel, t) ? T(kernel.profile(t)) : T(0);
     });
-    const T slope = detail::sum<T>(size, [&](std::size_t j) {
-      const T t = map.coordinate(z[j]);
-      return supported(t) ? T(kernel.derivative(t)) : T(0);
-    });
+    const T slope =
+        detail::sum<T>(size, [&](std::size_t j) { return profile_derivative(kernel, map.coordinate(z[j])); });
     return ProfileSums<T>{value, slope};
   }
 
   template <class K, class T>
-  static Index weigh(const K& kernel, const RowMap<T>& map, const T& edge, bool keep_all, T* z, KeyIndex* key, Index n,
+  static Index weigh(const K& kernel, const RowMap<T>& map, const T&, bool keep_all, T* z, KeyIndex* key, Index n,
                      T* p) {
     Index kept = 0;
     for (Index j = 0; j < n; ++j) {
       const T t = map.coordinate(z[j]);
-      const bool supported = !K::compact || !(t <= edge);
-      if (!supported && !keep_all) continue;
+      if (!keep_all && !in_support(kernel, t)) continue;
       z[kept] = t;
       key[kept] = key[j];
-      p[kept++] = supported ? T(kernel.profile(t) / map.mass) : T(0);
+      p[kept++] = weight(kernel, map, t);
     }
     return kept;
   }
 
   template <class K, class T>
-  static void weights(const K& kernel, const T& mass, const T& edge, const T* t, Index n, T* p) {
-    for (Index j = 0; j < n; ++j) {
-      p[j] = !K::compact || !(t[j] <= edge) ? T(kernel.profile(t[j]) / mass) : T(0);
-    }
+  static void weights(const K& kernel, const RowMap<T>& map, const T&, const T* t, Index n, T* p) {
+    for (Index j = 0; j < n; ++j) p[j] = weight(kernel, map, t[j]);
   }
 
   template <class T>

@@ -154,12 +154,12 @@ class Scores {
       for (Index r = 0; r < count; ++r) {
         const Scalar* q = queries_.row(first_query + r);
         Scalar* to = work.scaled.data() + r * queries_.cols;
-        Scalar norm(0);
-        for (Index d = 0; d < queries_.cols; ++d) {
-          to[d] = factor * q[d];
-          norm += q[d] * q[d];
+        for (Index d = 0; d < queries_.cols; ++d) to[d] = factor * q[d];
+        if constexpr (!Sim::is_product) {
+          Scalar norm(0);
+          for (Index d = 0; d < queries_.cols; ++d) norm += q[d] * q[d];
+          work.norms[static_cast<std::size_t>(r)] = not_infinite(norm);
         }
-        work.norms[static_cast<std::size_t>(r)] = not_infinite(norm);
       }
     }
   }

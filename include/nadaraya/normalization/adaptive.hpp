@@ -5,8 +5,7 @@
 #include "nadaraya/normalization/self_normalized.hpp"
 #include "nadaraya/normalization/threshold.hpp"
 
-#include <algorithm>
-#include <type_traits>
+#include <cstddef>
 
 namespace nadaraya {
 

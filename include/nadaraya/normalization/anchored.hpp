@@ -4,6 +4,9 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/normalization/fixed_bandwidth.hpp"
 
+#include <algorithm>
+#include <cstddef>
+
 namespace nadaraya {
 
 /// t_j = 1 + (z_j - max z) / h^2, p_j = kappa(t_j) / sum_i kappa(t_i). With the Epanechnikov

@@ -1,5 +1,5 @@
-// Tasks on several threads.
-#include "examples/attend/parallel.hpp"
+// Work on several threads.
+#include <nadaraya/engine/executor.hpp>
 
 #include "tests/support/catch.hpp"
 
@@ -7,22 +7,22 @@
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <cstddef>
 #include <mutex>
 #include <stdexcept>
 #include <string>
 #include <thread>
 #include <vector>
 
-using program::for_each_task;
+using nadaraya::Index;
+using nadaraya::Threads;
 
 TEST_CASE("each task is done once, by any number of threads", "[parallel]") {
-  for (const std::size_t count : {0u, 1u, 2u, 7u, 100u}) {
-    for (const std::size_t threads : {1u, 2u, 3u, 8u, 1000u}) {
+  for (const Index count : {0, 1, 2, 7, 100}) {
+    for (const int threads : {1, 2, 3, 8, 1000}) {
       INFO(count << " tasks, " << threads << " threads");
-      std::vector<int> done(count, 0);
-      for_each_task(count, threads, [&](std::size_t i) { ++done[i]; });
-      REQUIRE(done == std::vector<int>(count, 1));
+      std::vector<int> done(static_cast<std::size_t>(count), 0);
+      Threads{threads}.parallel_for(count, [&](Index i) { ++done[static_cast<std::size_t>(i)]; });
+      REQUIRE(done == std::vector<int>(static_cast<std::size_t>(count), 1));
     }
   }
 }
@@ -32,7 +32,7 @@ TEST_CASE("three threads work at the same time, and no fourth", "[parallel]") {
   std::condition_variable arrival;
   int working = 0, most = 0;
   // Each of the first three tasks waits for the two others, and then a while for one too many.
-  for_each_task(30, 3, [&](std::size_t i) {
+  Threads{3}.parallel_for(30, [&](Index i) {
     std::unique_lock lock(mutex);
     most = std::max(most, ++working);
     arrival.notify_all();
@@ -46,12 +46,12 @@ TEST_CASE("three threads work at the same time, and no fourth", "[parallel]") {
 }
 
 TEST_CASE("an exception of any task reaches the caller, and the tasks that follow are left out", "[parallel]") {
-  for (const std::size_t threads : {1u, 2u, 8u}) {
-    for (const std::size_t bad : {0u, 5u, 99u}) {
+  for (const int threads : {1, 2, 8}) {
+    for (const Index bad : {0, 5, 99}) {
       INFO(threads << " threads, task " << bad << " fails");
       std::atomic<int> begun = 0;
       const auto run = [&] {
-        for_each_task(100, threads, [&](std::size_t i) {
+        Threads{threads}.parallel_for(100, [&](Index i) {
           ++begun;
           if (i == bad) throw std::invalid_argument("task " + std::to_string(i));
         });
@@ -72,7 +72,7 @@ TEST_CASE("the caller waits for the other threads even where its own task fails"
   };
   std::atomic<bool> caller_begun = false, other_begun = false, other_done = false;
   const auto run = [&] {
-    for_each_task(2, 2, [&](std::size_t) {
+    Threads{2}.parallel_for(2, [&](Index) {
       if (std::this_thread::get_id() == caller) {
         caller_begun = true;
         wait_for(other_begun);
