@@ -76,7 +76,7 @@ void products(benchmark::State& state) {
   for (auto _ : state) {
     for (Index i = 0; i < rows; i += engine::tile_queries) {
       engine::with_loops<float>([&](auto loops) {
-        loops.template multiply<false>(engine::tile_queries, d, panel, in.q.data() + i * d, d, keys.data(), panel,
+        loops.template multiply<false>(engine::tile_queries, d, panel, in.q.data() + i * d, d, Index(1), keys.data(), panel,
                                        tile.data(), panel);
       });
     }

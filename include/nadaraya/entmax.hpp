@@ -8,7 +8,7 @@
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
 #include "nadaraya/row_rule.hpp"
-#include "nadaraya/tape.hpp"
+#include "nadaraya/rows.hpp"
 
 #include <limits>
 #include <span>
@@ -60,7 +60,7 @@ template <class Scalar, Kernel K, class Visit>
 void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char* function, const Visit& visit) {
   require(scores.cols() <= (std::numeric_limits<KeyIndex>::max)(), function, ": more than 2^31 - 1 columns");
   const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
-  const auto x = scores.view();
+  const auto x = scores.matrix();
   Row<Scalar> row;
   std::vector<Scalar> p;
   for (Index i = 0; i < x.rows(); ++i) {
@@ -117,8 +117,8 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
   require_same_shape(weights, grad, function, "weights and gradient");
   const Rows<Scalar> weight_rows(weights);
   const Rows<Scalar> grad_rows(grad);
-  const auto p = weight_rows.view();
-  const auto dp = grad_rows.view();
+  const auto p = weight_rows.matrix();
+  const auto dp = grad_rows.matrix();
   const RowRule<GivenSlope, Adaptive> rule(GivenSlope{}, Adaptive{}, 0.0);
 
   RowMatrix<Scalar> result = RowMatrix<Scalar>::Zero(p.rows(), p.cols());
@@ -220,7 +220,7 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
   detail::require_same_shape(x, g, "entmax_alpha_gradient", "scores and gradient");
   const Rows<Scalar> scores(x);
   const Rows<Scalar> grads(g);
-  const auto dp = grads.view();
+  const auto dp = grads.matrix();
   ParameterGradients<Scalar> parameters;
   std::vector<Scalar> row_grad, unused;
   const auto sum_rows = [&](const auto& kernel, const auto& pull_row) {
@@ -251,7 +251,7 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
 template <RealExpression P>
 Eigen::Matrix<Index, Eigen::Dynamic, 1> support_sizes(const P& p) {
   const Rows<ScalarOf<P>> rows(p);
-  const auto weights = rows.view();
+  const auto weights = rows.matrix();
   Eigen::Matrix<Index, Eigen::Dynamic, 1> sizes = Eigen::Matrix<Index, Eigen::Dynamic, 1>::Zero(weights.rows());
   for (Index i = 0; i < weights.rows(); ++i) {
     for (Index j = 0; j < weights.cols(); ++j) sizes(i) += weights(i, j) == ScalarOf<P>(0) ? 0 : 1;

@@ -36,7 +36,7 @@ namespace detail {
 template <class Scalar, class Target>
 FenchelYoungLoss<Scalar> fenchel_young(const Rows<Scalar>& rows, double alpha, const Target& target,
                                        const char* function) {
-  const auto z = rows.view();
+  const auto z = rows.matrix();
   const Index classes = z.cols();
   FenchelYoungLoss<Scalar> result{Eigen::Matrix<Scalar, Eigen::Dynamic, 1>(z.rows()),
                                   RowMatrix<Scalar>::Zero(z.rows(), classes)};
@@ -77,7 +77,7 @@ FenchelYoungLoss<ScalarOf<Z>> checked_loss(const Z& z, const Targets& targets, d
     static_assert(std::is_same_v<ScalarOf<Targets>, Scalar>, "scores and targets must have the same scalar");
     require_same_shape(z, targets, function, "scores and targets");
     const Rows<Scalar> target_rows(targets);
-    const auto y = target_rows.view();
+    const auto y = target_rows.matrix();
     for (Index i = 0; i < y.rows(); ++i) {
       bool distribution = y.cols() > 0;
       Scalar total(0);

@@ -3,19 +3,22 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/engine/scores.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
-#include "nadaraya/row_rule.hpp"
+#include "nadaraya/pass/backward.hpp"
+#include "nadaraya/pass/forward.hpp"
+#include "nadaraya/pass/memory.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/tape.hpp"
 
 #include <Eigen/SparseCore>
 
+#include <algorithm>
 #include <limits>
+#include <span>
+#include <type_traits>
 #include <utility>
-#include <vector>
 
 namespace nadaraya {
 
@@ -60,7 +63,8 @@ struct Gradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, deta
 /// after them, forward and backward, with a compact kernel. Memory: see Tape.
 /// Special values: an empty row (no visible key, or none within the bandwidth) gives zeros, passes
 /// no gradient and is counted; NaN in a visible key or in a query makes exactly the rows that see
-/// it NaN; NaN in a value reaches the rows that give it weight.
+/// it NaN; NaN in a value reaches the rows that give it weight. Rows that give weight to most keys
+/// are products of matrices only while the operands are finite, and the same up to rounding otherwise.
 /// Errors: std::invalid_argument before anything is written.
 /// Source: arXiv 2601.22766.
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
@@ -74,17 +78,14 @@ class NadarayaWatson {
   using GradientsOf = Gradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>>;
 
   explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
-      : kernel_(std::move(kernel)),
-        normalization_(std::move(normalization)),
-        similarity_(std::move(similarity)),
-        mask_(std::move(mask)) {
+      : policies_{std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask)} {
     if constexpr (requires { N::template check<K, S, M>(); }) N::template check<K, S, M>();
   }
 
-  const K& kernel() const { return kernel_; }
-  const N& normalization() const { return normalization_; }
-  const S& similarity() const { return similarity_; }
-  const M& mask() const { return mask_; }
+  const K& kernel() const { return policies_.kernel; }
+  const N& normalization() const { return policies_.normalization; }
+  const S& similarity() const { return policies_.similarity; }
+  const M& mask() const { return policies_.mask; }
 
   /// The regression alone: no tape. Returns [Nq x Dv]. Blocks of queries are shared out over the
   /// executor (Serial, Threads{n} or your own); the result does not depend on it.
@@ -93,12 +94,8 @@ class NadarayaWatson {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::operator()");
     require_values<Scalar>(key, value, "NadarayaWatson::operator()");
-    const Rows<Scalar> values(value);
     RowMatrix<Scalar> out(query.rows(), value.cols());
-    for_each_row(Rows<Scalar>(query), Rows<Scalar>(key), executor,
-                 [&](Index i, const RowMap<Scalar>&, const Row<Scalar>& row, RowView<Scalar> p) {
-                   mix(row.keys(), p, values, out.data() + i * out.cols());
-                 });
+    regress(Rows<Scalar>(query), Rows<Scalar>(key), Rows<Scalar>(value), out, executor, {});
     return out;
   }
 
@@ -115,72 +112,48 @@ class NadarayaWatson {
     tape.query_ = Rows<Scalar>(std::forward<Q>(query));
     tape.key_ = Rows<Scalar>(std::forward<Ke>(key));
     tape.value_ = Rows<Scalar>(std::forward<V>(value));
-    tape.chunks_.resize(static_cast<std::size_t>((out.rows() + engine::block_queries - 1) / engine::block_queries));
-    for_each_row(tape.query_, tape.key_, executor,
-                 [&](Index i, const RowMap<Scalar>& map, const Row<Scalar>& row, RowView<Scalar> p) {
-                   Eigen::Matrix<Scalar, 1, Eigen::Dynamic> mixed(out.cols());
-                   mix(row.keys(), p, tape.value_, mixed.data());
-                   out.row(i) = mixed;
-                   auto& chunk = tape.chunks_[static_cast<std::size_t>(i / engine::block_queries)];
-                   if constexpr (Rule::sparse) {
-                     Index supported = 0;
-                     for (const Scalar& p_j : p) supported += p_j == Scalar(0) ? 0 : 1;
-                     chunk.record(map, supported, row.keys(), row.values());
-                   } else {
-                     chunk.record(map, static_cast<Index>(row.size()), {}, {});
-                   }
-                 });
+    tape.records_.resize(static_cast<std::size_t>((out.rows() + engine::block_queries - 1) / engine::block_queries));
+    regress(tape.query_, tape.key_, tape.value_, out, executor, std::span(tape.records_));
     return tape;
   }
 
   /// The gradients of a loss L, given `grad_out` = dL/dout [Nq x Dv] and the tape of the forward
-  /// pass of this same operator. Work: O(support (D + Dv)) with a compact kernel.
-  template <class Scalar, RealExpression G>
-  GradientsOf<Scalar> backward(const Tape<Scalar>& tape, const G& grad_out) const {
+  /// pass of this same operator. Work: O(support (D + Dv)) where the tape stores the support. The
+  /// result does not depend on the executor.
+  template <class Scalar, RealExpression G, Executor E = Serial>
+  GradientsOf<Scalar> backward(const Tape<Scalar>& tape, const G& grad_out, const E& executor = {}) const {
     static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "grad_out must have the scalar of the forward pass");
     detail::require(grad_out.rows() == tape.queries() && grad_out.cols() == tape.value().cols(),
                     "NadarayaWatson::backward: grad_out must be [", tape.queries(), " x ", tape.value().cols(),
                     "] like the output, got ", detail::shape(grad_out));
-    const Rows<Scalar> query = prepared(tape.query());
-    const Rows<Scalar> key = prepared(tape.key());
+    const Rows<Scalar> query = pass::prepared(policies_.similarity, tape.query());
     const Rows<Scalar> grads_out(grad_out);
-    const auto q = query.view();
-    const auto k = key.view();
-    const auto v = tape.value().view();
-    const Rule rule = row_rule();
+    const bool scores_again = std::any_of(tape.records_.begin(), tape.records_.end(), [](const auto& r) { return r.recompute; });
+    const pass::Memory<Scalar, S> memory(policies_.similarity, tape.key(), tape.value(), scores_again ? tape.queries() : 0);
+    const auto head = memory.head(query.view());
 
     GradientsOf<Scalar> grads;
-    grads.query.setZero(q.rows(), q.cols());
-    grads.key.setZero(k.rows(), k.cols());
-    grads.value.setZero(v.rows(), v.cols());
-    ParameterGradients<Scalar> parameters;
-    std::vector<Scalar> p, g, dz;
-
-    const auto pull_row = [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> t) {
-      const RowMap<Scalar>& map = tape.row(i);
-      p.resize(keys.size());
-      g.resize(keys.size());
-      dz.resize(keys.size());
-      rule.weights(map, t, RowOut<Scalar>(p));
-      unmix(keys, RowView<Scalar>(p), tape.value(), grads_out.data() + i * grads_out.stride(), RowOut<Scalar>(g),
-            grads.value);
-      rule.unweigh(map, t, RowView<Scalar>(g), RowOut<Scalar>(dz), parameters);
-      unscore(similarity_, keys, RowView<Scalar>(dz), i, query, key, grads.query, grads.key, parameters);
-    };
-    if constexpr (Rule::sparse) {
-      for (Index i = 0; i < q.rows(); ++i) pull_row(i, tape.support(i), tape.coordinates(i));
-    } else {
-      std::vector<Scalar> t;
-      score_rows(query, key, Serial{}, [&](Index i, Row<Scalar>& row, engine::Workspace<Scalar>&) {
-        t.resize(row.size());
-        for (std::size_t j = 0; j < row.size(); ++j) t[j] = tape.row(i).coordinate(row.values()[j]);
-        pull_row(i, row.keys(), RowView<Scalar>(t));
-      });
-    }
+    grads.query.setZero(query.rows(), query.cols());
+    grads.key.setZero(tape.key().rows(), tape.key().cols());
+    grads.value.setZero(tape.value().rows(), tape.value().cols());
+    pass::Backward<Scalar, K, N, S, M> backward(policies_, head, tape.records_, grads_out.view(), grads.query, grads.key,
+                                                grads.value);
+    engine::Pool<engine::Workspace<Scalar>> workspaces;
+    executor.parallel_for(backward.groups() + backward.blocks(), [&](Index piece) {
+      const auto work = workspaces.borrow();
+      if (piece < backward.groups()) {
+        backward.pull_group(piece, *work);
+      } else {
+        backward.pull_block(piece - backward.groups(), *work);
+      }
+    });
+    executor.parallel_for(backward.ranges(), [&](Index range) { backward.gather(range); });
     if constexpr (PreparingSimilarity<S>) {
-      grads.query = similarity_.prepared_pullback(tape.query().view(), q, grads.query);
-      grads.key = similarity_.prepared_pullback(tape.key().view(), k, grads.key);
+      const auto& similarity = policies_.similarity;
+      grads.query = similarity.prepared_pullback(tape.query().matrix(), query.matrix(), grads.query);
+      grads.key = similarity.prepared_pullback(tape.key().matrix(), memory.key().matrix(), grads.key);
     }
+    const ParameterGradients<Scalar> parameters = backward.parameters();
     if constexpr (ScaledSimilarity<S>) grads.scale = parameters.scale;
     if constexpr (HasBandwidth<N>) grads.bandwidth = parameters.bandwidth;
     if constexpr (AlphaKernel<K>) grads.alpha = parameters.alpha;
@@ -193,30 +166,48 @@ class NadarayaWatson {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::weights");
     Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
-    for_each_row(Rows<Scalar>(query), Rows<Scalar>(key), Serial{},
-                 [&](Index i, const RowMap<Scalar>&, const Row<Scalar>& row, RowView<Scalar> p) {
-                   result.startVec(i);
-                   for (std::size_t j = 0; j < p.size(); ++j) {
-                     if (!(p[j] == Scalar(0))) result.insertBack(i, row.keys()[j]) = p[j];
-                   }
-                 });
+    const Rows<Scalar> queries(query), keys(key);
+    const Rows<Scalar> prepared_query = pass::prepared(policies_.similarity, queries);
+    const pass::Memory<Scalar, S> memory(policies_.similarity, keys, keys, query.rows());
+    const auto head = memory.head(prepared_query.view());
+    const pass::Forward<Scalar, K, N, S, M> forward(policies_, head);
+    engine::Workspace<Scalar> work;
+    for (Index block = 0; block < head.blocks(); ++block) {
+      forward.weigh(block, work,
+                    [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> support, RowView<Scalar> p) {
+                      result.startVec(i);
+                      for (std::size_t j = 0; j < p.size(); ++j) {
+                        if (!(p[j] == Scalar(0))) result.insertBack(i, support[j]) = p[j];
+                      }
+                    });
+    }
     result.finalize();
     return result;
   }
 
  private:
-  using Rule = RowRule<K, N>;
-
-  Rule row_rule() const { return Rule(kernel_, normalization_, distance_factor<S>()); }
-
-  /// The rows as the similarity compares them.
-  template <class Scalar>
-  Rows<Scalar> prepared(const Rows<Scalar>& rows) const {
-    if constexpr (PreparingSimilarity<S>) {
-      return Rows<Scalar>(similarity_.prepared(rows.view()));
-    } else {
-      return Rows<Scalar>(rows.view());
+  /// Writes the regression to `out`, and records unless there are none.
+  template <class Scalar, class Out, class E>
+  void regress(const Rows<Scalar>& query, const Rows<Scalar>& key, const Rows<Scalar>& value, Out& out,
+               const E& executor, std::span<pass::Record<Scalar>> records) const {
+    const Rows<Scalar> prepared_query = pass::prepared(policies_.similarity, query);
+    const pass::Memory<Scalar, S> memory(policies_.similarity, key, value, query.rows());
+    const auto head = memory.head(prepared_query.view());
+    const pass::Forward<Scalar, K, N, S, M> forward(policies_, head);
+    engine::Pool<engine::Workspace<Scalar>> workspaces;
+    const auto write = [&](Scalar* to, Index stride) {
+      executor.parallel_for(head.blocks(), [&](Index block) {
+        const auto work = workspaces.borrow();
+        forward.regress(block, *work, to, stride,
+                        records.empty() ? nullptr : &records[static_cast<std::size_t>(block)]);
+      });
+    };
+    if constexpr (Out::IsRowMajor && (int(Out::Flags) & Eigen::DirectAccessBit) != 0) {
+      if (out.innerStride() == 1) return write(out.data(), out.outerStride());
     }
+    RowMatrix<Scalar> rows(out.rows(), out.cols());
+    write(rows.data(), rows.cols());
+    out = rows;
   }
 
   template <class Scalar, class Q, class Ke>
@@ -228,13 +219,13 @@ class NadarayaWatson {
                     detail::shape(query), " and ", detail::shape(key));
     detail::require(key.rows() <= (std::numeric_limits<KeyIndex>::max)(), function, ": key has ", key.rows(),
                     " rows, more than 2^31 - 1");
-    if constexpr (requires { kernel_.validate(); }) kernel_.validate();
-    if constexpr (requires { similarity_.validate(); }) similarity_.validate();
-    if constexpr (requires { normalization_.template validate<Scalar>(0.0); }) {
-      normalization_.template validate<Scalar>(distance_factor<S>());
+    if constexpr (requires { policies_.kernel.validate(); }) policies_.kernel.validate();
+    if constexpr (requires { policies_.similarity.validate(); }) policies_.similarity.validate();
+    if constexpr (requires { policies_.normalization.template validate<Scalar>(0.0); }) {
+      policies_.normalization.template validate<Scalar>(distance_factor<S>());
     }
     const Extent n{query.rows(), key.rows()};
-    if constexpr (requires { mask_.validate(n); }) mask_.validate(n);
+    if constexpr (requires { policies_.mask.validate(n); }) policies_.mask.validate(n);
   }
 
   template <class Scalar, class Ke, class V>
@@ -255,107 +246,7 @@ class NadarayaWatson {
     }
   }
 
-  template <class Scalar>
-  static engine::View<Scalar> strided(const Rows<Scalar>& rows) {
-    return engine::View<Scalar>{rows.data(), rows.rows(), rows.cols(), rows.stride()};
-  }
-
-  /// Score: visit(i, candidates, workspace) for every query; those of a block in order, on one thread.
-  template <class Scalar, class E, class Visit>
-  void score_rows(const Rows<Scalar>& query, const Rows<Scalar>& key, const E& executor, const Visit& visit) const {
-    const Rule rule = row_rule();
-    const engine::Scores<Scalar, S, M> scores(similarity_, mask_, strided(query), strided(key));
-    engine::Pool<engine::Workspace<Scalar>> workspaces;
-    executor.parallel_for(scores.blocks(), [&](Index block) {
-      const auto work = workspaces.borrow();
-      scores.visit_block(
-          block, [&](RowView<Scalar> z) { return rule.floor(z); }, *work,
-          [&](Index i, Row<Scalar>& row) { visit(i, row, *work); });
-    });
-  }
-
-  /// Score and weigh: visit(i, map, support with coordinates, weights).
-  template <class Scalar, class E, class Visit>
-  void for_each_row(const Rows<Scalar>& query, const Rows<Scalar>& key, const E& executor, const Visit& visit) const {
-    const Rows<Scalar> prepared_query = prepared(query);
-    const Rows<Scalar> prepared_key = prepared(key);
-    const Rule rule = row_rule();
-    const Extent n{query.rows(), key.rows()};
-    score_rows(prepared_query, prepared_key, executor,
-               [&](Index i, Row<Scalar>& row, engine::Workspace<Scalar>& work) {
-                 // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
-                 if (Rule::poisoned(row)) all_visible(i, n, row);
-                 const RowMap<Scalar> map = rule.weigh(row, work.weights);
-                 visit(i, map, row, RowView<Scalar>(work.weights.data(), row.size()));
-               });
-  }
-
-  /// Every visible key of a query, with NaN for its similarity.
-  template <class Scalar>
-  void all_visible(Index query, const Extent& n, Row<Scalar>& row) const {
-    row.clear();
-    const KeyRange range = mask_.range(query, n);
-    for (Index j = range.first; j < range.last; ++j) {
-      if (is_visible(mask_, query, j, n)) {
-        row.push(static_cast<KeyIndex>(j), Scalar(std::numeric_limits<Scalar>::quiet_NaN()));
-      }
-    }
-  }
-
-  /// Mix: out = sum_j p_j v_j. Values without weight are not read.
-  template <class Scalar>
-  static void mix(std::span<const KeyIndex> keys, RowView<Scalar> p, const Rows<Scalar>& value, Scalar* out) {
-    engine::with_loops<Scalar>([&](auto loops) {
-      loops.mix(keys.data(), p.data(), static_cast<Index>(keys.size()), value.data(), value.stride(), value.cols(), out);
-    });
-  }
-
-  /// Unmix: g_j = v_j . dL/dout, and dL/dv_j += p_j dL/dout. A key without weight (the one that lends
-  /// its bandwidth) has no value to read.
-  template <class Scalar>
-  static void unmix(std::span<const KeyIndex> keys, RowView<Scalar> p, const Rows<Scalar>& value,
-                    const Scalar* grad_out, RowOut<Scalar> g, RowMatrix<Scalar>& grad_value) {
-    const auto n = static_cast<Index>(keys.size());
-    engine::with_loops<Scalar>([&](auto loops) {
-      loops.dots(keys.data(), p.data(), n, value.data(), value.stride(), value.cols(), grad_out, g.data());
-      loops.scatter(keys.data(), p.data(), n, grad_out, value.cols(), grad_value.data(), value.cols());
-    });
-  }
-
-  /// Unscore: from dL/dz of one row to dL/dquery, dL/dkey and dL/dscale.
-  template <class Scalar>
-  static void unscore(const S& similarity, std::span<const KeyIndex> keys, RowView<Scalar> dz, Index i,
-                      const Rows<Scalar>& query, const Rows<Scalar>& key, RowMatrix<Scalar>& grad_query,
-                      RowMatrix<Scalar>& grad_key, ParameterGradients<Scalar>& parameters) {
-    const auto q = query.view();
-    const auto k = key.view();
-    if constexpr (engine::vectorized<Scalar> && std::is_same_v<S, DotProduct>) {
-      // z = scale q.k: dq = scale sum_j dz_j k_j, dk_j = scale dz_j q, and dscale = q . sum_j dz_j k_j.
-      const auto factor = similarity.template product_bound<Scalar>(Scalar(0), query.cols()).product;
-      const auto n = static_cast<Index>(keys.size());
-      Eigen::Matrix<Scalar, 1, Eigen::Dynamic> sum(query.cols());
-      const Eigen::Matrix<Scalar, 1, Eigen::Dynamic> scaled = factor * q.row(i);
-      engine::with_loops<Scalar>([&](auto loops) {
-        loops.mix(keys.data(), dz.data(), n, key.data(), key.stride(), key.cols(), sum.data());
-        loops.scatter(keys.data(), dz.data(), n, scaled.data(), key.cols(), grad_key.data(), key.cols());
-      });
-      grad_query.row(i) += factor * sum;
-      parameters.scale += sum.dot(q.row(i));
-    } else {
-      for (std::size_t j = 0; j < keys.size(); ++j) {
-        if (dz[j] == Scalar(0)) continue;
-        similarity.pullback(q.row(i), k.row(keys[j]), dz[j], grad_query.row(i), grad_key.row(keys[j]));
-        if constexpr (ScaledSimilarity<S>) {
-          parameters.scale += similarity.scale_pullback(q.row(i), k.row(keys[j]), dz[j]);
-        }
-      }
-    }
-  }
-
-  K kernel_;
-  N normalization_;
-  S similarity_;
-  M mask_;
+  Policies<K, N, S, M> policies_;
 };
 
 template <class K>

@@ -170,8 +170,8 @@ TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, dou
         const Index cols = 64;
         const std::vector<T> a = numbers<T>(6 * depth, random), b = numbers<T>(depth * cols, random);
         std::vector<T> c(static_cast<std::size_t>(6 * cols), T(1)), added = c;
-        loops.template multiply<false>(rows, depth, cols, a.data(), depth, b.data(), cols, c.data(), cols);
-        loops.template multiply<true>(rows, depth, cols, a.data(), depth, b.data(), cols, added.data(), cols);
+        loops.template multiply<false>(rows, depth, cols, a.data(), depth, Index(1), b.data(), cols, c.data(), cols);
+        loops.template multiply<true>(rows, depth, cols, a.data(), depth, Index(1), b.data(), cols, added.data(), cols);
         for (Index i = 0; i < 6; ++i) {
           for (Index j = 0; j < cols; ++j) {
             double sum = 0;

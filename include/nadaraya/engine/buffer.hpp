@@ -12,12 +12,12 @@ namespace nadaraya::engine {
 
 template <class T>
 class Buffer {
-  static_assert(std::is_trivially_copyable_v<T>);
-
  public:
   Buffer() = default;
   explicit Buffer(std::size_t size)
-      : data_(static_cast<T*>(::operator new(size * sizeof(T) + alignment, std::align_val_t{alignment}))) {}
+      : data_(static_cast<T*>(::operator new(size * sizeof(T) + alignment, std::align_val_t{alignment}))) {
+    static_assert(std::is_trivially_copyable_v<T>);
+  }
   Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
   Buffer& operator=(Buffer&& other) noexcept {
     std::swap(data_, other.data_);

@@ -6,22 +6,29 @@
 struct Loops {
   // ---- products ------------------------------------------------------------------------------
 
-  /// c[i][j] (+)= sum_d a[i][d] b[d][j], for `rows` <= tile_rows rows and `cols` columns, a multiple
-  /// of tile_packs packs. The tile's sums stay in registers: 24 of 32, or 12 of 16.
+  /// c[i][j] (+)= sum_d a[i][d] b[d][j], for any number of rows and columns. Rows of b and c lie b_row
+  /// and c_row apart; a[i][d] is a[i * a_row + d * a_step], so that a may be transposed. A tile's sums
+  /// stay in registers: 24 of 32, or 12 of 16.
   template <bool Add, class T>
-  static void multiply(Index rows, Index depth, Index cols, const T* a, Index a_stride, const T* b, Index b_stride,
-                       T* c, Index c_stride) {
-    for (Index j = 0; j < cols; j += tile_packs * lanes<T>) {
-      switch (rows) {
-        case 6: multiply_tile<6, Add>(depth, a, a_stride, b + j, b_stride, c + j, c_stride); break;
-        case 5: multiply_tile<5, Add>(depth, a, a_stride, b + j, b_stride, c + j, c_stride); break;
-        case 4: multiply_tile<4, Add>(depth, a, a_stride, b + j, b_stride, c + j, c_stride); break;
-        case 3: multiply_tile<3, Add>(depth, a, a_stride, b + j, b_stride, c + j, c_stride); break;
-        case 2: multiply_tile<2, Add>(depth, a, a_stride, b + j, b_stride, c + j, c_stride); break;
-        case 1: multiply_tile<1, Add>(depth, a, a_stride, b + j, b_stride, c + j, c_stride); break;
-        default: break;
+  static void multiply(Index rows, Index depth, Index cols, const T* a, Index a_row, Index a_step, const T* b,
+                       Index b_row, T* c, Index c_row) {
+    for (Index i = 0; i < rows; i += tile_rows) {
+      const Factor<T> left{a + i * a_row, a_row, a_step};
+      switch (rows - i) {
+        case 1: multiply_rows<1, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
+        case 2: multiply_rows<2, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
+        case 3: multiply_rows<3, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
+        case 4: multiply_rows<4, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
+        case 5: multiply_rows<5, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
+        default: multiply_rows<6, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
       }
     }
+  }
+
+  /// z[j] = x[j] . y, for n rows of x.
+  template <class T>
+  static void products(const T* x, Index stride, Index n, Index cols, const T* y, T* z) {
+    for (Index j = 0; j < n; ++j) z[j] = dot(x + j * stride, y, cols);
   }
 
   /// z[j] += slope x[j] + constant. z and x may be read and written to a whole pack behind n.
@@ -85,6 +92,15 @@ struct Loops {
     return mask != 0;
   }
 
+  /// Is none of them NaN or infinite?
+  template <class T>
+  static bool all_finite(const T* x, Index n) {
+    const PackOf<T> zero(T(0));
+    unsigned mask = 0;
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { mask |= above(load_up_to(x + j, count) * zero, zero); });
+    return mask == 0;
+  }
+
   // ---- one row under a kernel: t = (z - pivot) / width + offset ---------------------------------
 
   /// Sums of kappa(t) and of kappa'(t) over the support.
@@ -92,19 +108,17 @@ struct Loops {
   static ProfileSums<T> profile_sums(const K& kernel, const RowMap<T>& map, T edge, const T* z, Index n) {
     return with_division(map, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> bound(edge);
-      // Short runs are summed in T, their totals in double: the error does not grow with n.
-      constexpr Index run = 32 * lanes<T>;
       double value = 0, slope = 0;
-      for (Index first = 0; first < n; first += run) {
+      in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
         PackOf<T> values(T(0)), slopes(T(0));
-        each<T>(first + run < n ? run : n - first, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
-          const PackOf<T> t = coordinate(load_up_to(z + first + j, count));
+        each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+          const PackOf<T> t = coordinate(load_up_to(z + begin + j, count));
           values = values + supported<K>(t, bound, kernel.profile(t), count);
           slopes = slopes + supported<K>(t, bound, kernel.derivative(t), count);
         });
         value += total(values);
         slope += total(slopes);
-      }
+      });
       return ProfileSums<T>{static_cast<T>(value), static_cast<T>(slope)};
     });
   }
@@ -139,15 +153,94 @@ struct Loops {
     });
   }
 
+  /// z becomes kappa(t), 0 outside the support; returns the sum.
+  template <class K, class T>
+  static T profiles(const K& kernel, const RowMap<T>& map, T edge, T* z, Index n) {
+    return with_division(map, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> bound(edge);
+      double sum = 0;
+      in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
+        PackOf<T> sums(T(0));
+        each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+          T* to = z + begin + j;
+          const PackOf<T> t = coordinate(load_up_to(to, count));
+          const PackOf<T> value = supported<K>(t, bound, kernel.profile(t), count);
+          store_up_to(to, value, count);
+          sums = sums + value;
+        });
+        sum += total(sums);
+      });
+      return static_cast<T>(sum);
+    });
+  }
+
+  /// z becomes t.
+  template <class T>
+  static void coordinates(const RowMap<T>& map, T* z, Index n) {
+    with_division(map, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
+      each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+        store_up_to(z + j, coordinate(load_up_to(z + j, count)), count);
+      });
+    });
+  }
+
+  // ---- gradients of one row ----------------------------------------------------------------------
+
+  /// s = kappa'(t) / divisor, 0 outside the support. s may be t.
+  template <class K, class T>
+  static void slopes(const K& kernel, T edge, T divisor, const T* t, Index n, T* s) {
+    const PackOf<T> bound(edge), by(divisor);
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> x = load_up_to(t + j, count);
+      store_up_to(s + j, supported<K>(x, bound, kernel.derivative(x) / by, count), count);
+    });
+  }
+
+  /// Sums of factor s and of factor s (g - origin).
+  template <class T>
+  static Moments<T> moments(const T* s, T factor, const T* g, T origin, Index n) {
+    const PackOf<T> by(factor), from(origin);
+    double mass = 0, first = 0;
+    in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
+      PackOf<T> masses(T(0)), firsts(T(0));
+      each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+        const PackOf<T> x = load_up_to(s + begin + j, count) * by;
+        masses = masses + x;
+        firsts = fma(x, load_up_to(g + begin + j, count) - from, firsts);
+      });
+      mass += total(masses);
+      first += total(firsts);
+    });
+    return Moments<T>{static_cast<T>(mass), static_cast<T>(first)};
+  }
+
+  /// s = s ((g - origin) - mean); returns the sum of that.
+  template <class T>
+  static T deviate(T* s, const T* g, T origin, T mean, Index n) {
+    const PackOf<T> from(origin), middle(mean);
+    double sum = 0;
+    in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
+      PackOf<T> sums(T(0));
+      each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+        T* to = s + begin + j;
+        const PackOf<T> x = load_up_to(to, count) * ((load_up_to(g + begin + j, count) - from) - middle);
+        store_up_to(to, x, count);
+        sums = sums + x;
+      });
+      sum += total(sums);
+    });
+    return static_cast<T>(sum);
+  }
+
   // ---- rows gathered by key ---------------------------------------------------------------------
 
   /// out = sum_j p_j x[key_j]. Rows with p_j = 0 are not read.
   template <class T>
   static void mix(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out) {
     Index c = 0;
-    for (; c + 4 * lanes<T> <= cols; c += 4 * lanes<T>) mix_columns<4>(key, p, n, x + c, stride, out + c, 4 * lanes<T>);
+    for (; c + 4 * lanes<T> <= cols; c += 4 * lanes<T>) mix_columns<4>(key, p, n, x, stride, c, out + c, 4 * lanes<T>);
     for (; c < cols; c += lanes<T>) {
-      mix_columns<1>(key, p, n, x + c, stride, out + c, cols - c < lanes<T> ? cols - c : lanes<T>);
+      mix_columns<1>(key, p, n, x, stride, c, out + c, cols - c < lanes<T> ? cols - c : lanes<T>);
     }
   }
 
@@ -157,10 +250,7 @@ struct Loops {
     for (Index j = 0; j < n; ++j) {
       g[j] = T(0);
       if (p[j] == T(0)) continue;
-      const T* row = x + key[j] * stride;
-      PackOf<T> sum(T(0));
-      each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA { sum = fma(load_up_to(row + c, count), load_up_to(y + c, count), sum); });
-      g[j] = total(sum);
+      g[j] = dot(x + key[j] * stride, y, cols);
     }
   }
 
@@ -178,47 +268,83 @@ struct Loops {
   }
 
  private:
+  static constexpr int tile_rows = 6;
   static constexpr int tile_packs = bytes == 64 ? 4 : 2;
 
+  /// The left factor of a product.
+  template <class T>
+  struct Factor {
+    const T* data;
+    Index row;
+    Index step;
+  };
+
   template <int Rows, bool Add, class T>
-  NADARAYA_INLINE static void multiply_tile(Index depth, const T* a, Index a_stride, const T* b, Index b_stride, T* c,
-                                            Index c_stride) {
-    PackOf<T> sum[Rows][tile_packs];
+  NADARAYA_INLINE static void multiply_rows(Index depth, Index cols, const Factor<T>& a, const T* b, Index b_row, T* c,
+                                            Index c_row) {
+    Index j = 0;
+    for (; j + tile_packs * lanes<T> <= cols; j += tile_packs * lanes<T>) {
+      multiply_tile<Rows, tile_packs, Add>(depth, a, b + j, b_row, c + j, c_row, lanes<T>);
+    }
+    for (; j + lanes<T> <= cols; j += lanes<T>) {
+      multiply_tile<Rows, 1, Add>(depth, a, b + j, b_row, c + j, c_row, lanes<T>);
+    }
+    if (j < cols) multiply_tile<Rows, 1, Add>(depth, a, b + j, b_row, c + j, c_row, cols - j);
+  }
+
+  /// `last` columns of the last pack.
+  template <int Rows, int Packs, bool Add, class T>
+  NADARAYA_INLINE static void multiply_tile(Index depth, const Factor<T>& a, const T* b, Index b_row, T* c, Index c_row,
+                                            Index last) {
+    PackOf<T> sum[Rows][Packs];
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < tile_packs; ++j) {
-        sum[i][j] = Add ? load(c + i * c_stride + j * lanes<T>) : PackOf<T>(T(0));
+      for (int j = 0; j < Packs; ++j) {
+        sum[i][j] = Add ? load_up_to(c + i * c_row + j * lanes<T>, last) : PackOf<T>(T(0));
       }
     }
-    for (Index d = 0; d < depth; ++d) {
-      PackOf<T> row[tile_packs];
+    const T* left = a.data;
+    for (Index d = 0; d < depth; ++d, left += a.step, b += b_row) {
+      PackOf<T> right[Packs];
 #pragma GCC unroll 8
-      for (int j = 0; j < tile_packs; ++j) row[j] = load(b + d * b_stride + j * lanes<T>);
+      for (int j = 0; j < Packs; ++j) right[j] = load_up_to(b + j * lanes<T>, last);
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
-        const PackOf<T> factor = broadcast(a[i * a_stride + d]);
+        const PackOf<T> factor = broadcast(left[i * a.row]);
 #pragma GCC unroll 8
-        for (int j = 0; j < tile_packs; ++j) sum[i][j] = fma(factor, row[j], sum[i][j]);
+        for (int j = 0; j < Packs; ++j) sum[i][j] = fma(factor, right[j], sum[i][j]);
       }
     }
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < tile_packs; ++j) store(c + i * c_stride + j * lanes<T>, sum[i][j]);
+      for (int j = 0; j < Packs; ++j) store_up_to(c + i * c_row + j * lanes<T>, sum[i][j], last);
     }
   }
 
+  template <class T>
+  NADARAYA_INLINE static T dot(const T* x, const T* y, Index n) {
+    PackOf<T> even(T(0)), odd(T(0));
+    Index j = 0;
+    for (; j + 2 * lanes<T> <= n; j += 2 * lanes<T>) {
+      even = fma(load(x + j), load(y + j), even);
+      odd = fma(load(x + j + lanes<T>), load(y + j + lanes<T>), odd);
+    }
+    for (; j < n; j += lanes<T>) even = fma(load_up_to(x + j, n - j), load_up_to(y + j, n - j), even);
+    return total(even + odd);
+  }
+
   template <int Packs, class T>
-  NADARAYA_INLINE static void mix_columns(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, T* out,
-                                          Index cols) {
+  NADARAYA_INLINE static void mix_columns(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index first,
+                                          T* out, Index cols) {
     PackOf<T> sum[Packs];
 #pragma GCC unroll 8
     for (int c = 0; c < Packs; ++c) sum[c] = PackOf<T>(T(0));
     for (Index j = 0; j < n; ++j) {
       if (p[j] == T(0)) continue;
       const PackOf<T> factor = broadcast(p[j]);
-      const T* row = x + key[j] * stride;
+      const T* row = x + key[j] * stride + first;
 #pragma GCC unroll 8
       for (int c = 0; c < Packs; ++c) {
         const Index left = cols - c * lanes<T>;
@@ -244,6 +370,14 @@ struct Loops {
     Index j = 0;
     for (; j + lanes<T> <= n; j += lanes<T>) body(j, lanes<T>);
     if (j < n) body(j, n - j);
+  }
+
+  /// body(begin, length) for runs of n scalars, short enough to be summed in T: with their totals
+  /// summed in double, the error does not grow with n.
+  template <class T, class Body>
+  NADARAYA_INLINE static void in_runs(Index n, const Body& body) {
+    constexpr Index run = 32 * lanes<T>;
+    for (Index begin = 0; begin < n; begin += run) body(begin, run < n - begin ? run : n - begin);
   }
 
   template <class T>

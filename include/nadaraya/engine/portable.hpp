@@ -14,6 +14,13 @@ struct ProfileSums {
   Scalar slope;  ///< of kappa'(t)
 };
 
+/// Sums over a row of factor s_j and of factor s_j (g_j - origin).
+template <class Scalar>
+struct Moments {
+  Scalar mass;
+  Scalar first;
+};
+
 /// What each does is said in engine/loops.ipp, where the same names have vector bodies; here the
 /// kernel itself knows its edge.
 struct Portable {
@@ -85,6 +92,26 @@ struct Portable {
   template <class K, class T>
   static void weights(const K& kernel, const RowMap<T>& map, const T&, const T* t, Index n, T* p) {
     for (Index j = 0; j < n; ++j) p[j] = weight(kernel, map, t[j]);
+  }
+
+  template <class K, class T>
+  static void slopes(const K& kernel, const T&, const T& divisor, const T* t, Index n, T* s) {
+    for (Index j = 0; j < n; ++j) s[j] = T(profile_derivative(kernel, t[j]) / divisor);
+  }
+
+  template <class T>
+  static Moments<T> moments(const T* s, const T& factor, const T* g, const T& origin, Index n) {
+    const auto size = static_cast<std::size_t>(n);
+    return Moments<T>{detail::sum<T>(size, [&](std::size_t j) { return T(s[j] * factor); }),
+                      detail::sum<T>(size, [&](std::size_t j) { return T(s[j] * factor * (g[j] - origin)); })};
+  }
+
+  template <class T>
+  static T deviate(T* s, const T* g, const T& origin, const T& mean, Index n) {
+    return detail::sum<T>(static_cast<std::size_t>(n), [&](std::size_t j) {
+      s[j] = T(s[j] * ((g[j] - origin) - mean));
+      return s[j];
+    });
   }
 
   template <class T>

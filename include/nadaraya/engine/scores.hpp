@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nadaraya/engine/buffer.hpp"
+#include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/mask/mask.hpp"
@@ -22,62 +23,47 @@ namespace nadaraya::engine {
 inline constexpr Index block_queries = 96;
 /// Queries per tile of the product loop.
 inline constexpr Index tile_queries = 6;
-/// Keys per panel: 16 KiB of floats at D = 64, half of a first-level cache.
-inline constexpr Index panel_keys = 64;
-
-/// Rows in strided memory.
-template <class Scalar>
-struct View {
-  const Scalar* data = nullptr;
-  Index rows = 0;
-  Index cols = 0;
-  Index stride = 0;
-
-  const Scalar* row(Index i) const { return data + i * stride; }
-  auto eigen_row(Index i) const {
-    return Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>>(row(i), cols);
-  }
-};
-
 /// NaN instead of infinity: a bound that has overflown must rule nothing out.
 template <class Scalar>
 Scalar not_infinite(const Scalar& x) {
   return x + Scalar(0) * x;
 }
 
-/// Keys as the product loop reads them: panels of panel_keys keys, dimension after dimension, the
-/// last panel filled up with zeros; and their squared norms. Size: that of the keys.
+/// |x|^2 of a row, for a bound.
 template <class Scalar>
-class PackedKeys {
+Scalar bounding_norm(const Scalar* x, Index n) {
+  Scalar sum(0);
+  for (Index d = 0; d < n; ++d) sum += x[d] * x[d];
+  return not_infinite(sum);
+}
+
+/// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
+/// product. A handful of queries is scored from the keys as they lie: packing would cost more.
+template <class Scalar, class Sim>
+class ScoredKeys {
  public:
-  PackedKeys() = default;
-  explicit PackedKeys(const View<Scalar>& keys)
-      : cols_(keys.cols),
-        panels_(static_cast<std::size_t>(((keys.rows + panel_keys - 1) / panel_keys) * panel_keys * keys.cols)),
-        norms_(static_cast<std::size_t>(((keys.rows + panel_keys - 1) / panel_keys) * panel_keys)) {
-    for (Index first = 0; first < keys.rows; first += panel_keys) {
-      Scalar* panel = panels_.data() + first * cols_;
-      Scalar* norm = norms_.data() + first;
-      for (Index j = 0; j < panel_keys; ++j) {
-        Scalar sum(0);
-        const bool exists = first + j < keys.rows;
-        const Scalar* key = exists ? keys.row(first + j) : nullptr;
-        for (Index d = 0; d < cols_; ++d) {
-          const Scalar x = exists ? key[d] : Scalar(0);
-          panel[d * panel_keys + j] = x;
-          sum += x * x;
-        }
-        norm[j] = not_infinite(sum);
+  static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
+
+  ScoredKeys() = default;
+  ScoredKeys(const View<Scalar>& keys, Index queries) {
+    if constexpr (by_products) {
+      if (queries >= worth_packing) rows_ = PackedRows<Scalar>(keys);
+      if constexpr (!Sim::is_product) {
+        norms_ = Buffer<Scalar>(PackedRows<Scalar>::padded(keys.rows));
+        for (Index j = 0; j < keys.rows; ++j) norms_.data()[j] = bounding_norm(keys.row(j), keys.cols);
       }
     }
   }
 
-  const Scalar* panel(Index first_key) const { return panels_.data() + first_key * cols_; }
+  bool packed() const { return !rows_.empty(); }
+  const Scalar* panel(Index first_key) const { return rows_.panel(first_key); }
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
 
  private:
-  Index cols_ = 0;
-  Buffer<Scalar> panels_;
+  /// Packing a key costs about as much as scoring it four times.
+  static constexpr Index worth_packing = 4;
+
+  PackedRows<Scalar> rows_;
   Buffer<Scalar> norms_;
 };
 
@@ -90,17 +76,20 @@ struct Workspace {
   std::vector<Scalar> scaled;  ///< the block's queries, times the similarity's factor
   std::vector<Scalar> tile;
   std::vector<Scalar> weights;
+  std::vector<RowMap<Scalar>> maps;  ///< of the block's queries
+  std::vector<KeyIndex> supports;    ///< their support sizes
+  std::vector<Scalar> dense;         ///< rows of weights over all keys of a stretch
+  std::vector<Scalar> mixed;         ///< rows of values, while they are summed
 };
 
 /// The similarities of all pairs that a mask leaves visible.
 template <class Scalar, class Sim, class M>
 class Scores {
  public:
-  /// The views must outlive this object.
-  Scores(Sim similarity, M mask, const View<Scalar>& queries, const View<Scalar>& keys)
-      : similarity_(std::move(similarity)), mask_(std::move(mask)), queries_(queries), keys_(keys) {
-    if constexpr (by_products) packed_ = PackedKeys<Scalar>(keys);
-  }
+  /// The views and the scored keys must outlive this object.
+  Scores(Sim similarity, M mask, const View<Scalar>& queries, const View<Scalar>& keys,
+         const ScoredKeys<Scalar, Sim>& scored)
+      : similarity_(std::move(similarity)), mask_(std::move(mask)), queries_(queries), keys_(keys), scored_(scored) {}
 
   Extent extent() const { return Extent{queries_.rows, keys_.rows}; }
   Index blocks() const { return (queries_.rows + block_queries - 1) / block_queries; }
@@ -112,19 +101,15 @@ class Scores {
   void visit_block(Index block, const Floor& floor, Workspace<Scalar>& work, const Visit& visit) const {
     const Index first_query = block * block_queries;
     const Index count = (std::min)(block_queries, queries_.rows - first_query);
-    prepare(first_query, count, floor, work);
-    KeyRange seen{keys_.rows, 0};
-    for (Index r = 0; r < count; ++r) {
-      const KeyRange range = mask_.range(first_query + r, extent());
-      if (range.first >= range.last) continue;
-      seen.first = (std::min)(seen.first, range.first);
-      seen.last = (std::max)(seen.last, range.last);
-    }
+    const KeyRange seen = begin_block(first_query, count, work);
+    work.rows.resize(static_cast<std::size_t>(block_queries));
+    work.floors.assign(static_cast<std::size_t>(block_queries), floor(RowView<Scalar>()));
+    for (Index r = 0; r < count; ++r) work.rows[static_cast<std::size_t>(r)].clear();
 
     // Floors rise where a row has seen twice as many keys as when its floor was last computed.
     Index keys_seen = 0;
     Index refine_at = panel_keys;
-    for (Index first_key = seen.first / panel_keys * panel_keys; first_key < seen.last; first_key += panel_keys) {
+    for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
       for (Index r = 0; r < count; r += tile_queries) {
         score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
       }
@@ -136,33 +121,45 @@ class Scores {
     for (Index r = 0; r < count; ++r) visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
   }
 
- private:
-  /// Products are formed tile by tile where the similarity is one, or is bounded by one.
-  static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
-  static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
-
-  template <class Floor>
-  void prepare(Index first_query, Index count, const Floor& floor, Workspace<Scalar>& work) const {
-    work.rows.resize(static_cast<std::size_t>(block_queries));
-    work.floors.assign(static_cast<std::size_t>(block_queries), floor(RowView<Scalar>()));
+  /// Prepares `count` queries for scoring; returns the range that holds every key they see.
+  KeyRange begin_block(Index first_query, Index count, Workspace<Scalar>& work) const {
     work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(Row<Scalar>::slack)));
-    for (Index r = 0; r < count; ++r) work.rows[static_cast<std::size_t>(r)].clear();
     if constexpr (by_products) {
-      work.norms.resize(static_cast<std::size_t>(block_queries));
-      work.scaled.resize(static_cast<std::size_t>(block_queries * queries_.cols));
+      work.norms.resize(static_cast<std::size_t>(count));
+      work.scaled.resize(static_cast<std::size_t>(count * queries_.cols));
       const auto factor = similarity_.template product_bound<Scalar>(Scalar(0), queries_.cols).product;
       for (Index r = 0; r < count; ++r) {
         const Scalar* q = queries_.row(first_query + r);
         Scalar* to = work.scaled.data() + r * queries_.cols;
         for (Index d = 0; d < queries_.cols; ++d) to[d] = factor * q[d];
-        if constexpr (!Sim::is_product) {
-          Scalar norm(0);
-          for (Index d = 0; d < queries_.cols; ++d) norm += q[d] * q[d];
-          work.norms[static_cast<std::size_t>(r)] = not_infinite(norm);
-        }
+        if constexpr (!Sim::is_product) work.norms[static_cast<std::size_t>(r)] = bounding_norm(q, queries_.cols);
       }
     }
+    KeyRange seen{keys_.rows, 0};
+    for (Index r = 0; r < count; ++r) {
+      const KeyRange range = mask_.range(first_query + r, extent());
+      if (range.first >= range.last) continue;
+      seen.first = (std::min)(seen.first, range.first);
+      seen.last = (std::max)(seen.last, range.last);
+    }
+    return seen;
   }
+
+  /// The products of queries [r, r + count) of a prepared block with the packed keys [first, last):
+  /// rows of z, `ld` apart, with room for whole panels. `first` begins a panel.
+  void products(Index r, Index count, Index first, Index last, const Workspace<Scalar>& work, Scalar* z, Index ld) const {
+    with_loops<Scalar>([&](auto loops) {
+      for (Index key = first; key < last; key += panel_keys) {
+        loops.template multiply<false>(count, queries_.cols, panel_keys, work.scaled.data() + r * queries_.cols,
+                                       queries_.cols, Index(1), scored_.panel(key), panel_keys, z + (key - first), ld);
+      }
+    });
+  }
+
+ private:
+  /// Products are formed tile by tile where the similarity is one, or is bounded by one.
+  static constexpr bool by_products = ScoredKeys<Scalar, Sim>::by_products;
+  static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
 
   /// Adds the candidates that queries [r, r + rows) of the block find in one panel.
   void score_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
@@ -176,10 +173,18 @@ class Scores {
     }
     if (!any) return;
     if constexpr (by_products) {
+      const Scalar* scaled = work.scaled.data() + r * queries_.cols;
       with_loops<Scalar>([&](auto loops) {
-        loops.template multiply<false>(rows, queries_.cols, panel_keys, work.scaled.data() + r * queries_.cols,
-                                       queries_.cols, packed_.panel(first_key), panel_keys, work.tile.data(),
-                                       panel_keys);
+        if (scored_.packed()) {
+          loops.template multiply<false>(rows, queries_.cols, panel_keys, scaled, queries_.cols, Index(1),
+                                         scored_.panel(first_key), panel_keys, work.tile.data(), panel_keys);
+        } else {
+          const Index count = (std::min)(panel_keys, keys_.rows - first_key);
+          for (Index i = 0; i < rows; ++i) {
+            loops.products(keys_.row(first_key), keys_.stride, count, keys_.cols, scaled + i * queries_.cols,
+                           work.tile.data() + i * panel_keys);
+          }
+        }
       });
     }
     for (Index i = 0; i < rows; ++i) {
@@ -203,7 +208,7 @@ class Scores {
         if constexpr (!Sim::is_product) {
           const auto bound =
               similarity_.template product_bound<Scalar>(work.norms[static_cast<std::size_t>(r)], queries_.cols);
-          loops.shift(z, packed_.norms(first_key), panel_keys, bound.key_norm, bound.constant);
+          loops.shift(z, scored_.norms(first_key), panel_keys, bound.key_norm, bound.constant);
         }
         return loops.filter(z + (range.first - first_key), range.last - range.first, floor,
                             static_cast<KeyIndex>(range.first), row.value_data() + before, row.key_data() + before);
@@ -260,8 +265,7 @@ class Scores {
   M mask_;
   View<Scalar> queries_;
   View<Scalar> keys_;
-  struct Nothing {};
-  [[no_unique_address]] std::conditional_t<by_products, PackedKeys<Scalar>, Nothing> packed_;
+  const ScoredKeys<Scalar, Sim>& scored_;
 };
 
 }  // namespace nadaraya::engine

@@ -5,6 +5,7 @@
 #include "nadaraya/normalization/self_normalized.hpp"
 #include "nadaraya/normalization/threshold.hpp"
 
+#include <algorithm>
 #include <cstddef>
 
 namespace nadaraya {
@@ -44,10 +45,15 @@ struct Adaptive {
   template <AdaptiveKernel K, class Scalar>
   RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z) const {
     if constexpr (ExponentialKernel<K>) {
-      return detail::at_nearest(kernel, Scalar(kernel.width()), z);
+      return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
     } else {
       return threshold(kernel, z);
     }
+  }
+
+  template <class Scalar, ExponentialKernel K>
+  Scalar nearest_width(const K& kernel) const {
+    return Scalar(kernel.width());
   }
 
   /// With s_j = dp_j/dz_j at fixed tau: dL/dz_j = s_j (g_j - sum s g / sum s). Sums to zero over
@@ -58,25 +64,19 @@ struct Adaptive {
     // dz holds s first. Below alpha = 2 it is bounded; above, it is huge for the key nearest the
     // edge, whose own gradient would be a difference of huge numbers: everything is taken relative
     // to that key, and its gradient is minus the sum of the others'.
-    std::size_t steepest = 0;
-    for (std::size_t j = 0; j < t.size(); ++j) {
-      dz[j] = Scalar(profile_derivative(kernel, t[j]) / (map.mass * map.width));
-      if (dz[steepest] < dz[j]) steepest = j;
-    }
+    detail::slopes(kernel, t, Scalar(map.mass * map.width), dz);
+    const Scalar largest = detail::largest(RowView<Scalar>(dz));
+    const auto steepest = static_cast<std::size_t>(std::find(dz.begin(), dz.end(), largest) - dz.begin());
     const Scalar reference = g[steepest];
-    const Scalar largest = dz[steepest];
-    const Scalar total = detail::sum<Scalar>(t.size(), [&](std::size_t j) { return Scalar(dz[j] / largest); });
-    const Scalar mean(
-        detail::sum<Scalar>(t.size(), [&](std::size_t j) { return Scalar(dz[j] / largest * (g[j] - reference)); }) /
-        total);
-    Scalar others(0);
-    for (std::size_t j = 0; j < t.size(); ++j) {
-      const Scalar deviation((g[j] - reference) - mean);
-      if constexpr (AlphaKernel<K>) parameters.alpha += kernel.adaptive_alpha_derivative(t[j]) * deviation;
-      if (j == steepest) continue;
-      dz[j] = Scalar(dz[j] * deviation);
-      others += dz[j];
+    const auto sums = detail::moments(RowView<Scalar>(dz), Scalar(Scalar(1) / largest), g, reference);
+    const Scalar mean(sums.first / sums.mass);
+    if constexpr (AlphaKernel<K>) {
+      for (std::size_t j = 0; j < t.size(); ++j) {
+        parameters.alpha += kernel.adaptive_alpha_derivative(t[j]) * Scalar((g[j] - reference) - mean);
+      }
     }
+    dz[steepest] = Scalar(0);
+    const Scalar others = detail::deviate(dz, g, reference, mean);
     dz[steepest] = Scalar(-others);
   }
 };

@@ -32,7 +32,12 @@ struct Anchored {
 
   template <Kernel K, class Scalar>
   RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z) const {
-    return detail::at_nearest(kernel, detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored"), z);
+    return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
+  }
+
+  template <class Scalar, Kernel K>
+  Scalar nearest_width(const K&) const {
+    return detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored");
   }
 
   /// The largest similarity enters every coordinate: it takes minus the sum of the others' gradients

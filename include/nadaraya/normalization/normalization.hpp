@@ -39,6 +39,14 @@ concept NormalizationOf = std::copyable<N> && Kernel<K> &&
 template <class N>
 concept SelectingNormalization = requires { requires N::selects; };
 
+/// A normalization that measures from the nearest key, with a width known in advance, and divides by
+/// the sum: solve is detail::at_nearest(kernel, nearest_width<S>(kernel), z). Under an exponential
+/// kernel its sums can then be formed key by key.
+template <class N, class K, class Scalar>
+concept NearestNormalization = requires(const N normalization, const K kernel) {
+  { normalization.template nearest_width<Scalar>(kernel) } -> std::same_as<Scalar>;
+};
+
 /// A normalization with a bandwidth to differentiate by.
 template <class N>
 concept HasBandwidth = requires(const N n) {

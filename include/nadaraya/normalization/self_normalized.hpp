@@ -35,6 +35,28 @@ RowMap<Scalar> at_nearest(const K& kernel, const Scalar& width, RowView<Scalar> 
   return map;
 }
 
+/// s_j = kappa'(t_j) / divisor, 0 outside the support.
+template <Kernel K, class Scalar>
+void slopes(const K& kernel, RowView<Scalar> t, const Scalar& divisor, RowOut<Scalar> s) {
+  engine::with_kernel_loops<K, Scalar>([&](auto loops) {
+    loops.slopes(kernel, engine::edge_of<Scalar>(kernel), divisor, t.data(), static_cast<Index>(t.size()), s.data());
+  });
+}
+
+/// Sums of factor s_j and of factor s_j (g_j - origin).
+template <class Scalar>
+engine::Moments<Scalar> moments(RowView<Scalar> s, const Scalar& factor, RowView<Scalar> g, const Scalar& origin) {
+  return engine::with_loops<Scalar>(
+      [&](auto loops) { return loops.moments(s.data(), factor, g.data(), origin, static_cast<Index>(s.size())); });
+}
+
+/// s_j *= (g_j - origin) - mean; returns the sum of what results.
+template <class Scalar>
+Scalar deviate(RowOut<Scalar> s, RowView<Scalar> g, const Scalar& origin, const Scalar& mean) {
+  return engine::with_loops<Scalar>(
+      [&](auto loops) { return loops.deviate(s.data(), g.data(), origin, mean, static_cast<Index>(s.size())); });
+}
+
 /// What a pullback of p_j = kappa(t_j) / mass knows about parameters other than the similarities.
 template <class Scalar>
 struct CoordinateSums {
@@ -42,33 +64,33 @@ struct CoordinateSums {
   Scalar by_width{0}; ///< sum of dL/dt_j (centre - t_j): how L falls when the width grows, times the width
 };
 
-/// From g = dL/dp to dL/dt_j = kappa'(t_j) omega_j, written to `dt`, where omega_j is the gradient
-/// of the undivided weight, given by `undivided(g_j)`. Adds the gradient of alpha.
-template <Kernel K, class Scalar, class Undivided>
-CoordinateSums<Scalar> pull_to_coordinates(const K& kernel, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dt,
-                                           ParameterGradients<Scalar>& parameters, const Undivided& undivided) {
-  CoordinateSums<Scalar> sums;
-  const auto top = static_cast<Scalar>(centre(kernel));
-  for (std::size_t j = 0; j < t.size(); ++j) {
-    const Scalar omega = undivided(g[j]);
-    dt[j] = Scalar(profile_derivative(kernel, t[j]) * omega);
-    sums.total += dt[j];
-    sums.by_width += dt[j] * (top - t[j]);
-    if constexpr (AlphaKernel<K>) {
-      if (in_support(kernel, t[j])) parameters.alpha += kernel.alpha_derivative(t[j]) * omega;
+/// From g = dL/dp to dL/dt_j = kappa'(t_j) (g_j - mean) / mass, written to `dt`. Adds the gradient
+/// of alpha. `mean` is 0 where the divisor does not move.
+template <Kernel K, class Scalar>
+CoordinateSums<Scalar> pull_to_coordinates(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t,
+                                           RowView<Scalar> g, const Scalar& mean, RowOut<Scalar> dt,
+                                           ParameterGradients<Scalar>& parameters) {
+  slopes(kernel, t, map.mass, dt);
+  if constexpr (AlphaKernel<K>) {
+    for (std::size_t j = 0; j < t.size(); ++j) {
+      if (in_support(kernel, t[j])) parameters.alpha += kernel.alpha_derivative(t[j]) * Scalar((g[j] - mean) / map.mass);
     }
   }
-  return sums;
+  deviate(dt, g, mean, Scalar(0));
+  const auto sums = moments(RowView<Scalar>(dt), Scalar(1), t, static_cast<Scalar>(centre(kernel)));
+  return CoordinateSums<Scalar>{sums.mass, Scalar(-sums.first)};
 }
 
-/// The same for weights that are divided by their own sum: omega_j = (g_j - sum p g) / mass.
+/// The same for weights that are divided by their own sum: mean = sum p g.
 template <Kernel K, class Scalar>
 CoordinateSums<Scalar> pull_self_normalized(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t,
                                             RowView<Scalar> g, RowOut<Scalar> dt,
                                             ParameterGradients<Scalar>& parameters) {
-  const Scalar mean = sum<Scalar>(t.size(), [&](std::size_t j) { return Scalar(weight(kernel, map, t[j]) * g[j]); });
-  return pull_to_coordinates(kernel, t, g, dt, parameters,
-                             [&](const Scalar& g_j) { return Scalar((g_j - mean) / map.mass); });
+  engine::with_kernel_loops<K, Scalar>([&](auto loops) {
+    loops.weights(kernel, map, engine::edge_of<Scalar>(kernel), t.data(), static_cast<Index>(t.size()), dt.data());
+  });
+  const Scalar mean = moments(RowView<Scalar>(dt), Scalar(1), g, Scalar(0)).first;
+  return pull_to_coordinates(kernel, map, t, g, mean, dt, parameters);
 }
 
 /// From dL/dt to dL/dz at a given width.

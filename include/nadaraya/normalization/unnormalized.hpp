@@ -34,12 +34,11 @@ struct Unnormalized {
     return RowMap<Scalar>{Scalar(0), width, Scalar(centre(kernel)), Scalar(mass)};
   }
 
-  /// As for FixedBandwidth with omega_j = g_j / mass: the divisor does not move.
+  /// As for FixedBandwidth, with a divisor that does not move.
   template <Kernel K, class Scalar>
   void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
-    const auto sums = detail::pull_to_coordinates(kernel, t, g, dz, parameters,
-                                                  [&](const Scalar& g_j) { return Scalar(g_j / map.mass); });
+    const auto sums = detail::pull_to_coordinates(kernel, map, t, g, Scalar(0), dz, parameters);
     parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;
     detail::divide_by(map.width, dz);
   }

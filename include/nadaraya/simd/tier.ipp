@@ -21,20 +21,21 @@ NADARAYA_INLINE void store(T* to, const PackOf<T>& p) {
   std::memcpy(to, &p.v, bytes);
 }
 
-/// The first n < lanes scalars, zero behind them. Nothing further is read.
-template <class T>
-NADARAYA_INLINE PackOf<T> load_part(const T* from, Index n) {
-  PackOf<T> p(T(0));
-  std::memcpy(&p.v, from, static_cast<std::size_t>(n) * sizeof(T));
-  return p;
-}
-
-template <class T>
-NADARAYA_INLINE void store_part(T* to, const PackOf<T>& p, Index n) {
-  std::memcpy(to, &p.v, static_cast<std::size_t>(n) * sizeof(T));
-}
-
 #if NADARAYA_TIER_BYTES == 64
+
+/// The first n < lanes scalars, zero behind them. Nothing further is read.
+NADARAYA_INLINE PackOf<float> load_part(const float* from, Index n) {
+  return PackOf<float>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), from));
+}
+NADARAYA_INLINE PackOf<double> load_part(const double* from, Index n) {
+  return PackOf<double>(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), from));
+}
+NADARAYA_INLINE void store_part(float* to, const PackOf<float>& p, Index n) {
+  _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << n) - 1u), p.v);
+}
+NADARAYA_INLINE void store_part(double* to, const PackOf<double>& p, Index n) {
+  _mm512_mask_storeu_pd(to, static_cast<__mmask8>((1u << n) - 1u), p.v);
+}
 
 NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm512_set1_ps(x)); }
 NADARAYA_INLINE PackOf<double> broadcast(double x) { return PackOf<double>(_mm512_set1_pd(x)); }
@@ -86,6 +87,19 @@ NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, d
 }
 
 #else
+
+/// The first n < lanes scalars, zero behind them. Nothing further is read.
+template <class T>
+NADARAYA_INLINE PackOf<T> load_part(const T* from, Index n) {
+  PackOf<T> p(T(0));
+  std::memcpy(&p.v, from, static_cast<std::size_t>(n) * sizeof(T));
+  return p;
+}
+
+template <class T>
+NADARAYA_INLINE void store_part(T* to, const PackOf<T>& p, Index n) {
+  std::memcpy(to, &p.v, static_cast<std::size_t>(n) * sizeof(T));
+}
 
 #if NADARAYA_TIER_BYTES == 32
 NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm256_set1_ps(x)); }

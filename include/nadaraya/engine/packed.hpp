@@ -1,0 +1,79 @@
+// Rows in memory as the product loop reads them.
+#pragma once
+
+#include "nadaraya/engine/buffer.hpp"
+#include "nadaraya/engine/tiers.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cstddef>
+
+namespace nadaraya::engine {
+
+/// Rows `stride` apart, each contiguous.
+template <class Scalar>
+struct View {
+  const Scalar* data = nullptr;
+  Index rows = 0;
+  Index cols = 0;
+  Index stride = 0;
+
+  const Scalar* row(Index i) const { return data + i * stride; }
+  auto eigen_row(Index i) const {
+    return Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>>(row(i), cols);
+  }
+};
+
+/// Is no entry NaN or infinite? Only then is 0 x 0, and may a product run over what has no weight.
+template <class Scalar>
+bool all_finite(const View<Scalar>& x) {
+  for (Index i = 0; i < x.rows; ++i) {
+    if (!with_loops<Scalar>([&](auto loops) { return loops.all_finite(x.row(i), x.cols); })) return false;
+  }
+  return true;
+}
+
+/// Keys per panel: 16 KiB of floats at D = 64, half of a first-level cache.
+inline constexpr Index panel_keys = 64;
+
+/// The first key of the panel that a key lies in.
+inline Index panel_begin(Index key) { return key / panel_keys * panel_keys; }
+
+/// Rows in panels of panel_keys, column after column; the last panel is filled up with zeros.
+/// Size: that of the rows.
+template <class Scalar>
+class PackedRows {
+ public:
+  PackedRows() = default;
+  explicit PackedRows(const View<Scalar>& rows) : cols_(rows.cols), panels_(padded(rows.rows) * std::size_t(rows.cols)) {
+    for (Index first = 0; first < rows.rows; first += panel_keys) {
+      Scalar* panel = panels_.data() + first * cols_;
+      const Index count = rows.rows - first < panel_keys ? rows.rows - first : panel_keys;
+      // A few columns at a time, so that the panel's lines stay in the cache until they are full.
+      constexpr Index step = 16;
+      for (Index d = 0; d < cols_; d += step) {
+        const Index end = cols_ - d < step ? cols_ : d + step;
+        for (Index j = 0; j < count; ++j) {
+          const Scalar* row = rows.row(first + j);
+          for (Index c = d; c < end; ++c) panel[c * panel_keys + j] = row[c];
+        }
+        for (Index c = d; c < end; ++c) {
+          for (Index j = count; j < panel_keys; ++j) panel[c * panel_keys + j] = Scalar(0);
+        }
+      }
+    }
+  }
+
+  bool empty() const { return panels_.data() == nullptr; }
+
+  /// The panel that begins with a row.
+  const Scalar* panel(Index first) const { return panels_.data() + first * cols_; }
+
+  /// How many rows there are with the padding.
+  static std::size_t padded(Index rows) { return std::size_t(panel_begin(rows + panel_keys - 1)); }
+
+ private:
+  Index cols_ = 0;
+  Buffer<Scalar> panels_;
+};
+
+}  // namespace nadaraya::engine

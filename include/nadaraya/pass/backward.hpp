@@ -1,0 +1,341 @@
+// The backward pass of one head: unmix, unweigh, unscore.
+#pragma once
+
+#include "nadaraya/pass/head.hpp"
+#include "nadaraya/pass/record.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace nadaraya::pass {
+
+/// Pulls back through one head in two rounds of independent pieces of work, whose results do not
+/// depend on the order or the threads they run in:
+///   1. pull_block(b): dL/dz of the recorded pairs of a block of queries, and its part of dL/dquery;
+///      pull_group(g): all of that for a group of the blocks whose pairs were not recorded and are
+///      formed again, with the group's own sums for dL/dkey and dL/dvalue;
+///   2. gather(r): dL/dkey and dL/dvalue for a range of keys, from all blocks in order.
+/// Memory: two numbers for each recorded pair, and at most max_groups copies of dL/dkey and dL/dvalue.
+template <class Scalar, class K, class N, class S, class M>
+class Backward {
+ public:
+  using Workspace = engine::Workspace<Scalar>;
+
+  /// grad_query, grad_key and grad_value are zero, of the shapes of the head's operands; everything
+  /// must outlive this object.
+  Backward(const Policies<K, N, S, M>& policies, const Head<Scalar, S>& head, std::span<const Record<Scalar>> records,
+           const View<Scalar>& grad_out, RowMatrix<Scalar>& grad_query, RowMatrix<Scalar>& grad_key,
+           RowMatrix<Scalar>& grad_value)
+      : policies_(policies),
+        rule_(policies.rule()),
+        head_(head),
+        records_(records),
+        scores_(policies_.similarity, policies_.mask, head.query, head.key, *head.scored),
+        grad_out_(grad_out),
+        grad_query_(grad_query),
+        grad_key_(grad_key),
+        grad_value_(grad_value),
+        pairs_(records.size()),
+        parameters_(records.size()) {
+    const bool any_recomputed = std::any_of(records.begin(), records.end(), [](const auto& r) { return r.recompute; });
+    if (!any_recomputed) return;
+    groups_.resize(static_cast<std::size_t>(
+        std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(max_groups, blocks()))));
+    if constexpr (by_panels<Scalar, K, N, S>) {
+      in_panels_ = head.scored->packed() && engine::all_finite(head.query) && engine::all_finite(head.key) &&
+                   engine::all_finite(head.value) && engine::all_finite(grad_out);
+      if (in_panels_) packed_values_ = engine::PackedRows<Scalar>(head.value);
+    }
+  }
+
+  Index blocks() const { return static_cast<Index>(records_.size()); }
+  Index groups() const { return static_cast<Index>(groups_.size()); }
+  Index ranges() const { return (head_.key.rows + range_keys - 1) / range_keys; }
+
+  void pull_block(Index block, Workspace& work) {
+    const auto b = static_cast<std::size_t>(block);
+    const Record<Scalar>& record = records_[b];
+    if (record.recompute) return;
+    Pairs& pairs = pairs_[b];
+    pairs.p.resize(record.keys.size());
+    pairs.dz.resize(record.keys.size());
+    for (Index r = 0; r < record.rows(); ++r) {
+      pull_row(block, r, record.row_keys(r), record.row_coordinates(r), record.of_row(r, std::span(pairs.p)),
+               record.of_row(r, std::span(pairs.dz)), work);
+    }
+  }
+
+  void pull_group(Index group, Workspace& work) {
+    Group& sums = groups_[static_cast<std::size_t>(group)];
+    sums.key.setZero(head_.key.rows, head_.key.cols);
+    sums.value.setZero(head_.value.rows, head_.value.cols);
+    for (Index block = group * blocks() / groups(); block < (group + 1) * blocks() / groups(); ++block) {
+      if (!records_[static_cast<std::size_t>(block)].recompute) continue;
+      if constexpr (by_panels<Scalar, K, N, S>) {
+        if (in_panels_) {
+          pull_in_panels(block, sums, work);
+          continue;
+        }
+      }
+      pull_by_rows(block, sums, work);
+    }
+    if constexpr (products) {
+      if (in_panels_) sums.key *= factor();
+    }
+  }
+
+  void gather(Index range) {
+    const Index first = range * range_keys;
+    const Index last = (std::min)(first + range_keys, head_.key.rows);
+    for (const Group& group : groups_) {
+      grad_key_.middleRows(first, last - first) += group.key.middleRows(first, last - first);
+      grad_value_.middleRows(first, last - first) += group.value.middleRows(first, last - first);
+    }
+    for (Index block = 0; block < blocks(); ++block) {
+      const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
+      if (record.recompute) continue;
+      const Pairs& pairs = pairs_[static_cast<std::size_t>(block)];
+      for (Index r = 0; r < record.rows(); ++r) {
+        const auto keys = record.row_keys(r);
+        if (keys.empty()) continue;
+        const auto p = record.of_row(r, std::span(pairs.p));
+        const auto dz = record.of_row(r, std::span(pairs.dz));
+        const auto scatter_entries = [&](std::size_t begin, std::size_t end) {
+          if (begin == end) return;
+          scatter(block * engine::block_queries + r, keys.subspan(begin, end - begin), p.subspan(begin, end - begin),
+                  dz.subspan(begin, end - begin), grad_key_, grad_value_);
+        };
+        // Keys ascend but for the last, which may lend NearestNeighbors its bandwidth.
+        const auto ascending = keys.first(keys.size() - 1);
+        const auto begin = std::lower_bound(ascending.begin(), ascending.end(), first);
+        const auto end = std::lower_bound(begin, ascending.end(), last);
+        scatter_entries(static_cast<std::size_t>(begin - ascending.begin()),
+                        static_cast<std::size_t>(end - ascending.begin()));
+        if (keys.back() >= first && keys.back() < last) scatter_entries(keys.size() - 1, keys.size());
+      }
+    }
+  }
+
+  /// The gradients of the parameters, once the first round is over.
+  ParameterGradients<Scalar> parameters() const {
+    ParameterGradients<Scalar> total;
+    for (const auto& part : parameters_) {
+      total.scale += part.scale;
+      total.bandwidth += part.bandwidth;
+      total.alpha += part.alpha;
+    }
+    return total;
+  }
+
+ private:
+  static constexpr bool products = [] {
+    if constexpr (engine::vectorized<Scalar> && ProductSimilarity<S>) {
+      return S::is_product;
+    } else {
+      return false;
+    }
+  }();
+  static constexpr Index range_keys = 256;
+  static constexpr Index group_queries = 1024;
+  static constexpr Index max_groups = 8;
+  /// Queries that are pulled back together in panels: their rows of pairs stay in the second-level
+  /// cache for a few thousand keys.
+  static constexpr Index panel_queries = 24;
+
+  /// Of a block's recorded pairs: weights, and dL/dz as pull_row leaves it.
+  struct Pairs {
+    std::vector<Scalar> p;
+    std::vector<Scalar> dz;
+  };
+  struct Group {
+    RowMatrix<Scalar> key;
+    RowMatrix<Scalar> value;
+  };
+
+  Scalar factor() const { return policies_.similarity.template product_bound<Scalar>(Scalar(0), head_.key.cols).product; }
+
+  /// One row, given its keys and their coordinates: its weights, dL/dz (times the factor, if the
+  /// similarity is a product) and dL/dquery. Values without weight are not read.
+  void pull_row(Index block, Index r, std::span<const KeyIndex> keys, RowView<Scalar> t, RowOut<Scalar> p,
+                RowOut<Scalar> dz, Workspace& work) {
+    const auto b = static_cast<std::size_t>(block);
+    const Index query = block * engine::block_queries + r;
+    const auto n = static_cast<Index>(keys.size());
+    const RowMap<Scalar>& map = records_[b].maps[static_cast<std::size_t>(r)];
+    ParameterGradients<Scalar>& parameters = parameters_[b];
+    if (work.weights.size() < keys.size()) work.weights.resize(2 * keys.size());
+    const RowOut<Scalar> g(work.weights.data(), keys.size());
+    rule_.weights(map, t, p);
+    engine::with_loops<Scalar>([&](auto loops) {
+      loops.dots(keys.data(), p.data(), n, head_.value.data, head_.value.stride, head_.value.cols, grad_out_.row(query),
+                 g.data());
+    });
+    rule_.unweigh(map, t, RowView<Scalar>(g), dz, parameters);
+    const auto q = head_.query.eigen_row(query);
+    if constexpr (products) {
+      Scalar* sum = grad_query_.data() + query * grad_query_.cols();
+      engine::with_loops<Scalar>(
+          [&](auto loops) { loops.mix(keys.data(), dz.data(), n, head_.key.data, head_.key.stride, head_.key.cols, sum); });
+      finish_query(query, parameters);
+      const Scalar scale = factor();
+      for (Scalar& dz_j : dz) dz_j *= scale;
+    } else {
+      Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.key.cols);
+      for (std::size_t j = 0; j < keys.size(); ++j) {
+        if (dz[j] == Scalar(0)) continue;
+        const auto k = head_.key.eigen_row(keys[j]);
+        policies_.similarity.pullback(q, k, dz[j], grad_query_.row(query), unused);
+        if constexpr (ScaledSimilarity<S>) parameters.scale += policies_.similarity.scale_pullback(q, k, dz[j]);
+      }
+    }
+  }
+
+  /// z = factor q.k: given sum_j dz_j k_j in the place of dL/dquery, multiplies it by the factor.
+  /// Its product with q is dL/dscale.
+  void finish_query(Index query, ParameterGradients<Scalar>& parameters) {
+    parameters.scale += grad_query_.row(query).dot(head_.query.eigen_row(query));
+    grad_query_.row(query) *= factor();
+  }
+
+  /// The part of dL/dkey and dL/dvalue that some pairs of a query bring.
+  void scatter(Index query, std::span<const KeyIndex> keys, RowView<Scalar> p, RowView<Scalar> dz,
+               RowMatrix<Scalar>& grad_key, RowMatrix<Scalar>& grad_value) const {
+    const auto n = static_cast<Index>(keys.size());
+    engine::with_loops<Scalar>([&](auto loops) {
+      loops.scatter(keys.data(), p.data(), n, grad_out_.row(query), grad_value.cols(), grad_value.data(),
+                    grad_value.cols());
+      if constexpr (products) {
+        loops.scatter(keys.data(), dz.data(), n, head_.query.row(query), grad_key.cols(), grad_key.data(),
+                      grad_key.cols());
+      }
+    });
+    if constexpr (!products) {
+      Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.query.cols);
+      for (std::size_t j = 0; j < keys.size(); ++j) {
+        if (dz[j] == Scalar(0)) continue;
+        policies_.similarity.pullback(head_.query.eigen_row(query), head_.key.eigen_row(keys[j]), dz[j], unused,
+                                      grad_key.row(keys[j]));
+      }
+    }
+  }
+
+  /// A block whose pairs were not recorded, row by row.
+  void pull_by_rows(Index block, Group& sums, Workspace& work) {
+    const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
+    std::vector<Scalar> t, p, dz;
+    const auto nothing_ruled_out = [](RowView<Scalar>) { return -Scalar(Eigen::NumTraits<Scalar>::infinity()); };
+    scores_.visit_block(block, nothing_ruled_out, work, [&](Index query, Row<Scalar>& row) {
+      const Index r = query - block * engine::block_queries;
+      const RowMap<Scalar>& map = record.maps[static_cast<std::size_t>(r)];
+      t.resize(row.size());
+      p.resize(row.size());
+      dz.resize(row.size());
+      for (std::size_t j = 0; j < row.size(); ++j) t[j] = map.coordinate(row.values()[j]);
+      pull_row(block, r, row.keys(), RowView<Scalar>(t), RowOut<Scalar>(p), RowOut<Scalar>(dz), work);
+      scatter(query, row.keys(), RowView<Scalar>(p), RowView<Scalar>(dz), sums.key, sums.value);
+    });
+  }
+
+  /// The same as products of matrices: with P and dZ the weights and their gradients by similarity of
+  /// some queries and the keys they see,
+  ///   dV += P^T dO,   G = dO V^T,   dQ = dZ K,   dK += dZ^T Q.
+  /// All operands are finite, so that pairs without weight add zero.
+  void pull_in_panels(Index block, Group& sums, Workspace& work) {
+    const QueryRange range = block_range(block, head_.query.rows);
+    scores_.begin_block(range.first, range.count, work);
+    for (Index r = 0; r < range.count; r += panel_queries) {
+      pull_panel_queries(block, r, (std::min)(panel_queries, range.count - r), sums, work);
+    }
+  }
+
+  void pull_panel_queries(Index block, Index r, Index count, Group& sums, Workspace& work) {
+    const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
+    ParameterGradients<Scalar>& parameters = parameters_[static_cast<std::size_t>(block)];
+    const Index query = block * engine::block_queries + r;
+    const Extent extent = head_.extent();
+    KeyRange seen{extent.keys, 0};
+    for (Index i = 0; i < count; ++i) {
+      const KeyRange keys = policies_.mask.range(query + i, extent);
+      if (keys.first >= keys.last) continue;
+      seen.first = (std::min)(seen.first, keys.first);
+      seen.last = (std::max)(seen.last, keys.last);
+    }
+    if (seen.first >= seen.last) return;
+    const Index first = engine::panel_begin(seen.first);
+    const Index n = seen.last - first;
+    const Index ld = engine::panel_begin(n + engine::panel_keys - 1) + 16;  // rows must not share their cache sets
+    work.dense.resize(static_cast<std::size_t>(3 * count * ld));
+    Scalar* const t = work.dense.data();
+    Scalar* const p = t + count * ld;
+    Scalar* const g = p + count * ld;
+    const Index dim = head_.key.cols;
+    const Index cols = head_.value.cols;
+
+    scores_.products(r, count, first, seen.last, work, t, ld);
+    // A coordinate so far outside that every profile is zero there, and finite.
+    const Scalar hidden(-(std::numeric_limits<Scalar>::max)() / Scalar(4));
+    const auto row = [n, ld](Scalar* pairs, Index i) { return RowOut<Scalar>(pairs + i * ld, static_cast<std::size_t>(n)); };
+    const auto map_of = [&](Index i) -> const RowMap<Scalar>& { return record.maps[static_cast<std::size_t>(r + i)]; };
+    for (Index i = 0; i < count; ++i) {
+      const RowOut<Scalar> t_i = row(t, i);
+      const RowOut<Scalar> p_i = row(p, i);
+      if (record.support_sizes[static_cast<std::size_t>(r + i)] == 0) {
+        std::fill(t_i.begin(), t_i.end(), hidden);
+      } else {
+        add_bias(policies_.mask, query + i, extent, first, seen.last, t_i.data());
+        engine::with_loops<Scalar>([&](auto loops) { loops.coordinates(map_of(i), t_i.data(), n); });
+        hide(policies_.mask, query + i, extent, first, seen.last, hidden, t_i.data());
+      }
+      if (detail::is_nan(map_of(i).mass)) {
+        for (std::size_t j = 0; j < t_i.size(); ++j) p_i[j] = t_i[j] == hidden ? Scalar(0) : map_of(i).mass;
+      } else {
+        rule_.weights(map_of(i), RowView<Scalar>(t_i), p_i);
+      }
+    }
+    engine::with_loops<Scalar>([&](auto loops) {
+      loops.template multiply<true>(n, count, cols, p, Index(1), ld, grad_out_.row(query), grad_out_.stride,
+                                    sums.value.data() + first * cols, cols);
+      for (Index key = first; key < seen.last; key += engine::panel_keys) {
+        loops.template multiply<false>(count, cols, engine::panel_keys, grad_out_.row(query), grad_out_.stride,
+                                       Index(1), packed_values_.panel(key), engine::panel_keys, g + (key - first), ld);
+      }
+    });
+    Scalar* const dz = p;
+    for (Index i = 0; i < count; ++i) {
+      if (record.support_sizes[static_cast<std::size_t>(r + i)] == 0) continue;
+      if (detail::is_nan(map_of(i).mass)) {
+        parameters.bandwidth += map_of(i).mass;
+        parameters.alpha += map_of(i).mass;
+      } else {
+        rule_.unweigh(map_of(i), RowView<Scalar>(row(t, i)), RowView<Scalar>(row(g, i)), row(dz, i), parameters);
+      }
+    }
+    engine::with_loops<Scalar>([&](auto loops) {
+      loops.template multiply<false>(count, n, dim, dz, ld, Index(1), head_.key.row(first), head_.key.stride,
+                                     grad_query_.data() + query * dim, dim);
+      loops.template multiply<true>(n, count, dim, dz, Index(1), ld, head_.query.row(query), head_.query.stride,
+                                    sums.key.data() + first * dim, dim);
+    });
+    for (Index i = 0; i < count; ++i) finish_query(query + i, parameters);
+  }
+
+  const Policies<K, N, S, M>& policies_;
+  RowRule<K, N> rule_;
+  const Head<Scalar, S>& head_;
+  std::span<const Record<Scalar>> records_;
+  engine::Scores<Scalar, S, M> scores_;
+  View<Scalar> grad_out_;
+  RowMatrix<Scalar>& grad_query_;
+  RowMatrix<Scalar>& grad_key_;
+  RowMatrix<Scalar>& grad_value_;
+  std::vector<Pairs> pairs_;
+  std::vector<ParameterGradients<Scalar>> parameters_;
+  std::vector<Group> groups_;
+  engine::PackedRows<Scalar> packed_values_;
+  bool in_panels_ = false;
+};
+
+}  // namespace nadaraya::pass

@@ -1,0 +1,265 @@
+// The forward pass of one head, block by block: score, weigh, mix.
+#pragma once
+
+#include "nadaraya/pass/head.hpp"
+#include "nadaraya/pass/record.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace nadaraya::pass {
+
+/// Mixes rows that give weight to most of the keys they see, a tile of them at a time, as one product
+/// of their weights with the values, which must be finite.
+template <class Scalar>
+class DenseMix {
+ public:
+  DenseMix(const View<Scalar>& value, engine::Workspace<Scalar>& work) : value_(value), work_(work) {}
+
+  /// Is a list of this length, from its first key to its last, worth it? Keys one by one take about
+  /// twice as long as keys in a product.
+  static bool worthwhile(std::span<const KeyIndex> keys) {
+    return keys.size() >= 64 && 2 * static_cast<Index>(keys.size()) > keys.back() - keys.front();
+  }
+
+  void add(std::span<const KeyIndex> keys, RowView<Scalar> p, Scalar* out) {
+    const Index first = keys.front();
+    const Index last = Index(keys.back()) + 1;
+    if (rows_ == engine::tile_queries || (rows_ > 0 && (first < first_ || last > first_ + stride_))) flush();
+    if (rows_ == 0) {
+      first_ = first;
+      last_ = last;
+      // The next rows may reach a little further.
+      stride_ = (std::min)(2 * (last - first), value_.rows - first);
+      work_.dense.resize(static_cast<std::size_t>(engine::tile_queries * stride_));
+    }
+    last_ = (std::max)(last_, last);
+    Scalar* row = work_.dense.data() + rows_ * stride_;
+    std::fill(row, row + stride_, Scalar(0));
+    for (std::size_t j = 0; j < keys.size(); ++j) row[keys[j] - first_] = p[j];
+    out_[rows_++] = out;
+  }
+
+  void flush() {
+    if (rows_ == 0) return;
+    const Index cols = value_.cols;
+    work_.mixed.resize(static_cast<std::size_t>(engine::tile_queries * cols));
+    if constexpr (engine::vectorized<Scalar>) {
+      engine::with_loops<Scalar>([&](auto loops) {
+        loops.template multiply<false>(rows_, last_ - first_, cols, work_.dense.data(), stride_, Index(1),
+                                       value_.row(first_), value_.stride, work_.mixed.data(), cols);
+      });
+    }
+    for (Index i = 0; i < rows_; ++i) std::copy_n(work_.mixed.data() + i * cols, cols, out_[i]);
+    rows_ = 0;
+  }
+
+ private:
+  const View<Scalar>& value_;
+  engine::Workspace<Scalar>& work_;
+  Scalar* out_[engine::tile_queries] = {};
+  Index rows_ = 0;
+  Index first_ = 0;
+  Index last_ = 0;
+  Index stride_ = 0;
+};
+
+template <class Scalar, class K, class N, class S, class M>
+class Forward {
+ public:
+  using Workspace = engine::Workspace<Scalar>;
+
+  Forward(const Policies<K, N, S, M>& policies, const Head<Scalar, S>& head)
+      : kernel_(policies.kernel),
+        normalization_(policies.normalization),
+        mask_(policies.mask),
+        rule_(policies.rule()),
+        head_(head),
+        scores_(policies.similarity, policies.mask, head.query, head.key, *head.scored) {}
+
+  /// Writes the rows of a block to `out`, the first row of the whole result, with rows out_stride
+  /// apart, and fills `record` unless it is null.
+  void regress(Index block, Workspace& work, Scalar* out, Index out_stride, Record<Scalar>* record) const {
+    const QueryRange range = block_range(block, head_.query.rows);
+    work.maps.resize(static_cast<std::size_t>(range.count));
+    work.supports.resize(static_cast<std::size_t>(range.count));
+    if constexpr (online) {
+      if (head_.finite_values && head_.scored->packed()) {
+        regress_online(range, work, out, out_stride);
+        if (record != nullptr) record->assign(work, range.count, true);
+        return;
+      }
+    }
+    DenseMix<Scalar> dense(head_.value, work);
+    weigh(block, work, [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> keys, RowView<Scalar> p) {
+      const auto r = static_cast<std::size_t>(i - range.first);
+      work.maps[r] = map;
+      if (record != nullptr) work.supports[r] = static_cast<KeyIndex>(supported(p));
+      Scalar* out_i = out + i * out_stride;
+      if (engine::vectorized<Scalar> && !SelectingNormalization<N> && head_.finite_values && dense.worthwhile(keys)) {
+        dense.add(keys, p, out_i);
+      } else {
+        engine::with_loops<Scalar>([&](auto loops) {
+          loops.mix(keys.data(), p.data(), static_cast<Index>(keys.size()), head_.value.data, head_.value.stride,
+                    head_.value.cols, out_i);
+        });
+      }
+    });
+    dense.flush();
+    if (record != nullptr) record->assign(work, range.count, !Rule::sparse || mostly_supported(range, work));
+  }
+
+  /// Score and weigh: visit(i, map, support, weights) for the queries of a block, in order.
+  template <class Visit>
+  void weigh(Index block, Workspace& work, const Visit& visit) const {
+    scores_.visit_block(
+        block, [&](RowView<Scalar> z) { return rule_.floor(z); }, work, [&](Index i, Row<Scalar>& row) {
+          // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
+          if (Rule::poisoned(row)) all_visible(i, row);
+          const RowMap<Scalar> map = rule_.weigh(row, work.weights);
+          visit(i, map, row.keys(), RowView<Scalar>(work.weights.data(), row.size()));
+        });
+  }
+
+ private:
+  using Rule = RowRule<K, N>;
+
+  /// Weights may be summed key by key, before the nearest key is known: moving the coordinate only
+  /// rescales an exponential kernel.
+  static constexpr bool online =
+      by_panels<Scalar, K, N, S> && ExponentialKernel<K> && NearestNormalization<N, K, Scalar>;
+
+  /// Keys and queries whose weights are in flight at once: 50 KiB of floats.
+  static constexpr Index online_keys = 512;
+  static constexpr Index online_queries = 24;
+
+  /// How many keys have weight; under a dense rule all, though the smallest weights may underflow.
+  static Index supported(RowView<Scalar> p) {
+    if (!Rule::sparse) return static_cast<Index>(p.size());
+    Index count = 0;
+    for (const Scalar& p_j : p) count += p_j == Scalar(0) ? 0 : 1;
+    return count;
+  }
+
+  /// Is a list of the supported pairs longer, and slower to pull back through, than all visible pairs
+  /// formed again?
+  bool mostly_supported(const QueryRange& range, const Workspace& work) const {
+    if constexpr (by_panels<Scalar, K, N, S>) {
+      std::size_t listed = 0;
+      Index visible = 0;
+      for (Index r = 0; r < range.count; ++r) {
+        listed += work.rows[static_cast<std::size_t>(r)].size();
+        const KeyRange keys = mask_.range(range.first + r, head_.extent());
+        visible += keys.last - keys.first;
+      }
+      return head_.finite_values && listed >= 64 * static_cast<std::size_t>(range.count) &&
+             2 * listed > static_cast<std::size_t>(visible);
+    } else {
+      return false;
+    }
+  }
+
+  /// Every visible key of a query, with NaN for its similarity.
+  void all_visible(Index query, Row<Scalar>& row) const {
+    row.clear();
+    const Extent n = head_.extent();
+    const KeyRange range = mask_.range(query, n);
+    for (Index j = range.first; j < range.last; ++j) {
+      if (is_visible(mask_, query, j, n)) {
+        row.push(static_cast<KeyIndex>(j), Scalar(std::numeric_limits<Scalar>::quiet_NaN()));
+      }
+    }
+  }
+
+  /// Scores, weighs and mixes a stretch of keys at a time; each row's sums are relative to the nearest
+  /// key so far and are rescaled when a nearer one comes (Milakov and Gimelshein 2018, arXiv
+  /// 1805.02867). No score of a row is held longer than its stretch.
+  void regress_online(const QueryRange& range, Workspace& work, Scalar* out, Index out_stride) const {
+    const Index cols = head_.value.cols;
+    const Index ld = online_keys + 16;  // not a power of two apart: rows would share their cache sets
+    work.dense.resize(static_cast<std::size_t>(online_queries * ld));
+    work.mixed.assign(static_cast<std::size_t>(range.count * cols), Scalar(0));
+    const KeyRange seen = scores_.begin_block(range.first, range.count, work);
+    const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    const auto width = normalization_.template nearest_width<Scalar>(kernel_);
+    for (Index r = 0; r < range.count; ++r) {
+      work.maps[static_cast<std::size_t>(r)] = RowMap<Scalar>{none, width, Scalar(centre(kernel_)), Scalar(0)};
+      work.supports[static_cast<std::size_t>(r)] = 0;
+    }
+    for (Index first = engine::panel_begin(seen.first); first < seen.last; first += online_keys) {
+      const Index last = (std::min)(first + online_keys, seen.last);
+      for (Index r = 0; r < range.count; r += online_queries) {
+        const Index count = (std::min)(online_queries, range.count - r);
+        scores_.products(r, count, first, last, work, work.dense.data(), ld);
+        bool any = false;
+        for (Index i = 0; i < count; ++i) {
+          any |= weigh_stretch(range.first + r + i, r + i, first, last, work, work.dense.data() + i * ld);
+        }
+        if (!any) continue;
+        engine::with_loops<Scalar>([&](auto loops) {
+          loops.template multiply<true>(count, last - first, cols, work.dense.data(), ld, Index(1),
+                                        head_.value.row(first), head_.value.stride, work.mixed.data() + r * cols, cols);
+        });
+      }
+    }
+    for (Index r = 0; r < range.count; ++r) {
+      RowMap<Scalar>& map = work.maps[static_cast<std::size_t>(r)];
+      const Scalar* sum = work.mixed.data() + r * cols;
+      Scalar* out_i = out + (range.first + r) * out_stride;
+      if (map.mass == Scalar(0)) {
+        std::fill(out_i, out_i + cols, Scalar(0));
+        map = RowMap<Scalar>{};
+        work.supports[static_cast<std::size_t>(r)] = 0;
+      } else {
+        for (Index c = 0; c < cols; ++c) out_i[c] = sum[c] / map.mass;
+        if (detail::is_nan(map.mass)) {
+          std::fill(out_i, out_i + cols, map.mass);
+          map = RowMap<Scalar>{map.mass, map.mass, map.mass, map.mass};
+        }
+      }
+    }
+  }
+
+  /// Turns the similarities z of a query with the keys [first, last) into weights, not yet divided.
+  /// Returns whether there is any.
+  bool weigh_stretch(Index query, Index r, Index first, Index last, Workspace& work, Scalar* z) const {
+    const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    RowMap<Scalar>& map = work.maps[static_cast<std::size_t>(r)];
+    add_bias(mask_, query, head_.extent(), first, last, z);
+    const Index visible = hide(mask_, query, head_.extent(), first, last, none, z);
+    work.supports[static_cast<std::size_t>(r)] += static_cast<KeyIndex>(visible);
+    const Index n = last - first;
+    Scalar top = none;
+    if (visible > 0) top = engine::with_loops<Scalar>([&](auto loops) { return loops.largest(z, n); });
+    if (top == none) {
+      // A maximum may miss NaN.
+      const bool poisoned =
+          visible > 0 && engine::with_loops<Scalar>([&](auto loops) { return loops.any_above(z, n, none); });
+      if (poisoned) map.mass = Scalar(std::numeric_limits<Scalar>::quiet_NaN());
+      std::fill(z, z + n, Scalar(0));
+      return false;
+    }
+    if (map.pivot < top) {
+      const Scalar rescale = kernel_.profile(Scalar(map.offset + (map.pivot - top) / map.width));
+      Scalar* sum = work.mixed.data() + r * head_.value.cols;
+      for (Index c = 0; c < head_.value.cols; ++c) sum[c] *= rescale;
+      map.mass *= rescale;
+      map.pivot = top;
+    }
+    map.mass += engine::with_loops<Scalar>([&](auto loops) { return loops.profiles(kernel_, map, Scalar(0), z, n); });
+    return true;
+  }
+
+  const K& kernel_;
+  const N& normalization_;
+  const M& mask_;
+  Rule rule_;
+  const Head<Scalar, S>& head_;
+  engine::Scores<Scalar, S, M> scores_;
+};
+
+}  // namespace nadaraya::pass

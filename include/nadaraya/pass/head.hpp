@@ -1,0 +1,95 @@
+// One head: the policies of a regression and the operands of its passes.
+#pragma once
+
+#include "nadaraya/engine/scores.hpp"
+#include "nadaraya/mask/mask.hpp"
+#include "nadaraya/row_rule.hpp"
+#include "nadaraya/similarity/similarity.hpp"
+
+#include <algorithm>
+
+namespace nadaraya {
+
+/// The four choices that make an operator.
+template <class K, class N, class S, class M>
+struct Policies {
+  K kernel;
+  N normalization;
+  S similarity;
+  M mask;
+
+  RowRule<K, N> rule() const { return RowRule<K, N>(kernel, normalization, distance_factor<S>()); }
+};
+
+namespace pass {
+
+using engine::View;
+
+/// What the passes read. Query and key are as the similarity compares them; everything must outlive
+/// the passes.
+template <class Scalar, class S>
+struct Head {
+  View<Scalar> query;
+  View<Scalar> key;
+  View<Scalar> value;
+  const engine::ScoredKeys<Scalar, S>* scored = nullptr;
+  bool finite_values = false;  ///< no value is NaN or infinite
+
+  Extent extent() const { return Extent{query.rows, key.rows}; }
+  Index blocks() const { return (query.rows + engine::block_queries - 1) / engine::block_queries; }
+};
+
+/// Can whole panels of pairs be weighed at once, without a list of keys?
+template <class Scalar, class K, class N, class S>
+inline constexpr bool by_panels = engine::vectorized<Scalar> && ElementwiseKernel<K> && !SelectingNormalization<N> &&
+                                  ProductSimilarity<S> && requires { requires S::is_product; };
+
+/// The queries of a block.
+struct QueryRange {
+  Index first = 0;
+  Index count = 0;
+};
+
+inline QueryRange block_range(Index block, Index queries) {
+  const Index first = block * engine::block_queries;
+  return QueryRange{first, (std::min)(engine::block_queries, queries - first)};
+}
+
+/// Adds a mask's bias to similarities z[j - first] of a query with the keys [first, last).
+template <class Scalar, class M>
+void add_bias(const M& mask, Index query, const Extent& n, Index first, Index last, Scalar* z) {
+  if constexpr (BiasMask<M>) {
+    const KeyRange range = mask.range(query, n);
+    for (Index j = (std::max)(first, range.first); j < (std::min)(last, range.last); ++j) {
+      if (is_visible(mask, query, j, n)) z[j - first] += Scalar(mask.bias(query, j, n));
+    }
+  } else {
+    static_cast<void>(mask), static_cast<void>(query), static_cast<void>(n);
+    static_cast<void>(first), static_cast<void>(last), static_cast<void>(z);
+  }
+}
+
+/// Overwrites the entries that a mask hides: x[j - first] for the keys [first, last), numbers that
+/// follow from a similarity and are -infinity where it is. Returns how many are left.
+template <class Scalar, class M>
+Index hide(const M& mask, Index query, const Extent& n, Index first, Index last, const Scalar& hidden, Scalar* x) {
+  const KeyRange range = mask.range(query, n);
+  const Index begin = std::clamp(range.first, first, last);
+  const Index end = std::clamp(range.last, begin, last);
+  std::fill(x, x + (begin - first), hidden);
+  std::fill(x + (end - first), x + (last - first), hidden);
+  Index left = end - begin;
+  if constexpr (HoledMask<M> || BiasMask<M>) {
+    const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    for (Index j = begin; j < end; ++j) {
+      if (is_visible(mask, query, j, n) && !(BiasMask<M> && x[j - first] == none)) continue;
+      x[j - first] = hidden;
+      --left;
+    }
+  }
+  return left;
+}
+
+}  // namespace pass
+
+}  // namespace nadaraya

@@ -1,0 +1,63 @@
+// What forward writes down about one block of queries, for backward.
+#pragma once
+
+#include "nadaraya/engine/scores.hpp"
+#include "nadaraya/normalization/row_map.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace nadaraya::pass {
+
+/// Written by whichever thread has the block. Rows are numbered within it.
+template <class Scalar>
+struct Record {
+  std::vector<RowMap<Scalar>> maps;
+  std::vector<KeyIndex> support_sizes;
+  /// The stored keys of all rows and their coordinates, row after row; nothing if `recompute`.
+  std::vector<KeyIndex> keys;
+  std::vector<Scalar> coordinates;
+  std::vector<std::size_t> ends;
+  bool recompute = false;
+
+  Index rows() const { return static_cast<Index>(maps.size()); }
+
+  /// The entries of a row, in an array with one for each stored key.
+  template <class T>
+  std::span<T> of_row(Index row, std::span<T> entries) const {
+    if (recompute) return {};
+    const auto r = static_cast<std::size_t>(row);
+    const std::size_t begin = r == 0 ? 0 : ends[r - 1];
+    return entries.subspan(begin, ends[r] - begin);
+  }
+  std::span<const KeyIndex> row_keys(Index row) const { return of_row(row, std::span(keys)); }
+  std::span<const Scalar> row_coordinates(Index row) const { return of_row(row, std::span(coordinates)); }
+
+  /// The first `count` weighed rows of a block. Their lists are kept unless `recompute`.
+  void assign(engine::Workspace<Scalar>& work, Index count, bool recomputed) {
+    maps.assign(work.maps.begin(), work.maps.begin() + count);
+    support_sizes.assign(work.supports.begin(), work.supports.begin() + count);
+    recompute = recomputed;
+    keys.clear();
+    coordinates.clear();
+    ends.clear();
+    if (recompute) return;
+    std::size_t total = 0;
+    for (Index r = 0; r < count; ++r) {
+      total += work.rows[static_cast<std::size_t>(r)].size();
+      ends.push_back(total);
+    }
+    keys.reserve(total);
+    coordinates.reserve(total);
+    for (Index r = 0; r < count; ++r) {
+      const auto& row = work.rows[static_cast<std::size_t>(r)];
+      keys.insert(keys.end(), row.keys().begin(), row.keys().end());
+      coordinates.insert(coordinates.end(), row.values().begin(), row.values().end());
+    }
+  }
+};
+
+}  // namespace nadaraya::pass
