@@ -1,0 +1,111 @@
+// Rows that give weight to most keys are formed as products of matrices. Here against the same
+// operator in long double, which goes pair by pair.
+#include <nadaraya/nadaraya.hpp>
+#include <nadaraya/reference.hpp>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/close.hpp"
+#include "tests/support/random.hpp"
+
+#include <limits>
+
+using namespace nadaraya;
+using test::difference;
+
+namespace {
+
+template <class To>
+RowMatrix<To> as(const RowMatrix<double>& x) {
+  return x.cast<To>();
+}
+
+struct Problem {
+  RowMatrix<double> q, k, v, g;
+
+  /// Scores of that size on average.
+  Problem(Index queries, Index keys, double level) {
+    test::Random random(21);
+    q = random.normal<double>(queries, 20, level);
+    k = random.normal<double>(keys, 20);
+    v = random.normal<double>(keys, 13);
+    g = random.normal<double>(queries, 13);
+  }
+};
+
+/// Output and gradients in Scalar, on several threads too, against long double.
+template <class Scalar, class Op>
+void check(const Op& op, const Problem& in, bool stores_support, long double tolerance) {
+  RowMatrix<long double> exact;
+  const auto exact_tape = op.forward(as<long double>(in.q), as<long double>(in.k), as<long double>(in.v), exact);
+  const auto expected = op.backward(exact_tape, as<long double>(in.g));
+
+  const RowMatrix<Scalar> q = as<Scalar>(in.q), k = as<Scalar>(in.k), v = as<Scalar>(in.v), g = as<Scalar>(in.g);
+  RowMatrix<Scalar> out;
+  const auto tape = op.forward(q, k, v, out);
+  REQUIRE(tape.stores_support(in.q.rows() - 1) == stores_support);
+  REQUIRE(tape.support(in.q.rows() - 1).empty() == !stores_support);
+  REQUIRE(difference(out, exact, tolerance) == "");
+  REQUIRE(difference(op(q, k, v), out, 0) == "");
+  const auto grads = op.backward(tape, g);
+  REQUIRE(difference(grads.query, expected.query, tolerance, tolerance) == "");
+  REQUIRE(difference(grads.key, expected.key, tolerance, tolerance) == "");
+  REQUIRE(difference(grads.value, expected.value, tolerance, tolerance) == "");
+  const long double scale_error = std::abs(grads.scale - expected.scale);
+  REQUIRE(scale_error <= 100 * tolerance);
+
+  RowMatrix<Scalar> threaded_out;
+  const auto threaded = op.backward(op.forward(q, k, v, threaded_out, Threads{3}), g, Threads{3});
+  REQUIRE(difference(threaded_out, out, 0) == "");
+  REQUIRE(difference(threaded.query, grads.query, 0) == "");
+  REQUIRE(difference(threaded.key, grads.key, 0) == "");
+  REQUIRE(difference(threaded.value, grads.value, 0) == "");
+}
+
+template <class K, class M>
+void check_kernel(const K& kernel, const M& mask, const Problem& in, bool stores_support) {
+  const NadarayaWatson op(kernel, Adaptive{}, DotProduct{}, mask);
+  check<double>(op, in, stores_support, 1e-12L);
+  check<float>(op, in, stores_support, 1e-3L);
+}
+
+}  // namespace
+
+TEST_CASE("softmax by matrix products", "[operator][dense]") {
+  // More keys than one stretch, more queries than one group.
+  const Problem long_rows(50, 1100, 1.0);
+  check_kernel(Gaussian{}, NoMask{}, long_rows, false);
+  const Problem many_rows(2100, 70, 1.0);
+  check_kernel(Gaussian{}, NoMask{}, many_rows, false);
+  const Problem square(230, 230, 1.0);
+  check_kernel(Gaussian{}, Causal{}, square, false);
+  check_kernel(Gaussian{}, SlidingWindow{40}, square, false);
+  check_kernel(Gaussian{}, BooleanMask{[](Index i, Index j) { return (i + 2 * j) % 3 != 0; }}, square, false);
+  check_kernel(Gaussian{}, AdditiveBias{Alibi{0.2}}, square, false);
+}
+
+TEST_CASE("flat rows of compact kernels by matrix products", "[operator][dense]") {
+  const Problem flat(110, 300, 0.002);
+  check_kernel(Epanechnikov{}, NoMask{}, flat, false);
+  check_kernel(Biweight{}, NoMask{}, flat, false);
+  check_kernel(Triweight{}, Causal{}, Problem(300, 300, 0.002), false);
+  check_kernel(Biweight{}, NoMask{}, Problem(110, 300, 1.0), true);
+}
+
+TEST_CASE("NaN and infinity beside dense rows stay where they are", "[operator][dense]") {
+  const Problem in(110, 300, 0.002);
+  const auto check_op = [&](const auto& op) {
+    const RowMatrix<double> clean = op(in.q, in.k, in.v);
+    RowMatrix<double> k = in.k, v = in.v;
+    k.row(299).setConstant(std::numeric_limits<double>::quiet_NaN());
+    v.row(299).setConstant(std::numeric_limits<double>::infinity());
+    RowMatrix<double> out;
+    const auto tape = op.forward(in.q, k, v, out);
+    REQUIRE(difference(out, clean, 1e-14L) == "");
+    const auto grads = op.backward(tape, in.g);
+    const auto expected = op.backward(op.forward(in.q, in.k, in.v, out), in.g);
+    REQUIRE(difference(grads.query, expected.query, 1e-12L) == "");
+    REQUIRE(difference(grads.value, expected.value, 1e-12L) == "");
+  };
+  check_op(NadarayaWatson(Gaussian{}, Adaptive{}, DotProduct{}, KeyLengths{299}));
+  check_op(NadarayaWatson(Biweight{}, Adaptive{}, DotProduct{}, KeyLengths{299}));
+}
