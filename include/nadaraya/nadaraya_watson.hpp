@@ -63,8 +63,7 @@ struct Gradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, deta
 /// after them, forward and backward, with a compact kernel. Memory: see Tape.
 /// Special values: an empty row (no visible key, or none within the bandwidth) gives zeros, passes
 /// no gradient and is counted; NaN in a visible key or in a query makes exactly the rows that see
-/// it NaN; NaN in a value reaches the rows that give it weight. Rows that give weight to most keys
-/// are products of matrices only while the operands are finite, and the same up to rounding otherwise.
+/// it NaN; NaN in a value reaches the rows that give it weight.
 /// Errors: std::invalid_argument before anything is written.
 /// Source: arXiv 2601.22766.
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>

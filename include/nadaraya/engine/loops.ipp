@@ -186,7 +186,7 @@ struct Loops {
 
   // ---- gradients of one row ----------------------------------------------------------------------
 
-  /// s = kappa'(t) / divisor, 0 outside the support. s may be t.
+  /// s = kappa'(t) / divisor, 0 outside the support.
   template <class K, class T>
   static void slopes(const K& kernel, T edge, T divisor, const T* t, Index n, T* s) {
     const PackOf<T> bound(edge), by(divisor);

@@ -6,6 +6,7 @@
 #include "nadaraya/types.hpp"
 
 #include <cstddef>
+#include <vector>
 
 namespace nadaraya::engine {
 
@@ -23,14 +24,41 @@ struct View {
   }
 };
 
-/// Is no entry NaN or infinite? Only then is 0 x 0, and may a product run over what has no weight.
+/// Rows with zero in the place of every NaN and infinity, so that a product may run over what has no
+/// weight: there 0 x is 0. Copied only if there is one.
 template <class Scalar>
-bool all_finite(const View<Scalar>& x) {
-  for (Index i = 0; i < x.rows; ++i) {
-    if (!with_loops<Scalar>([&](auto loops) { return loops.all_finite(x.row(i), x.cols); })) return false;
+class FiniteRows {
+ public:
+  /// The rows must outlive this object.
+  explicit FiniteRows(const View<Scalar>& rows) : view_(rows) {
+    if constexpr (vectorized<Scalar>) {
+      for (Index i = 0; i < rows.rows; ++i) {
+        if (!with_loops<Scalar>([&](auto loops) { return loops.all_finite(rows.row(i), rows.cols); })) {
+          replaced_.push_back(i);
+        }
+      }
+      if (replaced_.empty()) return;
+      copy_.resize(rows.rows, rows.cols);
+      for (Index i = 0; i < rows.rows; ++i) copy_.row(i) = rows.eigen_row(i);
+      for (const Index i : replaced_) {
+        for (Scalar& x : copy_.row(i)) x = x - x == Scalar(0) ? x : Scalar(0);
+      }
+      view_ = View<Scalar>{copy_.data(), copy_.rows(), copy_.cols(), copy_.cols()};
+    }
   }
-  return true;
-}
+  FiniteRows(const FiniteRows&) = delete;
+  FiniteRows& operator=(const FiniteRows&) = delete;
+
+  const View<Scalar>& view() const { return view_; }
+
+  /// The rows in which something was replaced, ascending.
+  const std::vector<Index>& replaced() const { return replaced_; }
+
+ private:
+  View<Scalar> view_;
+  RowMatrix<Scalar> copy_;
+  std::vector<Index> replaced_;
+};
 
 /// Keys per panel: 16 KiB of floats at D = 64, half of a first-level cache.
 inline constexpr Index panel_keys = 64;

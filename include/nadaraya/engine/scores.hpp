@@ -135,14 +135,7 @@ class Scores {
         if constexpr (!Sim::is_product) work.norms[static_cast<std::size_t>(r)] = bounding_norm(q, queries_.cols);
       }
     }
-    KeyRange seen{keys_.rows, 0};
-    for (Index r = 0; r < count; ++r) {
-      const KeyRange range = mask_.range(first_query + r, extent());
-      if (range.first >= range.last) continue;
-      seen.first = (std::min)(seen.first, range.first);
-      seen.last = (std::max)(seen.last, range.last);
-    }
-    return seen;
+    return range_of_all(mask_, first_query, count, extent());
   }
 
   /// The products of queries [r, r + count) of a prepared block with the packed keys [first, last):

@@ -65,6 +65,19 @@ bool is_visible(const M& mask, Index query, Index key, const Extent& n) {
   }
 }
 
+/// The smallest range that holds every key some consecutive queries see; empty if they see none.
+template <Mask M>
+KeyRange range_of_all(const M& mask, Index first_query, Index count, const Extent& n) {
+  KeyRange all{n.keys, 0};
+  for (Index i = first_query; i < first_query + count; ++i) {
+    const KeyRange range = mask.range(i, n);
+    if (range.first >= range.last) continue;
+    all.first = (std::min)(all.first, range.first);
+    all.last = (std::max)(all.last, range.last);
+  }
+  return all;
+}
+
 /// Every key is visible to every query.
 struct NoMask {
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }

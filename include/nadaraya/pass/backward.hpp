@@ -6,8 +6,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 #include <span>
-#include <type_traits>
 #include <vector>
 
 namespace nadaraya::pass {
@@ -44,11 +44,7 @@ class Backward {
     if (!any_recomputed) return;
     groups_.resize(static_cast<std::size_t>(
         std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(max_groups, blocks()))));
-    if constexpr (by_panels<Scalar, K, N, S>) {
-      in_panels_ = head.scored->packed() && engine::all_finite(head.query) && engine::all_finite(head.key) &&
-                   engine::all_finite(head.value) && engine::all_finite(grad_out);
-      if (in_panels_) packed_values_ = engine::PackedRows<Scalar>(head.value);
-    }
+    if (InPanels<Scalar, K, N, S> && head.scored->packed()) panels_.emplace(head, grad_out);
   }
 
   Index blocks() const { return static_cast<Index>(records_.size()); }
@@ -74,16 +70,13 @@ class Backward {
     sums.value.setZero(head_.value.rows, head_.value.cols);
     for (Index block = group * blocks() / groups(); block < (group + 1) * blocks() / groups(); ++block) {
       if (!records_[static_cast<std::size_t>(block)].recompute) continue;
-      if constexpr (by_panels<Scalar, K, N, S>) {
-        if (in_panels_) {
+      if constexpr (InPanels<Scalar, K, N, S>) {
+        if (panels_) {
           pull_in_panels(block, sums, work);
           continue;
         }
       }
-      pull_by_rows(block, sums, work);
-    }
-    if constexpr (products) {
-      if (in_panels_) sums.key *= factor();
+      pull_by_rows(block, sums, work, [](Index) { return true; });
     }
   }
 
@@ -131,13 +124,6 @@ class Backward {
   }
 
  private:
-  static constexpr bool products = [] {
-    if constexpr (engine::vectorized<Scalar> && ProductSimilarity<S>) {
-      return S::is_product;
-    } else {
-      return false;
-    }
-  }();
   static constexpr Index range_keys = 256;
   static constexpr Index group_queries = 1024;
   static constexpr Index max_groups = 8;
@@ -153,6 +139,17 @@ class Backward {
   struct Group {
     RowMatrix<Scalar> key;
     RowMatrix<Scalar> value;
+  };
+
+  /// The operands of products of matrices.
+  struct Panels {
+    Panels(const Head<Scalar, S>& head, const View<Scalar>& grads)
+        : query(head.query), key(head.key), grad_out(grads), values(head.finite_value->view()) {}
+
+    engine::FiniteRows<Scalar> query;
+    engine::FiniteRows<Scalar> key;
+    engine::FiniteRows<Scalar> grad_out;
+    engine::PackedRows<Scalar> values;
   };
 
   Scalar factor() const { return policies_.similarity.template product_bound<Scalar>(Scalar(0), head_.key.cols).product; }
@@ -175,7 +172,7 @@ class Backward {
     });
     rule_.unweigh(map, t, RowView<Scalar>(g), dz, parameters);
     const auto q = head_.query.eigen_row(query);
-    if constexpr (products) {
+    if constexpr (Product<Scalar, S>) {
       Scalar* sum = grad_query_.data() + query * grad_query_.cols();
       engine::with_loops<Scalar>(
           [&](auto loops) { loops.mix(keys.data(), dz.data(), n, head_.key.data, head_.key.stride, head_.key.cols, sum); });
@@ -207,12 +204,12 @@ class Backward {
     engine::with_loops<Scalar>([&](auto loops) {
       loops.scatter(keys.data(), p.data(), n, grad_out_.row(query), grad_value.cols(), grad_value.data(),
                     grad_value.cols());
-      if constexpr (products) {
+      if constexpr (Product<Scalar, S>) {
         loops.scatter(keys.data(), dz.data(), n, head_.query.row(query), grad_key.cols(), grad_key.data(),
                       grad_key.cols());
       }
     });
-    if constexpr (!products) {
+    if constexpr (!Product<Scalar, S>) {
       Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.query.cols);
       for (std::size_t j = 0; j < keys.size(); ++j) {
         if (dz[j] == Scalar(0)) continue;
@@ -222,12 +219,14 @@ class Backward {
     }
   }
 
-  /// A block whose pairs were not recorded, row by row.
-  void pull_by_rows(Index block, Group& sums, Workspace& work) {
+  /// The queries of a block whose pairs were not recorded that are wanted(query), row by row.
+  template <class Wanted>
+  void pull_by_rows(Index block, Group& sums, Workspace& work, const Wanted& wanted) {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
     std::vector<Scalar> t, p, dz;
     const auto nothing_ruled_out = [](RowView<Scalar>) { return -Scalar(Eigen::NumTraits<Scalar>::infinity()); };
     scores_.visit_block(block, nothing_ruled_out, work, [&](Index query, Row<Scalar>& row) {
+      if (!wanted(query)) return;
       const Index r = query - block * engine::block_queries;
       const RowMap<Scalar>& map = record.maps[static_cast<std::size_t>(r)];
       t.resize(row.size());
@@ -242,13 +241,26 @@ class Backward {
   /// The same as products of matrices: with P and dZ the weights and their gradients by similarity of
   /// some queries and the keys they see,
   ///   dV += P^T dO,   G = dO V^T,   dQ = dZ K,   dK += dZ^T Q.
-  /// All operands are finite, so that pairs without weight add zero.
+  /// NaN and infinity in an operand are zeros here, so that pairs without weight add zero. The queries
+  /// for which they matter go row by row, except where NaN among the similarities has made all weights
+  /// NaN.
   void pull_in_panels(Index block, Group& sums, Workspace& work) {
     const QueryRange range = block_range(block, head_.query.rows);
     scores_.begin_block(range.first, range.count, work);
     for (Index r = 0; r < range.count; r += panel_queries) {
       pull_panel_queries(block, r, (std::min)(panel_queries, range.count - r), sums, work);
     }
+    const auto odd = [&](Index query) { return is_odd(query); };
+    for (Index r = 0; r < range.count; ++r) {
+      if (odd(range.first + r)) return pull_by_rows(block, sums, work, odd);
+    }
+  }
+
+  /// Does NaN or infinity in a value or in dL/dout matter to a query?
+  bool is_odd(Index query) const {
+    const auto& bad = panels_->grad_out.replaced();
+    return std::binary_search(bad.begin(), bad.end(), query) ||
+           sees_any(policies_.mask, query, head_.finite_value->replaced(), head_.extent());
   }
 
   void pull_panel_queries(Index block, Index r, Index count, Group& sums, Workspace& work) {
@@ -256,13 +268,7 @@ class Backward {
     ParameterGradients<Scalar>& parameters = parameters_[static_cast<std::size_t>(block)];
     const Index query = block * engine::block_queries + r;
     const Extent extent = head_.extent();
-    KeyRange seen{extent.keys, 0};
-    for (Index i = 0; i < count; ++i) {
-      const KeyRange keys = policies_.mask.range(query + i, extent);
-      if (keys.first >= keys.last) continue;
-      seen.first = (std::min)(seen.first, keys.first);
-      seen.last = (std::max)(seen.last, keys.last);
-    }
+    const KeyRange seen = range_of_all(policies_.mask, query, count, extent);
     if (seen.first >= seen.last) return;
     const Index first = engine::panel_begin(seen.first);
     const Index n = seen.last - first;
@@ -273,16 +279,22 @@ class Backward {
     Scalar* const g = p + count * ld;
     const Index dim = head_.key.cols;
     const Index cols = head_.value.cols;
+    const View<Scalar>& finite_query = panels_->query.view();
+    const View<Scalar>& finite_key = panels_->key.view();
+    const View<Scalar>& grad_out = panels_->grad_out.view();
 
     scores_.products(r, count, first, seen.last, work, t, ld);
     // A coordinate so far outside that every profile is zero there, and finite.
     const Scalar hidden(-(std::numeric_limits<Scalar>::max)() / Scalar(4));
     const auto row = [n, ld](Scalar* pairs, Index i) { return RowOut<Scalar>(pairs + i * ld, static_cast<std::size_t>(n)); };
     const auto map_of = [&](Index i) -> const RowMap<Scalar>& { return record.maps[static_cast<std::size_t>(r + i)]; };
+    const auto left_out = [&](Index i) {
+      return record.support_sizes[static_cast<std::size_t>(r + i)] == 0 || is_odd(query + i);
+    };
     for (Index i = 0; i < count; ++i) {
       const RowOut<Scalar> t_i = row(t, i);
       const RowOut<Scalar> p_i = row(p, i);
-      if (record.support_sizes[static_cast<std::size_t>(r + i)] == 0) {
+      if (left_out(i)) {
         std::fill(t_i.begin(), t_i.end(), hidden);
       } else {
         add_bias(policies_.mask, query + i, extent, first, seen.last, t_i.data());
@@ -296,16 +308,16 @@ class Backward {
       }
     }
     engine::with_loops<Scalar>([&](auto loops) {
-      loops.template multiply<true>(n, count, cols, p, Index(1), ld, grad_out_.row(query), grad_out_.stride,
+      loops.template multiply<true>(n, count, cols, p, Index(1), ld, grad_out.row(query), grad_out.stride,
                                     sums.value.data() + first * cols, cols);
       for (Index key = first; key < seen.last; key += engine::panel_keys) {
-        loops.template multiply<false>(count, cols, engine::panel_keys, grad_out_.row(query), grad_out_.stride,
-                                       Index(1), packed_values_.panel(key), engine::panel_keys, g + (key - first), ld);
+        loops.template multiply<false>(count, cols, engine::panel_keys, grad_out.row(query), grad_out.stride,
+                                       Index(1), panels_->values.panel(key), engine::panel_keys, g + (key - first), ld);
       }
     });
     Scalar* const dz = p;
     for (Index i = 0; i < count; ++i) {
-      if (record.support_sizes[static_cast<std::size_t>(r + i)] == 0) continue;
+      if (left_out(i)) continue;
       if (detail::is_nan(map_of(i).mass)) {
         parameters.bandwidth += map_of(i).mass;
         parameters.alpha += map_of(i).mass;
@@ -313,13 +325,19 @@ class Backward {
         rule_.unweigh(map_of(i), RowView<Scalar>(row(t, i)), RowView<Scalar>(row(g, i)), row(dz, i), parameters);
       }
     }
+    work.mixed.resize(static_cast<std::size_t>(count * dim));
+    for (Index i = 0; i < count; ++i) {
+      for (Index d = 0; d < dim; ++d) work.mixed[static_cast<std::size_t>(i * dim + d)] = factor() * finite_query.row(query + i)[d];
+    }
     engine::with_loops<Scalar>([&](auto loops) {
-      loops.template multiply<false>(count, n, dim, dz, ld, Index(1), head_.key.row(first), head_.key.stride,
+      loops.template multiply<false>(count, n, dim, dz, ld, Index(1), finite_key.row(first), finite_key.stride,
                                      grad_query_.data() + query * dim, dim);
-      loops.template multiply<true>(n, count, dim, dz, Index(1), ld, head_.query.row(query), head_.query.stride,
+      loops.template multiply<true>(n, count, dim, dz, Index(1), ld, work.mixed.data(), dim,
                                     sums.key.data() + first * dim, dim);
     });
-    for (Index i = 0; i < count; ++i) finish_query(query + i, parameters);
+    for (Index i = 0; i < count; ++i) {
+      if (!left_out(i)) finish_query(query + i, parameters);
+    }
   }
 
   const Policies<K, N, S, M>& policies_;
@@ -334,8 +352,7 @@ class Backward {
   std::vector<Pairs> pairs_;
   std::vector<ParameterGradients<Scalar>> parameters_;
   std::vector<Group> groups_;
-  engine::PackedRows<Scalar> packed_values_;
-  bool in_panels_ = false;
+  std::optional<Panels> panels_;
 };
 
 }  // namespace nadaraya::pass

@@ -5,7 +5,6 @@
 #include "nadaraya/pass/record.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 #include <span>
 #include <type_traits>
@@ -14,7 +13,7 @@
 namespace nadaraya::pass {
 
 /// Mixes rows that give weight to most of the keys they see, a tile of them at a time, as one product
-/// of their weights with the values, which must be finite.
+/// of their weights with the values. None of them gives weight to a value that is not finite.
 template <class Scalar>
 class DenseMix {
  public:
@@ -88,25 +87,24 @@ class Forward {
     work.maps.resize(static_cast<std::size_t>(range.count));
     work.supports.resize(static_cast<std::size_t>(range.count));
     if constexpr (online) {
-      if (head_.finite_values && head_.scored->packed()) {
+      if (head_.scored->packed()) {
         regress_online(range, work, out, out_stride);
         if (record != nullptr) record->assign(work, range.count, true);
+        if (!bad_values().empty()) mix_rows_that_see_bad_values(block, work, out, out_stride);
         return;
       }
     }
-    DenseMix<Scalar> dense(head_.value, work);
+    DenseMix<Scalar> dense(head_.finite_value->view(), work);
     weigh(block, work, [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> keys, RowView<Scalar> p) {
       const auto r = static_cast<std::size_t>(i - range.first);
       work.maps[r] = map;
       if (record != nullptr) work.supports[r] = static_cast<KeyIndex>(supported(p));
       Scalar* out_i = out + i * out_stride;
-      if (engine::vectorized<Scalar> && !SelectingNormalization<N> && head_.finite_values && dense.worthwhile(keys)) {
+      if (engine::vectorized<Scalar> && !SelectingNormalization<N> && dense.worthwhile(keys) &&
+          !sees_any(mask_, i, bad_values(), head_.extent())) {
         dense.add(keys, p, out_i);
       } else {
-        engine::with_loops<Scalar>([&](auto loops) {
-          loops.mix(keys.data(), p.data(), static_cast<Index>(keys.size()), head_.value.data, head_.value.stride,
-                    head_.value.cols, out_i);
-        });
+        mix(keys, p, out_i);
       }
     });
     dense.flush();
@@ -128,10 +126,28 @@ class Forward {
  private:
   using Rule = RowRule<K, N>;
 
+  /// Keys whose value holds NaN or infinity.
+  const std::vector<Index>& bad_values() const { return head_.finite_value->replaced(); }
+
+  /// Values without weight are not read.
+  void mix(std::span<const KeyIndex> keys, RowView<Scalar> p, Scalar* out) const {
+    engine::with_loops<Scalar>([&](auto loops) {
+      loops.mix(keys.data(), p.data(), static_cast<Index>(keys.size()), head_.value.data, head_.value.stride,
+                head_.value.cols, out);
+    });
+  }
+
+  /// regress_online has mixed zeros for what is not finite: once more, key by key, where that shows.
+  void mix_rows_that_see_bad_values(Index block, Workspace& work, Scalar* out, Index out_stride) const {
+    weigh(block, work, [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> keys, RowView<Scalar> p) {
+      if (sees_any(mask_, i, bad_values(), head_.extent())) mix(keys, p, out + i * out_stride);
+    });
+  }
+
   /// Weights may be summed key by key, before the nearest key is known: moving the coordinate only
   /// rescales an exponential kernel.
   static constexpr bool online =
-      by_panels<Scalar, K, N, S> && ExponentialKernel<K> && NearestNormalization<N, K, Scalar>;
+      InPanels<Scalar, K, N, S> && ExponentialKernel<K> && NearestNormalization<N, K, Scalar>;
 
   /// Keys and queries whose weights are in flight at once: 50 KiB of floats.
   static constexpr Index online_keys = 512;
@@ -148,7 +164,7 @@ class Forward {
   /// Is a list of the supported pairs longer, and slower to pull back through, than all visible pairs
   /// formed again?
   bool mostly_supported(const QueryRange& range, const Workspace& work) const {
-    if constexpr (by_panels<Scalar, K, N, S>) {
+    if constexpr (InPanels<Scalar, K, N, S>) {
       std::size_t listed = 0;
       Index visible = 0;
       for (Index r = 0; r < range.count; ++r) {
@@ -156,8 +172,7 @@ class Forward {
         const KeyRange keys = mask_.range(range.first + r, head_.extent());
         visible += keys.last - keys.first;
       }
-      return head_.finite_values && listed >= 64 * static_cast<std::size_t>(range.count) &&
-             2 * listed > static_cast<std::size_t>(visible);
+      return listed >= 64 * static_cast<std::size_t>(range.count) && 2 * listed > static_cast<std::size_t>(visible);
     } else {
       return false;
     }
@@ -179,7 +194,8 @@ class Forward {
   /// key so far and are rescaled when a nearer one comes (Milakov and Gimelshein 2018, arXiv
   /// 1805.02867). No score of a row is held longer than its stretch.
   void regress_online(const QueryRange& range, Workspace& work, Scalar* out, Index out_stride) const {
-    const Index cols = head_.value.cols;
+    const View<Scalar>& value = head_.finite_value->view();
+    const Index cols = value.cols;
     const Index ld = online_keys + 16;  // not a power of two apart: rows would share their cache sets
     work.dense.resize(static_cast<std::size_t>(online_queries * ld));
     work.mixed.assign(static_cast<std::size_t>(range.count * cols), Scalar(0));
@@ -202,7 +218,7 @@ class Forward {
         if (!any) continue;
         engine::with_loops<Scalar>([&](auto loops) {
           loops.template multiply<true>(count, last - first, cols, work.dense.data(), ld, Index(1),
-                                        head_.value.row(first), head_.value.stride, work.mixed.data() + r * cols, cols);
+                                        value.row(first), value.stride, work.mixed.data() + r * cols, cols);
         });
       }
     }

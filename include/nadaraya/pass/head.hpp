@@ -7,6 +7,7 @@
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
+#include <vector>
 
 namespace nadaraya {
 
@@ -32,17 +33,29 @@ struct Head {
   View<Scalar> query;
   View<Scalar> key;
   View<Scalar> value;
+  const engine::FiniteRows<Scalar>* finite_value = nullptr;
   const engine::ScoredKeys<Scalar, S>* scored = nullptr;
-  bool finite_values = false;  ///< no value is NaN or infinite
 
   Extent extent() const { return Extent{query.rows, key.rows}; }
   Index blocks() const { return (query.rows + engine::block_queries - 1) / engine::block_queries; }
 };
 
+/// Is the similarity a multiple of the dot product, and the scalar one that the product loop takes?
+template <class Scalar, class S>
+concept Product = engine::vectorized<Scalar> && ProductSimilarity<S> && requires { requires S::is_product; };
+
 /// Can whole panels of pairs be weighed at once, without a list of keys?
 template <class Scalar, class K, class N, class S>
-inline constexpr bool by_panels = engine::vectorized<Scalar> && ElementwiseKernel<K> && !SelectingNormalization<N> &&
-                                  ProductSimilarity<S> && requires { requires S::is_product; };
+concept InPanels = Product<Scalar, S> && ElementwiseKernel<K> && !SelectingNormalization<N>;
+
+/// Does a query see one of these keys?
+template <class M>
+bool sees_any(const M& mask, Index query, const std::vector<Index>& keys, const Extent& n) {
+  const KeyRange range = mask.range(query, n);
+  return std::any_of(keys.begin(), keys.end(), [&](Index key) {
+    return key >= range.first && key < range.last && is_visible(mask, query, key, n);
+  });
+}
 
 /// The queries of a block.
 struct QueryRange {

@@ -22,9 +22,7 @@ class Memory {
  public:
   /// For about that many queries. The operands must outlive this object.
   Memory(const S& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value, Index queries)
-      : key_(prepared(similarity, key)), value_(value.view()), scored_(key_.view(), queries) {
-    if constexpr (engine::vectorized<Scalar>) finite_values_ = engine::all_finite(value_);
-  }
+      : key_(prepared(similarity, key)), value_(value.view()), finite_value_(value_), scored_(key_.view(), queries) {}
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
@@ -32,14 +30,14 @@ class Memory {
   const Rows<Scalar>& key() const { return key_; }
 
   Head<Scalar, S> head(const View<Scalar>& prepared_query) const {
-    return Head<Scalar, S>{prepared_query, key_.view(), value_, &scored_, finite_values_};
+    return Head<Scalar, S>{prepared_query, key_.view(), value_, &finite_value_, &scored_};
   }
 
  private:
   Rows<Scalar> key_;
   View<Scalar> value_;
+  engine::FiniteRows<Scalar> finite_value_;
   engine::ScoredKeys<Scalar, S> scored_;
-  bool finite_values_ = false;
 };
 
 }  // namespace nadaraya::pass
