@@ -1,13 +1,8 @@
 // Forward and backward passes of one head on standard normal queries, keys and values, float,
-// one thread. The product loop alone, measured in the same run, is the floor: the scores cost
-// 2 N N D operations at its rate.
-#include <nadaraya/nadaraya.hpp>
+// one thread. The scores alone cost 2 N N D operations, at the rate of `products` in machine.cpp.
+#include "inputs.hpp"
+
 #include <nadaraya/reference.hpp>
-
-#include <benchmark/benchmark.h>
-
-#include <cmath>
-#include <random>
 
 namespace {
 
@@ -17,14 +12,8 @@ struct Inputs {
   RowMatrix<float> q, k, v;
 
   Inputs(Index n, Index d, float score_scale) : q(n, d), k(n, d), v(n, d) {
-    std::mt19937_64 engine(1);
-    for (auto* m : {&q, &k, &v}) {
-      for (Index i = 0; i < m->size(); ++i) {
-        const double u = 1.0 - static_cast<double>(engine() >> 11) * 0x1p-53;
-        const double angle = static_cast<double>(engine() >> 11) * 0x1p-53;
-        m->data()[i] = static_cast<float>(std::sqrt(-2.0 * std::log(u)) * std::cos(6.283185307179586 * angle));
-      }
-    }
+    bench::Normal normal(1);
+    for (auto* m : {&q, &k, &v}) normal.fill(m->reshaped());
     q *= score_scale;
   }
 };
@@ -40,11 +29,6 @@ bool right(const Op& op, const Inputs& in) {
   return (op(in.q.topRows(2), in.k, in.v).template cast<double>() - exact).cwiseAbs().maxCoeff() <= 1e-4;
 }
 
-void count(benchmark::State& state, double flops, double support) {
-  state.counters["dense FLOP/s"] = benchmark::Counter(flops, benchmark::Counter::kIsIterationInvariantRate);
-  state.counters["support"] = support;
-}
-
 template <class K>
 void forward(benchmark::State& state) {
   const Inputs in = inputs(state);
@@ -54,7 +38,7 @@ void forward(benchmark::State& state) {
   const double support = op.forward(in.q, in.k, in.v, out).mean_support();
   for (auto _ : state) benchmark::DoNotOptimize(op.forward(in.q, in.k, in.v, out));
   const auto n = static_cast<double>(state.range(0)), d = static_cast<double>(state.range(1));
-  count(state, 4 * n * n * d, support);
+  bench::count(state, 4 * n * n * d, support);
 }
 
 template <class K>
@@ -65,24 +49,7 @@ void backward(benchmark::State& state) {
   const auto tape = op.forward(in.q, in.k, in.v, out);
   for (auto _ : state) benchmark::DoNotOptimize(op.backward(tape, out));
   const auto n = static_cast<double>(state.range(0)), d = static_cast<double>(state.range(1));
-  count(state, 10 * n * n * d, tape.mean_support());
-}
-
-/// The product loop on one panel of keys in the first-level cache.
-void products(benchmark::State& state) {
-  constexpr Index d = 64, panel = engine::panel_keys, rows = engine::block_queries;
-  const Inputs in(rows, d, 1.0f);
-  std::vector<float> keys(static_cast<std::size_t>(d * panel), 0.5f), tile(static_cast<std::size_t>(6 * panel));
-  for (auto _ : state) {
-    for (Index i = 0; i < rows; i += engine::tile_queries) {
-      engine::with_loops<float>([&](auto loops) {
-        loops.template multiply<false>(engine::tile_queries, d, panel, in.q.data() + i * d, d, Index(1), keys.data(), panel,
-                                       tile.data(), panel);
-      });
-    }
-    benchmark::DoNotOptimize(tile.data());
-  }
-  count(state, 2.0 * rows * panel * d, 0);
+  bench::count(state, 10 * n * n * d, tape.mean_support());
 }
 
 void sizes(benchmark::internal::Benchmark* b) {
@@ -93,7 +60,6 @@ void sizes(benchmark::internal::Benchmark* b) {
   b->Args({4096, 64, 25})->Args({4096, 64, 400});
 }
 
-BENCHMARK(products);
 BENCHMARK_TEMPLATE(forward, Epanechnikov)->Apply(sizes);
 BENCHMARK_TEMPLATE(forward, Biweight)->Apply(sizes);
 BENCHMARK_TEMPLATE(forward, Triweight)->Apply(sizes);

@@ -1,10 +1,10 @@
 // One kernel with every normalization and similarity it goes with, chosen by name.
 #pragma once
 
-#include "heads.hpp"
+#include "problem.hpp"
 
+#include <nadaraya/attention.hpp>
 #include <nadaraya/mask/causal.hpp>
-#include <nadaraya/nadaraya_watson.hpp>
 #include <nadaraya/normalization/anchored.hpp>
 #include <nadaraya/normalization/fixed_bandwidth.hpp>
 #include <nadaraya/normalization/nearest_neighbors.hpp>
@@ -27,24 +27,47 @@ struct RangeMask {
   }
 };
 
-template <class Scalar, class Op>
-Result run_operator(const Problem& in, const Options& o, const Op& op) {
-  return for_each_head<Scalar>(in, o.threads, [&](Head<Scalar>& head) {
-    const auto tape = op.forward(head.query, head.key, head.value, head.out);
-    if (head.backward) {
-      const auto grads = op.backward(tape, head.grad_output);
-      head.grad_query = grads.query;
-      head.grad_key = grads.key;
-      head.grad_value = grads.value;
-    }
-    return HeadSummary{tape.mean_support(), tape.empty_rows()};
-  });
+template <class Scalar>
+nadaraya::HeadView<const Scalar> heads(const npy::Array& array) {
+  const Shape s(array);
+  return nadaraya::HeadView<const Scalar>::bhnd(array.data<Scalar>(), s.batch, s.heads, s.rows, s.cols);
+}
+
+template <class Scalar>
+nadaraya::HeadView<Scalar> heads(npy::Array& array) {
+  const Shape s(array);
+  return nadaraya::HeadView<Scalar>::bhnd(array.data<Scalar>(), s.batch, s.heads, s.rows, s.cols);
+}
+
+template <class Scalar, class Attention>
+Result run_attention(const Problem& in, const Options& o, const Attention& attention) {
+  const nadaraya::Threads threads{o.threads};
+  std::vector<std::size_t> shape = in.query.shape;
+  shape.back() = in.value.shape.back();
+  npy::Array out = npy::zeros<Scalar>(shape);
+  const auto tape =
+      attention.forward(heads<Scalar>(in.query), heads<Scalar>(in.key), heads<Scalar>(in.value), heads<Scalar>(out), threads);
+  Result result;
+  result.mean_support = tape.mean_support();
+  result.empty_rows = tape.empty_rows();
+  result.files.emplace_back("out", std::move(out));
+  if (in.grad_output) {
+    npy::Array grad_query = npy::zeros<Scalar>(in.query.shape);
+    npy::Array grad_key = npy::zeros<Scalar>(in.key.shape);
+    npy::Array grad_value = npy::zeros<Scalar>(in.value.shape);
+    attention.backward(tape, heads<Scalar>(*in.grad_output), heads<Scalar>(grad_query), heads<Scalar>(grad_key),
+                       heads<Scalar>(grad_value), threads);
+    result.files.emplace_back("grad_query", std::move(grad_query));
+    result.files.emplace_back("grad_key", std::move(grad_key));
+    result.files.emplace_back("grad_value", std::move(grad_value));
+  }
+  return result;
 }
 
 template <class K, class N, class S>
 Result run_operator(const Problem& in, const Options& o, const K& kernel, const N& normalization, const S& similarity) {
-  const nadaraya::NadarayaWatson op(kernel, normalization, similarity, RangeMask{o.mask, o.window.value_or(1)});
-  return in.query.is_float32() ? run_operator<float>(in, o, op) : run_operator<double>(in, o, op);
+  const nadaraya::Attention attention(kernel, normalization, similarity, RangeMask{o.mask, o.window.value_or(1)});
+  return in.query.is_float32() ? run_attention<float>(in, o, attention) : run_attention<double>(in, o, attention);
 }
 
 template <class K, class S>

@@ -67,12 +67,10 @@ void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char*
     row.clear();
     row.reserve(static_cast<std::size_t>(x.cols()));
     for (Index j = 0; j < x.cols(); ++j) row.push(static_cast<KeyIndex>(j), x(i, j));
-    // -infinity is at or below every floor, so that pruning takes the invisible keys too.
     if (!rule.poisoned(row)) {
-      const Scalar floor = rule.floor(RowView<Scalar>(row.values()));
-      row.resize(static_cast<std::size_t>(engine::with_loops<Scalar>([&](auto loops) {
-        return loops.prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), floor);
-      })));
+      // -infinity is at or below every floor: the invisible keys go first.
+      rule.prune(row);
+      rule.refine(row);
     }
     const RowMap<Scalar> map = rule.weigh(row, p);
     visit(i, map, row.keys(), row.values(), RowView<Scalar>(p.data(), row.size()));

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/attend.hpp"
+#include "nadaraya/attention.hpp"
 #include "nadaraya/entmax.hpp"
 #include "nadaraya/fenchel_young.hpp"
 #include "nadaraya/kernel/gaussian.hpp"

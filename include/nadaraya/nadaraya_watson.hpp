@@ -6,9 +6,7 @@
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
-#include "nadaraya/pass/backward.hpp"
-#include "nadaraya/pass/forward.hpp"
-#include "nadaraya/pass/memory.hpp"
+#include "nadaraya/pass/batch.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/tape.hpp"
 
@@ -41,17 +39,30 @@ struct NoGradient {};
 
 }  // namespace detail
 
-/// Gradients of a loss by an operator's inputs, each of its input's shape, and by those of its
-/// parameters that exist: `.scale` of the similarity, `.bandwidth` of the normalization, `.alpha`
-/// of the kernel (sums over all rows).
+/// Gradients of a loss by those of an operator's parameters that exist: `.scale` of the similarity,
+/// `.bandwidth` of the normalization, `.alpha` of the kernel (sums over all rows).
 template <class Scalar, bool Scale, bool Bandwidth, bool Alpha>
-struct Gradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, detail::NoGradient<0>>,
-                   std::conditional_t<Bandwidth, detail::BandwidthGradient<Scalar>, detail::NoGradient<1>>,
-                   std::conditional_t<Alpha, detail::AlphaGradient<Scalar>, detail::NoGradient<2>> {
+struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, detail::NoGradient<0>>,
+                      std::conditional_t<Bandwidth, detail::BandwidthGradient<Scalar>, detail::NoGradient<1>>,
+                      std::conditional_t<Alpha, detail::AlphaGradient<Scalar>, detail::NoGradient<2>> {
+  OwnGradients& operator+=(const ParameterGradients<Scalar>& more) {
+    if constexpr (Scale) this->scale += more.scale;
+    if constexpr (Bandwidth) this->bandwidth += more.bandwidth;
+    if constexpr (Alpha) this->alpha += more.alpha;
+    return *this;
+  }
+};
+
+/// The same, and by its inputs, each of its input's shape.
+template <class Scalar, bool Scale, bool Bandwidth, bool Alpha>
+struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha> {
   RowMatrix<Scalar> query;
   RowMatrix<Scalar> key;
   RowMatrix<Scalar> value;
 };
+
+template <class K, class N, class S, class M>
+class Attention;
 
 /// out_i = sum_j p_ij v_j, where the weights of query i,
 ///   p_ij = kappa(t_ij) / mass_i,   t_ij from z_ij = similarity(q_i, k_j),
@@ -75,6 +86,8 @@ class NadarayaWatson {
  public:
   template <class Scalar>
   using GradientsOf = Gradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>>;
+  template <class Scalar>
+  using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>>;
 
   explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
       : policies_{std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask)} {
@@ -111,7 +124,7 @@ class NadarayaWatson {
     tape.query_ = Rows<Scalar>(std::forward<Q>(query));
     tape.key_ = Rows<Scalar>(std::forward<Ke>(key));
     tape.value_ = Rows<Scalar>(std::forward<V>(value));
-    tape.records_.resize(static_cast<std::size_t>((out.rows() + engine::block_queries - 1) / engine::block_queries));
+    tape.make_records();
     regress(tape.query_, tape.key_, tape.value_, out, executor, std::span(tape.records_));
     return tape;
   }
@@ -125,37 +138,16 @@ class NadarayaWatson {
     detail::require(grad_out.rows() == tape.queries() && grad_out.cols() == tape.value().cols(),
                     "NadarayaWatson::backward: grad_out must be [", tape.queries(), " x ", tape.value().cols(),
                     "] like the output, got ", detail::shape(grad_out));
-    const Rows<Scalar> query = pass::prepared(policies_.similarity, tape.query());
     const Rows<Scalar> grads_out(grad_out);
-    const bool scores_again = std::any_of(tape.records_.begin(), tape.records_.end(), [](const auto& r) { return r.recompute; });
-    const pass::Memory<Scalar, S> memory(policies_.similarity, tape.key(), tape.value(), scores_again ? tape.queries() : 0);
-    const auto head = memory.head(query.view());
-
     GradientsOf<Scalar> grads;
-    grads.query.setZero(query.rows(), query.cols());
-    grads.key.setZero(tape.key().rows(), tape.key().cols());
-    grads.value.setZero(tape.value().rows(), tape.value().cols());
-    pass::Backward<Scalar, K, N, S, M> backward(policies_, head, tape.records_, grads_out.view(), grads.query, grads.key,
-                                                grads.value);
-    engine::Pool<engine::Workspace<Scalar>> workspaces;
-    executor.parallel_for(backward.groups() + backward.blocks(), [&](Index piece) {
-      const auto work = workspaces.borrow();
-      if (piece < backward.groups()) {
-        backward.pull_group(piece, *work);
-      } else {
-        backward.pull_block(piece - backward.groups(), *work);
-      }
-    });
-    executor.parallel_for(backward.ranges(), [&](Index range) { backward.gather(range); });
-    if constexpr (PreparingSimilarity<S>) {
-      const auto& similarity = policies_.similarity;
-      grads.query = similarity.prepared_pullback(tape.query().matrix(), query.matrix(), grads.query);
-      grads.key = similarity.prepared_pullback(tape.key().matrix(), memory.key().matrix(), grads.key);
-    }
-    const ParameterGradients<Scalar> parameters = backward.parameters();
-    if constexpr (ScaledSimilarity<S>) grads.scale = parameters.scale;
-    if constexpr (HasBandwidth<N>) grads.bandwidth = parameters.bandwidth;
-    if constexpr (AlphaKernel<K>) grads.alpha = parameters.alpha;
+    grads.query.resize(tape.queries(), tape.query().cols());
+    grads.key.resize(tape.keys(), tape.key().cols());
+    grads.value.resize(tape.keys(), tape.value().cols());
+    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &tape.query_, &tape.key_, &tape.value_, 0};
+    const pass::GradientPlaces<Scalar> places{tape.records_, grads_out.view(), WritableRows<Scalar>(grads.query).matrix(),
+                                              WritableRows<Scalar>(grads.key).matrix(),
+                                              WritableRows<Scalar>(grads.value).matrix()};
+    grads += pass::pull_back<Scalar, K, N, S, M>({&operands, 1}, {&places, 1}, executor).front();
     return grads;
   }
 
@@ -185,28 +177,18 @@ class NadarayaWatson {
   }
 
  private:
+  template <class, class, class, class>
+  friend class Attention;
+
   /// Writes the regression to `out`, and records unless there are none.
   template <class Scalar, class Out, class E>
   void regress(const Rows<Scalar>& query, const Rows<Scalar>& key, const Rows<Scalar>& value, Out& out,
                const E& executor, std::span<pass::Record<Scalar>> records) const {
-    const Rows<Scalar> prepared_query = pass::prepared(policies_.similarity, query);
-    const pass::Memory<Scalar, S> memory(policies_.similarity, key, value, query.rows());
-    const auto head = memory.head(prepared_query.view());
-    const pass::Forward<Scalar, K, N, S, M> forward(policies_, head);
-    engine::Pool<engine::Workspace<Scalar>> workspaces;
-    const auto write = [&](Scalar* to, Index stride) {
-      executor.parallel_for(head.blocks(), [&](Index block) {
-        const auto work = workspaces.borrow();
-        forward.regress(block, *work, to, stride,
-                        records.empty() ? nullptr : &records[static_cast<std::size_t>(block)]);
-      });
-    };
-    if constexpr (Out::IsRowMajor && (int(Out::Flags) & Eigen::DirectAccessBit) != 0) {
-      if (out.innerStride() == 1) return write(out.data(), out.outerStride());
-    }
-    RowMatrix<Scalar> rows(out.rows(), out.cols());
-    write(rows.data(), rows.cols());
-    out = rows;
+    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &query, &key, &value, 0};
+    WritableRows<Scalar> rows(out);
+    const pass::RowsMap<Scalar> to = rows.matrix();
+    pass::regress<Scalar, K, N, S, M>({&operands, 1}, {&to, 1}, {&records, 1}, executor);
+    rows.commit(out);
   }
 
   template <class Scalar, class Q, class Ke>

@@ -29,8 +29,26 @@ class RowRule {
 
   /// No key with a similarity at or below this can have weight, given the candidates so far.
   template <class Scalar>
-  Scalar floor(RowView<Scalar> candidates) const {
-    return normalization_.floor(kernel_, factor_, candidates);
+  Scalar floor(const Row<Scalar>& row) const {
+    return normalization_.floor(kernel_, factor_, row.values(), row.floor());
+  }
+
+  /// Raises a row's floor as far as its candidates tell, and drops those that it rules out.
+  template <class Scalar>
+  void refine(Row<Scalar>& row) const {
+    const Scalar next = floor(row);
+    if (!(row.floor() < next)) return;
+    row.set_floor(next);
+    prune(row);
+  }
+
+  /// Drops the candidates at or below a row's floor.
+  template <class Scalar>
+  static void prune(Row<Scalar>& row) {
+    const Index kept = engine::with_loops<Scalar>([&](auto loops) {
+      return loops.prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), row.floor());
+    });
+    row.resize(static_cast<std::size_t>(kept));
   }
 
   /// Reduces a row to the keys that matter, turns its similarities into coordinates, writes the
@@ -48,7 +66,7 @@ class RowRule {
       return RowMap<Scalar>{nan, nan, nan, nan};
     }
     if constexpr (SelectingNormalization<N>) normalization_.select(kernel_, row);
-    const RowMap<Scalar> map = normalization_.solve(kernel_, factor_, row.values());
+    const RowMap<Scalar> map = normalization_.solve(kernel_, factor_, row.values(), row.floor());
     const Index kept = engine::with_kernel_loops<K, Scalar>([&](auto loops) {
       return loops.weigh(kernel_, map, engine::edge_of<Scalar>(kernel_), SelectingNormalization<N>, row.value_data(),
                          row.key_data(), static_cast<Index>(row.size()), p.data());

@@ -61,4 +61,42 @@ class Rows {
   Index stride_ = 0;
 };
 
+/// A place for rows: a row-major destination with contiguous rows is written to where it is, any
+/// other through rows that this object owns, until commit(). The destination must outlive it.
+template <class Scalar>
+class WritableRows {
+ public:
+  using Map = Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>;
+
+  template <class Out>
+  explicit WritableRows(Out&& out) : rows_(out.rows()), cols_(out.cols()) {
+    using Destination = std::remove_cvref_t<Out>;
+    static_assert(std::is_same_v<typename Destination::Scalar, Scalar>);
+    if constexpr (Destination::IsRowMajor && (int(Destination::Flags) & Eigen::DirectAccessBit) != 0) {
+      if (out.innerStride() == 1) {
+        data_ = out.data();
+        stride_ = out.outerStride();
+        return;
+      }
+    }
+    owned_.resize(rows_, cols_);
+    stride_ = cols_;
+  }
+
+  Map matrix() { return Map(data_ != nullptr ? data_ : owned_.data(), rows_, cols_, Eigen::OuterStride<>(stride_)); }
+
+  /// Copies what was written to the destination this object was made from, if it is not there already.
+  template <class Out>
+  void commit(Out&& out) const {
+    if (owned_.size() > 0) out = owned_;
+  }
+
+ private:
+  RowMatrix<Scalar> owned_;
+  Scalar* data_ = nullptr;
+  Index rows_;
+  Index cols_;
+  Index stride_ = 0;
+};
+
 }  // namespace nadaraya

@@ -62,6 +62,21 @@ Scalar pow(const Scalar& x, double exponent) {
   }
 }
 
+/// x^(1/N) for x >= 0.
+template <int N, class Scalar>
+Scalar root(const Scalar& x) {
+  static_assert(N >= 1);
+  if constexpr (N == 1) {
+    return x;
+  } else if constexpr (N == 2) {
+    return detail::sqrt(x);
+  } else if constexpr (N == 3 && std::is_floating_point_v<Scalar>) {
+    return std::cbrt(x);
+  } else {
+    return detail::pow(x, 1.0 / N);
+  }
+}
+
 /// x^N by repeated squaring, N known at compile time.
 template <int N, class Scalar>
 NADARAYA_INLINE Scalar power(const Scalar& x) {

@@ -12,16 +12,15 @@ struct Loops {
   template <bool Add, class T>
   static void multiply(Index rows, Index depth, Index cols, const T* a, Index a_row, Index a_step, const T* b,
                        Index b_row, T* c, Index c_row) {
-    for (Index i = 0; i < rows; i += tile_rows) {
-      const Factor<T> left{a + i * a_row, a_row, a_step};
-      switch (rows - i) {
-        case 1: multiply_rows<1, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
-        case 2: multiply_rows<2, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
-        case 3: multiply_rows<3, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
-        case 4: multiply_rows<4, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
-        case 5: multiply_rows<5, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
-        default: multiply_rows<6, Add>(depth, cols, left, b, b_row, c + i * c_row, c_row); break;
-      }
+    Index i = 0;
+    for (; i + tile_rows <= rows; i += tile_rows) {
+      multiply_rows<tile_rows, Add>(depth, cols, Factor<T>{a + i * a_row, a_row, a_step}, b, b_row, c + i * c_row, c_row);
+    }
+    for (; i + 2 <= rows; i += 2) {
+      multiply_rows<2, Add>(depth, cols, Factor<T>{a + i * a_row, a_row, a_step}, b, b_row, c + i * c_row, c_row);
+    }
+    if (i < rows) {
+      multiply_rows<1, Add>(depth, cols, Factor<T>{a + i * a_row, a_row, a_step}, b, b_row, c + i * c_row, c_row);
     }
   }
 
@@ -39,6 +38,49 @@ struct Loops {
   }
 
   // ---- candidates ----------------------------------------------------------------------------
+
+  /// Products of 6 rows of a with the 64 keys of a panel, of which only the candidates are written:
+  /// z[i][j] = a[i] . panel[:, j] (+ slope norm[j] + shift[i]), compared in the registers in which it
+  /// was summed. Each list has room for 64 entries and a pack.
+  template <bool Shifted, class T>
+  static void candidates(Index depth, const T* a, Index a_row, const T* panel, const T* norm, T slope, KeyIndex first,
+                         Candidates<T>* to) {
+    constexpr Index keys = 64;
+    for (Index j = 0; j < keys; j += tile_packs * lanes<T>) {
+      PackOf<T> sum[tile_rows][tile_packs];
+#pragma GCC unroll 8
+      for (int i = 0; i < tile_rows; ++i) {
+#pragma GCC unroll 8
+        for (int k = 0; k < tile_packs; ++k) sum[i][k] = PackOf<T>(T(0));
+      }
+      accumulate<tile_rows, tile_packs>(depth, Factor<T>{a, a_row, 1}, panel + j, keys, lanes<T>, sum);
+#pragma GCC unroll 8
+      for (int i = 0; i < tile_rows; ++i) {
+        const PackOf<T> floor = broadcast(to[i].floor);
+        unsigned found[tile_packs];
+        unsigned any = 0;
+#pragma GCC unroll 8
+        for (int k = 0; k < tile_packs; ++k) {
+          if constexpr (Shifted) {
+            sum[i][k] = sum[i][k] + fma(broadcast(slope), load(norm + j + k * lanes<T>), broadcast(to[i].shift));
+          }
+          found[k] = above(sum[i][k], floor) & present<T>(lanes<T>) &
+                     static_cast<unsigned>(to[i].visible >> (j + k * lanes<T>));
+          any |= found[k];
+        }
+        if (any == 0) continue;
+#pragma GCC unroll 8
+        for (int k = 0; k < tile_packs; ++k) {
+          if (found[k] == 0) continue;
+          compress(to[i].z, found[k], sum[i][k]);
+          compress_run(to[i].key, found[k], first + static_cast<KeyIndex>(j + k * lanes<T>), T());
+          const int count = __builtin_popcount(found[k]);
+          to[i].z += count;
+          to[i].key += count;
+        }
+      }
+    }
+  }
 
   /// Appends the keys first + j whose z[j] is above the floor, or NaN; returns how many. Reads z,
   /// and writes the lists, up to a whole pack further.
@@ -304,6 +346,17 @@ struct Loops {
         sum[i][j] = Add ? load_up_to(c + i * c_row + j * lanes<T>, last) : PackOf<T>(T(0));
       }
     }
+    accumulate<Rows, Packs>(depth, a, b, b_row, last, sum);
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+      for (int j = 0; j < Packs; ++j) store_up_to(c + i * c_row + j * lanes<T>, sum[i][j], last);
+    }
+  }
+
+  template <int Rows, int Packs, class T>
+  NADARAYA_INLINE static void accumulate(Index depth, const Factor<T>& a, const T* b, Index b_row, Index last,
+                                         PackOf<T> (&sum)[Rows][Packs]) {
     const T* left = a.data;
     for (Index d = 0; d < depth; ++d, left += a.step, b += b_row) {
       PackOf<T> right[Packs];
@@ -315,11 +368,6 @@ struct Loops {
 #pragma GCC unroll 8
         for (int j = 0; j < Packs; ++j) sum[i][j] = fma(factor, right[j], sum[i][j]);
       }
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 8
-      for (int j = 0; j < Packs; ++j) store_up_to(c + i * c_row + j * lanes<T>, sum[i][j], last);
     }
   }
 

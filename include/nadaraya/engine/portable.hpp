@@ -5,6 +5,8 @@
 #include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/types.hpp"
 
+#include <cstdint>
+
 namespace nadaraya::engine {
 
 /// Sums over a row's support.
@@ -12,6 +14,16 @@ template <class Scalar>
 struct ProfileSums {
   Scalar value;  ///< of kappa(t)
   Scalar slope;  ///< of kappa'(t)
+};
+
+/// Where the candidates of one query among the keys of a panel go. Both pointers move with them.
+template <class T>
+struct Candidates {
+  T* z = nullptr;
+  KeyIndex* key = nullptr;
+  T floor = T(0);             ///< what is above it, or NaN, is a candidate
+  T shift = T(0);             ///< added to every number
+  std::uint64_t visible = 0;  ///< bit j: does the query see key j of the panel?
 };
 
 /// Sums over a row of factor s_j and of factor s_j (g_j - origin).

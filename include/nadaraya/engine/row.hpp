@@ -27,7 +27,15 @@ class Row {
   KeyIndex* key_data() { return keys_.data(); }
   Scalar* value_data() { return values_.data(); }
 
-  void clear() { size_ = 0; }
+  /// Keys with a similarity at or below it have been left out, for they cannot have weight.
+  const Scalar& floor() const { return floor_; }
+  void set_floor(const Scalar& floor) { floor_ = floor; }
+
+  /// No keys, and no floor.
+  void clear() {
+    size_ = 0;
+    floor_ = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+  }
 
   void push(KeyIndex j, const Scalar& z) {
     reserve(1);
@@ -51,6 +59,7 @@ class Row {
   /// Keeps the entries at the given positions, in the given order.
   void keep(const std::vector<std::size_t>& positions) {
     Row kept;
+    kept.floor_ = floor_;
     kept.reserve(positions.size());
     for (const std::size_t position : positions) kept.push(keys_[position], values_[position]);
     *this = std::move(kept);
@@ -60,6 +69,7 @@ class Row {
   std::vector<KeyIndex> keys_;
   std::vector<Scalar> values_;
   std::size_t size_ = 0;
+  Scalar floor_ = -Scalar(Eigen::NumTraits<Scalar>::infinity());
 };
 
 }  // namespace nadaraya

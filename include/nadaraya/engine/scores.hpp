@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -71,7 +72,7 @@ class ScoredKeys {
 template <class Scalar>
 struct Workspace {
   std::vector<Row<Scalar>> rows;
-  std::vector<Scalar> floors;
+  std::vector<KeyRange> ranges;  ///< what the mask leaves the block's queries
   std::vector<Scalar> norms;   ///< squared, of the block's queries
   std::vector<Scalar> scaled;  ///< the block's queries, times the similarity's factor
   std::vector<Scalar> tile;
@@ -95,28 +96,39 @@ class Scores {
   Index blocks() const { return (queries_.rows + block_queries - 1) / block_queries; }
 
   /// Calls visit(i, row) for every query i of a block, in order, where `row` holds the visible keys
-  /// whose similarity exceeds every floor known while they were seen (NaN always does). `floor(z)`
-  /// bounds the support from below given the candidates so far. `row` may be changed by visit.
-  template <class Floor, class Visit>
-  void visit_block(Index block, const Floor& floor, Workspace<Scalar>& work, const Visit& visit) const {
+  /// whose similarity exceeds every floor known while they were seen (NaN always does). `refine(row)`
+  /// raises the floor of a row, of none at first. `row` may be changed by visit.
+  template <class Refine, class Visit>
+  void visit_block(Index block, const Refine& refine, Workspace<Scalar>& work, const Visit& visit) const {
     const Index first_query = block * block_queries;
     const Index count = (std::min)(block_queries, queries_.rows - first_query);
     const KeyRange seen = begin_block(first_query, count, work);
     work.rows.resize(static_cast<std::size_t>(block_queries));
-    work.floors.assign(static_cast<std::size_t>(block_queries), floor(RowView<Scalar>()));
-    for (Index r = 0; r < count; ++r) work.rows[static_cast<std::size_t>(r)].clear();
+    work.ranges.resize(static_cast<std::size_t>(block_queries));
+    for (Index r = 0; r < count; ++r) {
+      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+      row.clear();
+      refine(row);
+      work.ranges[static_cast<std::size_t>(r)] = mask_.range(first_query + r, extent());
+    }
 
-    // Floors rise where a row has seen twice as many keys as when its floor was last computed.
+    // Floors rise when a row has seen twice as many keys as the last time; those of a row that keeps
+    // most of what it sees, for which that is much work for little, a third as often.
     Index keys_seen = 0;
     Index refine_at = panel_keys;
+    int doublings = 0;
     for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
       for (Index r = 0; r < count; r += tile_queries) {
         score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
       }
       keys_seen += panel_keys;
-      if (keys_seen < refine_at) continue;
+      if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
+      for (Index r = 0; r < count; ++r) {
+        Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+        if (doublings % 3 == 0 || 2 * static_cast<Index>(row.size()) <= keys_seen) refine(row);
+      }
       refine_at *= 2;
-      for (Index r = 0; r < count; ++r) refine(r, floor, work);
+      ++doublings;
     }
     for (Index r = 0; r < count; ++r) visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
   }
@@ -126,7 +138,8 @@ class Scores {
     work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(Row<Scalar>::slack)));
     if constexpr (by_products) {
       work.norms.resize(static_cast<std::size_t>(count));
-      work.scaled.resize(static_cast<std::size_t>(count * queries_.cols));
+      // Room for whole tiles.
+      work.scaled.resize(static_cast<std::size_t>((count + tile_queries) * queries_.cols));
       const auto factor = similarity_.template product_bound<Scalar>(Scalar(0), queries_.cols).product;
       for (Index r = 0; r < count; ++r) {
         const Scalar* q = queries_.row(first_query + r);
@@ -159,26 +172,30 @@ class Scores {
     KeyRange ranges[tile_queries];
     bool any = false;
     for (Index i = 0; i < rows; ++i) {
-      const KeyRange range = mask_.range(first_query + r + i, extent());
+      const KeyRange& range = work.ranges[static_cast<std::size_t>(r + i)];
       ranges[i].first = (std::max)(range.first, first_key);
       ranges[i].last = (std::min)(range.last, first_key + panel_keys);
       any = any || ranges[i].first < ranges[i].last;
+      work.rows[static_cast<std::size_t>(r + i)].reserve(static_cast<std::size_t>(panel_keys));
     }
     if (!any) return;
     if constexpr (by_products) {
       const Scalar* scaled = work.scaled.data() + r * queries_.cols;
-      with_loops<Scalar>([&](auto loops) {
-        if (scored_.packed()) {
+      if (scored_.packed()) {
+        if constexpr (!BiasMask<M>) return candidates(first_query, r, rows, first_key, ranges, scaled, work);
+        with_loops<Scalar>([&](auto loops) {
           loops.template multiply<false>(rows, queries_.cols, panel_keys, scaled, queries_.cols, Index(1),
                                          scored_.panel(first_key), panel_keys, work.tile.data(), panel_keys);
-        } else {
-          const Index count = (std::min)(panel_keys, keys_.rows - first_key);
+        });
+      } else {
+        const Index count = (std::min)(panel_keys, keys_.rows - first_key);
+        with_loops<Scalar>([&](auto loops) {
           for (Index i = 0; i < rows; ++i) {
             loops.products(keys_.row(first_key), keys_.stride, count, keys_.cols, scaled + i * queries_.cols,
                            work.tile.data() + i * panel_keys);
           }
-        }
-      });
+        });
+      }
     }
     for (Index i = 0; i < rows; ++i) {
       if (ranges[i].first < ranges[i].last) {
@@ -187,14 +204,62 @@ class Scores {
     }
   }
 
+  /// The same from packed keys, where no bias comes between the products and the floors.
+  void candidates(Index first_query, Index r, Index rows, Index first_key, const KeyRange* ranges, const Scalar* scaled,
+                  Workspace<Scalar>& work) const {
+    // Six rows always: those that are not there see nothing.
+    Candidates<Scalar> found[tile_queries];
+    for (Index i = rows; i < tile_queries; ++i) found[i] = Candidates<Scalar>{};
+    Scalar slope(0);
+    for (Index i = 0; i < rows; ++i) {
+      const auto at = static_cast<std::size_t>(r + i);
+      Row<Scalar>& row = work.rows[at];
+      found[i].z = row.value_data() + row.size();
+      found[i].key = row.key_data() + row.size();
+      found[i].floor = row.floor();
+      found[i].visible = visible_bits(first_query + r + i, ranges[i], first_key);
+      if constexpr (!Sim::is_product) {
+        const auto bound = similarity_.template product_bound<Scalar>(work.norms[at], queries_.cols);
+        slope = bound.key_norm;
+        found[i].shift = bound.constant;
+      }
+    }
+    with_loops<Scalar>([&](auto loops) {
+      loops.template candidates<!Sim::is_product>(queries_.cols, scaled, queries_.cols, scored_.panel(first_key),
+                                                  Sim::is_product ? nullptr : scored_.norms(first_key), slope,
+                                                  static_cast<KeyIndex>(first_key), found);
+    });
+    for (Index i = 0; i < rows; ++i) {
+      const auto at = static_cast<std::size_t>(r + i);
+      Row<Scalar>& row = work.rows[at];
+      auto end = static_cast<std::size_t>(found[i].z - row.value_data());
+      if constexpr (!Sim::is_product) end = rescored(first_query + r + i, row, row.size(), end);
+      row.resize(end);
+    }
+  }
+
+  /// Bit j: does a query see key j of a panel, given the part of it that is in the mask's range?
+  std::uint64_t visible_bits(Index query, const KeyRange& range, Index first_key) const {
+    if (range.first >= range.last) return 0;
+    const Index count = range.last - range.first;
+    std::uint64_t bits = (~std::uint64_t(0) >> (panel_keys - count)) << (range.first - first_key);
+    if constexpr (HoledMask<M>) {
+      for (Index j = range.first; j < range.last; ++j) {
+        if (!mask_.visible(query, j, extent())) bits &= ~(std::uint64_t(1) << (j - first_key));
+      }
+    } else {
+      static_cast<void>(query);
+    }
+    return bits;
+  }
+
   /// Adds the candidates of query r of the block among keys `range` of a panel; z holds the products
   /// with the panel.
   void score_row(Index first_query, Index r, const KeyRange& range, Index first_key, Scalar* z,
                  Workspace<Scalar>& work) const {
     const Index query = first_query + r;
-    const Scalar& floor = work.floors[static_cast<std::size_t>(r)];
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-    row.reserve(static_cast<std::size_t>(panel_keys));
+    const Scalar& floor = row.floor();
     if constexpr (by_products && !elementwise_mask) {
       const std::size_t before = row.size();
       const Index found = with_loops<Scalar>([&](auto loops) {
@@ -207,7 +272,7 @@ class Scores {
                             static_cast<KeyIndex>(range.first), row.value_data() + before, row.key_data() + before);
       });
       std::size_t end = before + static_cast<std::size_t>(found);
-      if constexpr (!Sim::is_product) end = rescored(query, floor, row, before, end);
+      if constexpr (!Sim::is_product) end = rescored(query, row, before, end);
       row.resize(end);
     } else {
       for (Index j = range.first; j < range.last; ++j) {
@@ -229,29 +294,16 @@ class Scores {
 
   /// Entries [begin, end) of a row are there by a bound: gives them their similarity and drops those
   /// that the floor rules out after all. Returns the new end.
-  std::size_t rescored(Index query, const Scalar& floor, Row<Scalar>& row, std::size_t begin, std::size_t end) const {
+  std::size_t rescored(Index query, Row<Scalar>& row, std::size_t begin, std::size_t end) const {
     std::size_t kept = begin;
     for (std::size_t j = begin; j < end; ++j) {
       const KeyIndex key = row.key_data()[j];
       const Scalar score = similarity_.score(queries_.eigen_row(query), keys_.eigen_row(key));
-      if (score <= floor) continue;
+      if (score <= row.floor()) continue;
       row.key_data()[kept] = key;
       row.value_data()[kept++] = score;
     }
     return kept;
-  }
-
-  template <class Floor>
-  static void refine(Index r, const Floor& floor, Workspace<Scalar>& work) {
-    auto& row = work.rows[static_cast<std::size_t>(r)];
-    Scalar& known = work.floors[static_cast<std::size_t>(r)];
-    const Scalar next = floor(RowView<Scalar>(row.values()));
-    if (!(known < next)) return;
-    known = next;
-    const Index kept = with_loops<Scalar>([&](auto loops) {
-      return loops.prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), known);
-    });
-    row.resize(static_cast<std::size_t>(kept));
   }
 
   Sim similarity_;

@@ -41,7 +41,7 @@ struct Extent {
 /// value is not read, and no gradient reaches it. There is no sentinel and no multiplication by
 /// zero, so NaN in a masked key or value goes nowhere. A bias of -infinity hides a key as well.
 template <class M>
-concept Mask = std::copyable<M> && requires(const M mask, Index i, const Extent n) {
+concept Mask = std::copy_constructible<M> && requires(const M mask, Index i, const Extent n) {
   { mask.range(i, n) } -> std::same_as<KeyRange>;
 };
 

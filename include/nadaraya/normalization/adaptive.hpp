@@ -31,23 +31,24 @@ struct Adaptive {
   /// rectified polynomial the tau of any part of the row is a bound as well, from below, as is every
   /// step of Newton's method towards it. The slack covers the rounding of all that.
   template <AdaptiveKernel K, class Scalar>
-  Scalar floor(const K& kernel, double, RowView<Scalar> z) const {
+  Scalar floor(const K& kernel, double, RowView<Scalar> z, const Scalar& known) const {
     if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
     const auto width = static_cast<Scalar>(kernel.width());
     RowMap<Scalar> map{detail::largest(z), width, Scalar(1), Scalar(1)};
     if constexpr (requires { detail::newton_step(kernel, map, z); }) {
-      for (int step = 0; step < 3; ++step) map.offset = detail::newton_step(kernel, map, z);
+      map.offset = detail::offset_of_floor(map, known);
+      for (int step = 0; step < 2; ++step) map.offset = detail::newton_step(kernel, map, z);
     }
     const Scalar slack(Scalar(16) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(map.pivot) + width));
     return Scalar(map.pivot - width * map.offset - slack);
   }
 
   template <AdaptiveKernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z) const {
+  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar& known) const {
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
     } else {
-      return threshold(kernel, z);
+      return threshold(kernel, z, known);
     }
   }
 

@@ -22,7 +22,7 @@ struct Anchored {
 
   /// max z - h^2, for the maximum so far. The slack covers the rounding of the subtraction.
   template <Kernel K, class Scalar>
-  Scalar floor(const K&, double, RowView<Scalar> z) const {
+  Scalar floor(const K&, double, RowView<Scalar> z, const Scalar&) const {
     if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
     const Scalar largest = detail::largest(z);
     const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored");
@@ -31,7 +31,7 @@ struct Anchored {
   }
 
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z) const {
+  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
     return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
   }
 

@@ -55,7 +55,7 @@ struct FixedBandwidth {
 
   /// Known before any key is seen. Division rounds monotonically, so the bound is exact.
   template <Kernel K, class Scalar>
-  Scalar floor(const K&, double factor, RowView<Scalar>) const {
+  Scalar floor(const K&, double factor, RowView<Scalar>, const Scalar&) const {
     if (!K::compact) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
     return Scalar(-detail::bandwidth_width<Scalar>(bandwidth, factor, "FixedBandwidth"));
   }
@@ -63,7 +63,7 @@ struct FixedBandwidth {
   /// An exponential kernel is measured from the nearest key: the same weights, and a query far
   /// from every key still has its answer where exp(-d^2 / 2h^2) underflows.
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double factor, RowView<Scalar> z) const {
+  RowMap<Scalar> solve(const K& kernel, double factor, RowView<Scalar> z, const Scalar&) const {
     const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, factor, "FixedBandwidth");
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, width, z);

@@ -59,7 +59,7 @@ struct NearestNeighbors {
 
   /// Just below the smallest similarity that matters so far, so that equal ones still compete.
   template <Kernel K, class Scalar>
-  Scalar floor(const K&, double, RowView<Scalar> z) const {
+  Scalar floor(const K&, double, RowView<Scalar> z, const Scalar&) const {
     const auto kept_keys = static_cast<std::size_t>(kept<K>());
     const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
     if (z.size() <= kept_keys) return none;
@@ -92,7 +92,7 @@ struct NearestNeighbors {
   }
 
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z) const {
+  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, Scalar(kernel.width()), z);
     } else {

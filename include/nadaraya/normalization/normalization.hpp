@@ -12,11 +12,12 @@ namespace nadaraya {
 ///
 /// A model has, for every kernel and scalar it supports (`factor` is the similarity's
 /// distance_factor: squared distance = -factor z; it is 0 for a similarity that is no distance),
-///   S floor(kernel, factor, RowView<S> z) const
-///       a bound below which no similarity of the row can have weight, whatever keys are still to
-///       come, given those seen so far (perhaps none); -infinity if nothing is known
-///   RowMap<S> solve(kernel, factor, RowView<S> z) const
-///       z: the candidates, at least one, none NaN or infinite
+///   S floor(kernel, factor, RowView<S> z, S known) const
+///       a bound at or below which no similarity of the row can have weight, whatever keys are still to
+///       come, given those seen so far (perhaps none) that are above `known`, such a bound already;
+///       -infinity if nothing is known
+///   RowMap<S> solve(kernel, factor, RowView<S> z, S known) const
+///       z: the candidates above the bound `known`, at least one, none NaN or infinite
 ///   void pullback(kernel, map, RowView<S> t, RowView<S> g, RowOut<S> dz, ParameterGradients<S>&) const
 ///       t: coordinates of the keys that were kept; g = dL/dp; writes dz = dL/dz, adds parameters'
 /// and may have
@@ -29,9 +30,9 @@ namespace nadaraya {
 template <class N, class K, class Scalar>
 concept NormalizationOf = std::copyable<N> && Kernel<K> &&
     requires(const N normalization, const K kernel, double factor, RowView<Scalar> in, RowOut<Scalar> out,
-             const RowMap<Scalar> map, ParameterGradients<Scalar>& parameters) {
-      { normalization.floor(kernel, factor, in) } -> std::same_as<Scalar>;
-      { normalization.solve(kernel, factor, in) } -> std::same_as<RowMap<Scalar>>;
+             const Scalar known, const RowMap<Scalar> map, ParameterGradients<Scalar>& parameters) {
+      { normalization.floor(kernel, factor, in, known) } -> std::same_as<Scalar>;
+      { normalization.solve(kernel, factor, in, known) } -> std::same_as<RowMap<Scalar>>;
       normalization.pullback(kernel, map, in, in, out, parameters);
     };
 
@@ -40,7 +41,7 @@ template <class N>
 concept SelectingNormalization = requires { requires N::selects; };
 
 /// A normalization that measures from the nearest key, with a width known in advance, and divides by
-/// the sum: solve is detail::at_nearest(kernel, nearest_width<S>(kernel), z). Under an exponential
+/// the sum: solve returns detail::at_nearest(kernel, nearest_width<S>(kernel), z). Under an exponential
 /// kernel its sums can then be formed key by key.
 template <class N, class K, class Scalar>
 concept NearestNormalization = requires(const N normalization, const K kernel) {

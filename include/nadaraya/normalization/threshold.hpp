@@ -30,6 +30,24 @@ Scalar norm_step(const K& kernel, const engine::ProfileSums<Scalar>& sums, const
   return Scalar(m + width * sums.value * detail::expm1(Scalar(-detail::log(sums.value) / width)) / sums.slope);
 }
 
+/// The same where the root of the total is at hand: with c^N = total, total (1/c - 1) =
+/// c^(N-1) (1 - total) / (1 + c + ... + c^(N-1)), which loses no digits near total = 1.
+template <int N, class Scalar>
+Scalar norm_step(const RectifiedPolynomial<N>&, const engine::ProfileSums<Scalar>& sums, const Scalar& m) {
+  const Scalar c = root<N>(sums.value);
+  Scalar powers(1);
+  for (int i = 1; i < N; ++i) powers = Scalar(1) + c * powers;
+  return Scalar(m + Scalar(N) * (power<N - 1>(c) * (Scalar(1) - sums.value)) / (powers * sums.slope));
+}
+
+/// A bound from below on the similarities that have weight, as a coordinate of the largest: the
+/// root lies at or below it, as it does below 1.
+template <class Scalar>
+Scalar offset_of_floor(const RowMap<Scalar>& map, const Scalar& floor) {
+  const Scalar offset((map.pivot - floor) / map.width);
+  return offset < Scalar(1) ? offset : Scalar(1);
+}
+
 /// One step from m = map.offset down towards the root, and never past it: for a rectified
 /// polynomial the norm is convex in m (Minkowski), so every tangent lies below it.
 template <int N, class Scalar>
@@ -105,7 +123,7 @@ RowMap<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) 
 /// bracket is halved instead. It ends when a step no longer changes the weights, never after a fixed
 /// count. O(n) per step.
 template <AdaptiveKernel K, class Scalar>
-RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z) {
+RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known) {
   static_assert(CompactKernel<K>);
   const auto width = static_cast<Scalar>(kernel.width());
   const Scalar epsilon(Eigen::NumTraits<Scalar>::epsilon());
@@ -113,6 +131,10 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z) {
   Scalar low = lowest;
   auto high = static_cast<Scalar>(centre(kernel));
   RowMap<Scalar> map{detail::largest(z), width, high, Scalar(1)};
+  if constexpr (requires { detail::newton_step(kernel, map, z); }) {
+    high = detail::offset_of_floor(map, known);
+    map.offset = high;
+  }
   while (true) {
     const Scalar m = map.offset;
     const auto sums = detail::profile_sums(kernel, map, z);
@@ -135,9 +157,9 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z) {
 
 /// Any real r: the general solver, except below r = 1, where the profile is steep at the edge.
 template <class Scalar>
-RowMap<Scalar> threshold(const RectifiedPower& kernel, RowView<Scalar> z) {
+RowMap<Scalar> threshold(const RectifiedPower& kernel, RowView<Scalar> z, const Scalar& known) {
   if (kernel.exponent < 1.0) return detail::steep_threshold(kernel, z);
-  return threshold<RectifiedPower, Scalar>(kernel, z);
+  return threshold<RectifiedPower, Scalar>(kernel, z, known);
 }
 
 }  // namespace nadaraya

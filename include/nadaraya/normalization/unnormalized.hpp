@@ -24,12 +24,12 @@ struct Unnormalized {
   }
 
   template <Kernel K, class Scalar>
-  Scalar floor(const K& kernel, double factor, RowView<Scalar> z) const {
-    return FixedBandwidth{bandwidth}.floor(kernel, factor, z);
+  Scalar floor(const K& kernel, double factor, RowView<Scalar> z, const Scalar& known) const {
+    return FixedBandwidth{bandwidth}.floor(kernel, factor, z, known);
   }
 
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double factor, RowView<Scalar>) const {
+  RowMap<Scalar> solve(const K& kernel, double factor, RowView<Scalar>, const Scalar&) const {
     const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, factor, "Unnormalized");
     return RowMap<Scalar>{Scalar(0), width, Scalar(centre(kernel)), Scalar(mass)};
   }

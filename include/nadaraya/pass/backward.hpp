@@ -3,6 +3,7 @@
 
 #include "nadaraya/pass/head.hpp"
 #include "nadaraya/pass/record.hpp"
+#include "nadaraya/rows.hpp"
 
 #include <algorithm>
 #include <limits>
@@ -12,23 +13,27 @@
 
 namespace nadaraya::pass {
 
+/// Rows to write to.
+template <class Scalar>
+using RowsMap = typename WritableRows<Scalar>::Map;
+
 /// Pulls back through one head in two rounds of independent pieces of work, whose results do not
 /// depend on the order or the threads they run in:
 ///   1. pull_block(b): dL/dz of the recorded pairs of a block of queries, and its part of dL/dquery;
 ///      pull_group(g): all of that for a group of the blocks whose pairs were not recorded and are
 ///      formed again, with the group's own sums for dL/dkey and dL/dvalue;
 ///   2. gather(r): dL/dkey and dL/dvalue for a range of keys, from all blocks in order.
-/// Memory: two numbers for each recorded pair, and at most max_groups copies of dL/dkey and dL/dvalue.
+/// Memory: two numbers for each recorded pair, and at most `group_limit` copies of dL/dkey and dL/dvalue.
 template <class Scalar, class K, class N, class S, class M>
 class Backward {
  public:
   using Workspace = engine::Workspace<Scalar>;
 
-  /// grad_query, grad_key and grad_value are zero, of the shapes of the head's operands; everything
-  /// must outlive this object.
+  /// grad_query, grad_key and grad_value are zero, of the shapes of the head's operands; heads may
+  /// share the last two, if their gathers do not run at once. Everything must outlive this object.
   Backward(const Policies<K, N, S, M>& policies, const Head<Scalar, S>& head, std::span<const Record<Scalar>> records,
-           const View<Scalar>& grad_out, RowMatrix<Scalar>& grad_query, RowMatrix<Scalar>& grad_key,
-           RowMatrix<Scalar>& grad_value)
+           const View<Scalar>& grad_out, const RowsMap<Scalar>& grad_query, const RowsMap<Scalar>& grad_key,
+           const RowsMap<Scalar>& grad_value, Index group_limit)
       : policies_(policies),
         rule_(policies.rule()),
         head_(head),
@@ -43,13 +48,13 @@ class Backward {
     const bool any_recomputed = std::any_of(records.begin(), records.end(), [](const auto& r) { return r.recompute; });
     if (!any_recomputed) return;
     groups_.resize(static_cast<std::size_t>(
-        std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(max_groups, blocks()))));
+        std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()))));
     if (InPanels<Scalar, K, N, S> && head.scored->packed()) panels_.emplace(head, grad_out);
   }
 
   Index blocks() const { return static_cast<Index>(records_.size()); }
   Index groups() const { return static_cast<Index>(groups_.size()); }
-  Index ranges() const { return (head_.key.rows + range_keys - 1) / range_keys; }
+  Index ranges() const { return (head_.key.rows + range_keys() - 1) / range_keys(); }
 
   void pull_block(Index block, Workspace& work) {
     const auto b = static_cast<std::size_t>(block);
@@ -81,8 +86,8 @@ class Backward {
   }
 
   void gather(Index range) {
-    const Index first = range * range_keys;
-    const Index last = (std::min)(first + range_keys, head_.key.rows);
+    const Index first = range * range_keys();
+    const Index last = (std::min)(first + range_keys(), head_.key.rows);
     for (const Group& group : groups_) {
       grad_key_.middleRows(first, last - first) += group.key.middleRows(first, last - first);
       grad_value_.middleRows(first, last - first) += group.value.middleRows(first, last - first);
@@ -124,9 +129,10 @@ class Backward {
   }
 
  private:
-  static constexpr Index range_keys = 256;
+  /// Enough ranges for some threads, few enough that finding a row's keys in each costs little.
+  static constexpr Index min_range_keys = 256;
+  static constexpr Index max_ranges = 8;
   static constexpr Index group_queries = 1024;
-  static constexpr Index max_groups = 8;
   /// Queries that are pulled back together in panels: their rows of pairs stay in the second-level
   /// cache for a few thousand keys.
   static constexpr Index panel_queries = 24;
@@ -152,6 +158,10 @@ class Backward {
     engine::PackedRows<Scalar> values;
   };
 
+  static RowsMap<Scalar> whole(RowMatrix<Scalar>& matrix) {
+    return RowsMap<Scalar>(matrix.data(), matrix.rows(), matrix.cols(), Eigen::OuterStride<>(matrix.cols()));
+  }
+  Index range_keys() const { return (std::max)(min_range_keys, (head_.key.rows + max_ranges - 1) / max_ranges); }
   Scalar factor() const { return policies_.similarity.template product_bound<Scalar>(Scalar(0), head_.key.cols).product; }
 
   /// One row, given its keys and their coordinates: its weights, dL/dz (times the factor, if the
@@ -173,7 +183,7 @@ class Backward {
     rule_.unweigh(map, t, RowView<Scalar>(g), dz, parameters);
     const auto q = head_.query.eigen_row(query);
     if constexpr (Product<Scalar, S>) {
-      Scalar* sum = grad_query_.data() + query * grad_query_.cols();
+      Scalar* sum = grad_query_.data() + query * grad_query_.outerStride();
       engine::with_loops<Scalar>(
           [&](auto loops) { loops.mix(keys.data(), dz.data(), n, head_.key.data, head_.key.stride, head_.key.cols, sum); });
       finish_query(query, parameters);
@@ -199,14 +209,14 @@ class Backward {
 
   /// The part of dL/dkey and dL/dvalue that some pairs of a query bring.
   void scatter(Index query, std::span<const KeyIndex> keys, RowView<Scalar> p, RowView<Scalar> dz,
-               RowMatrix<Scalar>& grad_key, RowMatrix<Scalar>& grad_value) const {
+               RowsMap<Scalar> grad_key, RowsMap<Scalar> grad_value) const {
     const auto n = static_cast<Index>(keys.size());
     engine::with_loops<Scalar>([&](auto loops) {
       loops.scatter(keys.data(), p.data(), n, grad_out_.row(query), grad_value.cols(), grad_value.data(),
-                    grad_value.cols());
+                    grad_value.outerStride());
       if constexpr (Product<Scalar, S>) {
         loops.scatter(keys.data(), dz.data(), n, head_.query.row(query), grad_key.cols(), grad_key.data(),
-                      grad_key.cols());
+                      grad_key.outerStride());
       }
     });
     if constexpr (!Product<Scalar, S>) {
@@ -224,7 +234,7 @@ class Backward {
   void pull_by_rows(Index block, Group& sums, Workspace& work, const Wanted& wanted) {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
     std::vector<Scalar> t, p, dz;
-    const auto nothing_ruled_out = [](RowView<Scalar>) { return -Scalar(Eigen::NumTraits<Scalar>::infinity()); };
+    const auto nothing_ruled_out = [](const Row<Scalar>&) {};
     scores_.visit_block(block, nothing_ruled_out, work, [&](Index query, Row<Scalar>& row) {
       if (!wanted(query)) return;
       const Index r = query - block * engine::block_queries;
@@ -234,7 +244,7 @@ class Backward {
       dz.resize(row.size());
       for (std::size_t j = 0; j < row.size(); ++j) t[j] = map.coordinate(row.values()[j]);
       pull_row(block, r, row.keys(), RowView<Scalar>(t), RowOut<Scalar>(p), RowOut<Scalar>(dz), work);
-      scatter(query, row.keys(), RowView<Scalar>(p), RowView<Scalar>(dz), sums.key, sums.value);
+      scatter(query, row.keys(), RowView<Scalar>(p), RowView<Scalar>(dz), whole(sums.key), whole(sums.value));
     });
   }
 
@@ -331,7 +341,7 @@ class Backward {
     }
     engine::with_loops<Scalar>([&](auto loops) {
       loops.template multiply<false>(count, n, dim, dz, ld, Index(1), finite_key.row(first), finite_key.stride,
-                                     grad_query_.data() + query * dim, dim);
+                                     grad_query_.data() + query * grad_query_.outerStride(), grad_query_.outerStride());
       loops.template multiply<true>(n, count, dim, dz, Index(1), ld, work.mixed.data(), dim,
                                     sums.key.data() + first * dim, dim);
     });
@@ -346,9 +356,9 @@ class Backward {
   std::span<const Record<Scalar>> records_;
   engine::Scores<Scalar, S, M> scores_;
   View<Scalar> grad_out_;
-  RowMatrix<Scalar>& grad_query_;
-  RowMatrix<Scalar>& grad_key_;
-  RowMatrix<Scalar>& grad_value_;
+  RowsMap<Scalar> grad_query_;
+  RowsMap<Scalar> grad_key_;
+  RowsMap<Scalar> grad_value_;
   std::vector<Pairs> pairs_;
   std::vector<ParameterGradients<Scalar>> parameters_;
   std::vector<Group> groups_;

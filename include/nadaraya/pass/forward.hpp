@@ -39,7 +39,15 @@ class DenseMix {
     last_ = (std::max)(last_, last);
     Scalar* row = work_.dense.data() + rows_ * stride_;
     std::fill(row, row + stride_, Scalar(0));
-    for (std::size_t j = 0; j < keys.size(); ++j) row[keys[j] - first_] = p[j];
+    std::size_t j = 0;
+    for (; j + run <= keys.size(); j += run) {
+      if (keys[j + run - 1] - keys[j] == static_cast<KeyIndex>(run - 1)) {
+        std::copy_n(p.data() + j, run, row + (keys[j] - first_));
+      } else {
+        for (std::size_t i = j; i < j + run; ++i) row[keys[i] - first_] = p[i];
+      }
+    }
+    for (; j < keys.size(); ++j) row[keys[j] - first_] = p[j];
     out_[rows_++] = out;
   }
 
@@ -58,6 +66,9 @@ class DenseMix {
   }
 
  private:
+  /// Consecutive keys that are worth looking out for.
+  static constexpr std::size_t run = 16;
+
   const View<Scalar>& value_;
   engine::Workspace<Scalar>& work_;
   Scalar* out_[engine::tile_queries] = {};
@@ -115,7 +126,7 @@ class Forward {
   template <class Visit>
   void weigh(Index block, Workspace& work, const Visit& visit) const {
     scores_.visit_block(
-        block, [&](RowView<Scalar> z) { return rule_.floor(z); }, work, [&](Index i, Row<Scalar>& row) {
+        block, [&](Row<Scalar>& row) { rule_.refine(row); }, work, [&](Index i, Row<Scalar>& row) {
           // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
           if (Rule::poisoned(row)) all_visible(i, row);
           const RowMap<Scalar> map = rule_.weigh(row, work.weights);

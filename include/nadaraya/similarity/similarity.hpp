@@ -16,7 +16,8 @@ namespace nadaraya {
 ///   void validate() const      throws if a parameter has no meaning
 ///   has_scale, S scale_pullback(q, k, dz) const                 dz times dz/dscale
 ///   prepared(X), prepared_pullback(X, P, dP)    a transformation of every row before rows are
-///                              compared, done once per operand, and its pullback
+///                              compared, done once per operand, and its pullback; free of parameters,
+///                              so that heads which differ in them can share keys
 ///   is_product, ProductBound<S> product_bound<S>(|q|^2, D) const
 ///                              what lets the engine score keys by the block; see ProductSimilarity
 ///   static constexpr double distance_factor     makes it a metric: squared distance = -factor z

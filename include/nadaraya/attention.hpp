@@ -1,0 +1,336 @@
+// Many heads: the operator over batch x heads x tokens x dim, with grouped keys and packed sequences.
+#pragma once
+
+#include "nadaraya/head_view.hpp"
+#include "nadaraya/nadaraya_watson.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <ostream>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace nadaraya {
+
+/// Sequences that lie one behind the other in the tokens of each batch entry: sequence s has the
+/// queries [query[s], query[s + 1]) and the keys [key[s], key[s + 1]), and sees nothing else. Masks
+/// count from its own beginning.
+struct Packed {
+  std::vector<Index> query;
+  std::vector<Index> key;
+
+  Packed(std::vector<Index> query_offsets, std::vector<Index> key_offsets)
+      : query(std::move(query_offsets)), key(std::move(key_offsets)) {}
+  /// The same offsets for queries and keys.
+  explicit Packed(std::vector<Index> offsets) : query(offsets), key(std::move(offsets)) {}
+
+  static Packed one(Index queries, Index keys) { return Packed({0, queries}, {0, keys}); }
+
+  Index sequences() const { return static_cast<Index>(query.size()) - 1; }
+};
+
+namespace detail {
+
+struct HeadShape {
+  Index batch = 0;
+  Index heads = 0;
+  Index tokens = 0;
+  Index dim = 0;
+
+  HeadShape() = default;
+  HeadShape(Index batch_size, Index head_count, Index token_count, Index dimension)
+      : batch(batch_size), heads(head_count), tokens(token_count), dim(dimension) {}
+  template <class T>
+  explicit HeadShape(const HeadView<T>& view) : HeadShape(view.batch(), view.heads(), view.tokens(), view.dim()) {}
+
+  friend bool operator==(const HeadShape&, const HeadShape&) = default;
+  friend std::ostream& operator<<(std::ostream& to, const HeadShape& s) {
+    return to << '[' << s.batch << " x " << s.heads << " x " << s.tokens << " x " << s.dim << ']';
+  }
+};
+
+/// The heads of one call in the order in which they are numbered: by batch entry, sequence, head.
+struct AttentionShapes {
+  HeadShape query, key, value;
+
+  HeadShape out() const { return HeadShape(query.batch, query.heads, query.tokens, value.dim); }
+
+  void validate(const Packed& sequences, const HeadShape& out_shape, const char* function) const {
+    require(query.batch == key.batch && query.dim == key.dim, function,
+            ": query and key must have the same batch and dim, got ", query, " and ", key);
+    require(key.heads == 0 ? query.heads == 0 : query.heads % key.heads == 0, function,
+            ": the heads of key must divide those of query, got ", query, " and ", key);
+    require(value.batch == key.batch && value.heads == key.heads && value.tokens == key.tokens, function,
+            ": key and value must have the same batch, heads and tokens, got ", key, " and ", value);
+    require(out_shape == out(), function, ": out must be ", out(), ", got ", out_shape);
+    validate_offsets(sequences.query, query.tokens, "query", function);
+    validate_offsets(sequences.key, key.tokens, "key", function);
+    require(sequences.query.size() == sequences.key.size(), function, ": there are offsets of ",
+            sequences.query.size() - 1, " sequences of queries and of ", sequences.key.size() - 1, " of keys");
+  }
+
+  static void validate_offsets(const std::vector<Index>& offsets, Index tokens, const char* of, const char* function) {
+    require(!offsets.empty() && offsets.front() == 0 && offsets.back() == tokens &&
+                std::is_sorted(offsets.begin(), offsets.end()),
+            function, ": the offsets of ", of, " must rise from 0 to its ", tokens, " tokens");
+  }
+};
+
+/// One head in one sequence of one batch entry.
+struct HeadPlace {
+  Index batch, head, key_head;
+  Index first_query, queries, first_key, keys;
+  Index memory;     ///< counts the sets of keys
+  bool new_memory;  ///< is this head the first to read it?
+
+  template <class T>
+  auto queries_of(const HeadView<T>& view) const {
+    return view.rows(batch, head, first_query, queries);
+  }
+  template <class T>
+  auto keys_of(const HeadView<T>& view) const {
+    return view.rows(batch, key_head, first_key, keys);
+  }
+};
+
+}  // namespace detail
+
+/// The record of one forward pass over many heads. Like Tape, it refers to inputs whose rows are
+/// contiguous: keep them alive and unchanged until backward.
+template <class Scalar>
+class AttentionTape {
+ public:
+  Index batch() const { return shapes_.query.batch; }
+  Index heads() const { return shapes_.query.heads; }
+  Index sequences() const { return sequences_.sequences(); }
+
+  /// What a query head did in one sequence of a batch entry.
+  const Tape<Scalar>& head(Index batch, Index head, Index sequence = 0) const {
+    return tapes_[static_cast<std::size_t>((batch * sequences() + sequence) * heads() + head)];
+  }
+
+  /// Mean over all queries of how many keys have weight, 0 without queries.
+  double mean_support() const {
+    double total = 0, queries = 0;
+    for (const auto& tape : tapes_) {
+      total += tape.mean_support() * static_cast<double>(tape.queries());
+      queries += static_cast<double>(tape.queries());
+    }
+    return queries == 0 ? 0.0 : total / queries;
+  }
+
+  /// Queries to which no key has weight; their output is zero.
+  Index empty_rows() const {
+    Index total = 0;
+    for (const auto& tape : tapes_) total += tape.empty_rows();
+    return total;
+  }
+
+ private:
+  template <class, class, class, class>
+  friend class Attention;
+
+  /// visit(i, place) for tapes_[i].
+  template <class Visit>
+  void for_each(const Visit& visit) const {
+    std::size_t i = 0;
+    Index memory = -1;
+    for (Index b = 0; b < batch(); ++b) {
+      for (std::size_t s = 0; s + 1 < sequences_.query.size(); ++s) {
+        Index last_key_head = -1;
+        for (Index h = 0; h < heads(); ++h) {
+          const Index key_head = h * shapes_.key.heads / heads();
+          const bool new_memory = key_head != last_key_head;
+          last_key_head = key_head;
+          memory += new_memory ? 1 : 0;
+          visit(i++, detail::HeadPlace{b, h, key_head, sequences_.query[s], sequences_.query[s + 1] - sequences_.query[s],
+                                       sequences_.key[s], sequences_.key[s + 1] - sequences_.key[s], memory, new_memory});
+        }
+      }
+    }
+  }
+
+  detail::AttentionShapes shapes_;
+  Packed sequences_{{0}};
+  std::vector<Tape<Scalar>> tapes_;
+};
+
+/// NadarayaWatson for each head of each batch entry: query [B x H x Nq x D], key [B x Hk x Nk x D],
+/// value [B x Hk x Nk x Dv], out [B x H x Nq x Dv]. Hk divides H, and query head h reads key head
+/// floor(h Hk / H) (grouped-query attention; Hk = 1 is multi-query). One operator for all heads, or
+/// one for each query head, which may differ in every parameter: scale, bandwidth, alpha, mask.
+///
+/// The engine, its cost, its special values and its independence of the executor are those of
+/// NadarayaWatson, which is the case B = H = 1; keys that heads share are made ready once, and all
+/// blocks of all heads are one pool of work. Memory besides: a copy of the keys while it runs.
+/// Errors: std::invalid_argument before anything is written.
+template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
+class Attention {
+ public:
+  using Operator = NadarayaWatson<K, N, S, M>;
+
+  /// Every head the same.
+  explicit Attention(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
+      : operators_{Operator(std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask))} {}
+
+  /// One operator for each query head; throws if there is none.
+  explicit Attention(std::vector<Operator> heads) : operators_(std::move(heads)) {
+    detail::require(!operators_.empty(), "Attention: need an operator for each head, got none");
+  }
+
+  /// The operator of a query head.
+  const Operator& head(Index h) const { return operators_[operators_.size() == 1 ? 0 : static_cast<std::size_t>(h)]; }
+
+  /// The regressions alone: no tape. `out` is overwritten and must not share memory with the inputs.
+  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
+                  const HeadView<Scalar>& out, const E& executor = {}) const {
+    (*this)(query, key, value, out, Packed::one(query.tokens(), key.tokens()), executor);
+  }
+  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
+                  const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
+    AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::operator()");
+    regress(tape, out, executor);
+  }
+
+  /// The regressions with a record for `backward`.
+  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
+                                const HeadView<Scalar>& out, const E& executor = {}) const {
+    return forward(query, key, value, out, Packed::one(query.tokens(), key.tokens()), executor);
+  }
+  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
+                                const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
+    AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::forward");
+    for (Tape<Scalar>& one : tape.tapes_) one.make_records();
+    regress(tape, out, executor);
+    return tape;
+  }
+
+  /// Given grad_out = dL/dout and the tape of this operator's forward pass, overwrites grad_query,
+  /// grad_key and grad_value, of the shapes of its inputs; those of a key head are sums over the
+  /// query heads that read it. Returns, for each query head, the gradients of its own parameters
+  /// (those that exist: `.scale`, `.bandwidth`, `.alpha`), summed over the batch.
+  template <class G, class Scalar, Executor E = Serial>
+  auto backward(const AttentionTape<Scalar>& tape, const HeadView<G>& grad_out, const HeadView<Scalar>& grad_query,
+                const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const E& executor = {}) const {
+    static_assert(std::is_same_v<std::remove_const_t<G>, Scalar>, "grad_out must have the scalar of the forward pass");
+    const Shapes& shapes = tape.shapes_;
+    const auto require_shape = [](const char* name, const auto& view, const detail::HeadShape& expected) {
+      const detail::HeadShape shape(view);
+      detail::require(shape == expected, "Attention::backward: ", name, " must be ", expected, ", got ", shape);
+    };
+    require_shape("grad_out", grad_out, shapes.out());
+    require_shape("grad_query", grad_query, shapes.query);
+    require_shape("grad_key", grad_key, shapes.key);
+    require_shape("grad_value", grad_value, shapes.value);
+    require_heads(shapes.query.heads, "Attention::backward");
+
+    const std::size_t count = tape.tapes_.size();
+    std::vector<Rows<Scalar>> grads_out(count);
+    std::vector<WritableRows<Scalar>> queries, keys, values;
+    tape.for_each([&](std::size_t i, const auto& at) {
+      grads_out[i] = Rows<Scalar>(at.queries_of(grad_out));
+      queries.emplace_back(at.queries_of(grad_query));
+      if (!at.new_memory) return;
+      keys.emplace_back(at.keys_of(grad_key));
+      values.emplace_back(at.keys_of(grad_value));
+    });
+    const auto operands = operands_of(tape);
+    std::vector<pass::GradientPlaces<Scalar>> places;
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto memory = static_cast<std::size_t>(operands[i].memory);
+      places.push_back({tape.tapes_[i].records_, grads_out[i].view(), queries[i].matrix(), keys[memory].matrix(),
+                        values[memory].matrix()});
+    }
+    const auto by_place = pass::pull_back<Scalar, K, N, S, M>(operands, places, executor);
+
+    std::vector<typename Operator::template ParametersOf<Scalar>> parameters(static_cast<std::size_t>(shapes.query.heads));
+    tape.for_each([&](std::size_t i, const auto& at) {
+      queries[i].commit(at.queries_of(grad_query));
+      if (at.new_memory) {
+        keys[static_cast<std::size_t>(at.memory)].commit(at.keys_of(grad_key));
+        values[static_cast<std::size_t>(at.memory)].commit(at.keys_of(grad_value));
+      }
+      parameters[static_cast<std::size_t>(at.head)] += by_place[i];
+    });
+    return parameters;
+  }
+
+ private:
+  template <class Scalar>
+  using Operands = pass::Operands<Scalar, K, N, S, M>;
+  using Shapes = detail::AttentionShapes;
+  using Shape = detail::HeadShape;
+
+  /// A tape without records, of validated operands.
+  template <class Q, class Ke, class V, class Scalar>
+  AttentionTape<Scalar> bind(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
+                             const HeadView<Scalar>& out, const Packed& sequences, const char* function) const {
+    static_assert(!std::is_const_v<Scalar>, "out must be writable");
+    static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && std::is_same_v<std::remove_const_t<Ke>, Scalar> &&
+                      std::is_same_v<std::remove_const_t<V>, Scalar>,
+                  "query, key, value and out must have the same scalar");
+    AttentionTape<Scalar> tape;
+    tape.shapes_ = Shapes{Shape(query), Shape(key), Shape(value)};
+    tape.sequences_ = sequences;
+    tape.shapes_.validate(sequences, Shape(out), function);
+    require_heads(query.heads(), function);
+    tape.tapes_.resize(static_cast<std::size_t>(query.batch() * sequences.sequences() * query.heads()));
+    tape.for_each([&](std::size_t i, const auto& at) {
+      Tape<Scalar>& one = tape.tapes_[i];
+      one.query_ = Rows<Scalar>(at.queries_of(query));
+      one.key_ = Rows<Scalar>(at.keys_of(key));
+      one.value_ = Rows<Scalar>(at.keys_of(value));
+      head(at.head).template validate<Scalar>(one.query_.matrix(), one.key_.matrix(), function);
+    });
+    return tape;
+  }
+
+  void require_heads(Index heads, const char* function) const {
+    const auto operators = static_cast<Index>(operators_.size());
+    detail::require(operators == 1 || operators == heads, function, ": there are operators for ", operators,
+                    " heads, and query has ", heads);
+  }
+
+  template <class Scalar>
+  std::vector<Operands<Scalar>> operands_of(const AttentionTape<Scalar>& tape) const {
+    std::vector<Operands<Scalar>> operands;
+    tape.for_each([&](std::size_t i, const auto& at) {
+      const Tape<Scalar>& one = tape.tapes_[i];
+      operands.push_back({&head(at.head).policies_, &one.query_, &one.key_, &one.value_, at.memory});
+    });
+    return operands;
+  }
+
+  template <class Scalar, class E>
+  void regress(AttentionTape<Scalar>& tape, const HeadView<Scalar>& out, const E& executor) const {
+    std::vector<WritableRows<Scalar>> places;
+    std::vector<pass::RowsMap<Scalar>> outs;
+    std::vector<std::span<pass::Record<Scalar>>> records;
+    tape.for_each([&](std::size_t, const auto& at) { places.emplace_back(at.queries_of(out)); });
+    for (auto& place : places) outs.push_back(place.matrix());
+    for (auto& one : tape.tapes_) records.push_back(one.records_);
+    pass::regress<Scalar, K, N, S, M>(operands_of(tape), outs, records, executor);
+    tape.for_each([&](std::size_t i, const auto& at) { places[i].commit(at.queries_of(out)); });
+  }
+
+  std::vector<Operator> operators_;
+};
+
+template <class K>
+Attention(K) -> Attention<K>;
+template <class K, class N>
+Attention(K, N) -> Attention<K, N>;
+template <class K, class N, class S>
+Attention(K, N, S) -> Attention<K, N, S>;
+template <class K, class N, class S, class M>
+Attention(K, N, S, M) -> Attention<K, N, S, M>;
+template <class K, class N, class S, class M>
+Attention(std::vector<NadarayaWatson<K, N, S, M>>) -> Attention<K, N, S, M>;
+
+}  // namespace nadaraya
