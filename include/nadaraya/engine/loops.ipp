@@ -69,9 +69,9 @@ struct Loops {
           any |= found[k];
         }
         if (any == 0) continue;
+        // A branch for each pack would be guessed wrongly more often than it saves.
 #pragma GCC unroll 8
         for (int k = 0; k < tile_packs; ++k) {
-          if (found[k] == 0) continue;
           compress(to[i].z, found[k], sum[i][k]);
           compress_run(to[i].key, found[k], first + static_cast<KeyIndex>(j + k * lanes<T>), T());
           const int count = __builtin_popcount(found[k]);

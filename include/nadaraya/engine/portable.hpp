@@ -21,6 +21,7 @@ template <class T>
 struct Candidates {
   T* z = nullptr;
   KeyIndex* key = nullptr;
+  KeyIndex* full = nullptr;   ///< key's last place before which there is room for a whole panel
   T floor = T(0);             ///< what is above it, or NaN, is a candidate
   T shift = T(0);             ///< added to every number
   std::uint64_t visible = 0;  ///< bit j: does the query see key j of the panel?

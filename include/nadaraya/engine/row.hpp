@@ -44,6 +44,9 @@ class Row {
     ++size_;
   }
 
+  /// How many entries there is room for.
+  std::size_t capacity() const { return keys_.size() - slack; }
+
   /// Makes room for `more` entries; what is there stays.
   void reserve(std::size_t more) {
     const std::size_t needed = size_ + more + slack;

@@ -72,7 +72,8 @@ class ScoredKeys {
 template <class Scalar>
 struct Workspace {
   std::vector<Row<Scalar>> rows;
-  std::vector<KeyRange> ranges;  ///< what the mask leaves the block's queries
+  std::vector<KeyRange> ranges;            ///< what the mask leaves the block's queries
+  std::vector<Candidates<Scalar>> lists;  ///< the rows, as the product loop writes to them
   std::vector<Scalar> norms;   ///< squared, of the block's queries
   std::vector<Scalar> scaled;  ///< the block's queries, times the similarity's factor
   std::vector<Scalar> tile;
@@ -105,19 +106,23 @@ class Scores {
     const KeyRange seen = begin_block(first_query, count, work);
     work.rows.resize(static_cast<std::size_t>(block_queries));
     work.ranges.resize(static_cast<std::size_t>(block_queries));
+    work.lists.assign(static_cast<std::size_t>(block_queries), Candidates<Scalar>{});
     for (Index r = 0; r < count; ++r) {
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       row.clear();
       refine(row);
       work.ranges[static_cast<std::size_t>(r)] = mask_.range(first_query + r, extent());
+      open_list(r, work);
     }
+    const KeyRange shared = range_of_each(count, work);
 
-    // Floors rise when a row has seen twice as many keys as the last time; those of a row that keeps
-    // most of what it sees, for which that is much work for little, a third as often.
+    // Floors rise when a row has seen four times as many keys as the last time; those of a row that
+    // keeps most of what it sees, for which that is much work for little, more seldom.
     Index keys_seen = 0;
     Index refine_at = panel_keys;
-    int doublings = 0;
+    bool seldom = false;
     for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
+      if (in_lists()) show_panel(first_query, count, first_key, shared, work);
       for (Index r = 0; r < count; r += tile_queries) {
         score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
       }
@@ -125,12 +130,17 @@ class Scores {
       if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
       for (Index r = 0; r < count; ++r) {
         Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-        if (doublings % 3 == 0 || 2 * static_cast<Index>(row.size()) <= keys_seen) refine(row);
+        close_list(r, work);
+        if (!seldom || 2 * static_cast<Index>(row.size()) <= keys_seen) refine(row);
+        open_list(r, work);
       }
-      refine_at *= 2;
-      ++doublings;
+      refine_at *= 4;
+      seldom = !seldom;
     }
-    for (Index r = 0; r < count; ++r) visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
+    for (Index r = 0; r < count; ++r) {
+      close_list(r, work);
+      visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
+    }
   }
 
   /// Prepares `count` queries for scoring; returns the range that holds every key they see.
@@ -167,75 +177,52 @@ class Scores {
   static constexpr bool by_products = ScoredKeys<Scalar, Sim>::by_products;
   static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
 
-  /// Adds the candidates that queries [r, r + rows) of the block find in one panel.
-  void score_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
-    KeyRange ranges[tile_queries];
-    bool any = false;
-    for (Index i = 0; i < rows; ++i) {
-      const KeyRange& range = work.ranges[static_cast<std::size_t>(r + i)];
-      ranges[i].first = (std::max)(range.first, first_key);
-      ranges[i].last = (std::min)(range.last, first_key + panel_keys);
-      any = any || ranges[i].first < ranges[i].last;
-      work.rows[static_cast<std::size_t>(r + i)].reserve(static_cast<std::size_t>(panel_keys));
+  /// Do candidates leave the product loop as such? They do from packed keys, unless a bias has to come
+  /// between the products and the floors.
+  bool in_lists() const { return by_products && !BiasMask<M> && scored_.packed(); }
+
+  /// Lets the product loop write to a row, until close_list.
+  void open_list(Index r, Workspace<Scalar>& work) const {
+    if (!in_lists()) return;
+    Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+    Candidates<Scalar>& list = work.lists[static_cast<std::size_t>(r)];
+    row.reserve(static_cast<std::size_t>(panel_keys));
+    list.z = row.value_data() + row.size();
+    list.key = row.key_data() + row.size();
+    list.full = row.key_data() + row.capacity() - panel_keys;
+    list.floor = row.floor();
+    if constexpr (by_products && !Sim::is_product) list.shift = bound(r, work).constant;
+  }
+
+  void close_list(Index r, Workspace<Scalar>& work) const {
+    if (!in_lists()) return;
+    Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+    row.resize(static_cast<std::size_t>(work.lists[static_cast<std::size_t>(r)].key - row.key_data()));
+  }
+
+  /// The range of keys that each query of the block sees, but for holes.
+  KeyRange range_of_each(Index count, const Workspace<Scalar>& work) const {
+    KeyRange each{0, HoledMask<M> ? 0 : keys_.rows};
+    for (Index r = 0; r < count; ++r) {
+      each.first = (std::max)(each.first, work.ranges[static_cast<std::size_t>(r)].first);
+      each.last = (std::min)(each.last, work.ranges[static_cast<std::size_t>(r)].last);
     }
-    if (!any) return;
-    if constexpr (by_products) {
-      const Scalar* scaled = work.scaled.data() + r * queries_.cols;
-      if (scored_.packed()) {
-        if constexpr (!BiasMask<M>) return candidates(first_query, r, rows, first_key, ranges, scaled, work);
-        with_loops<Scalar>([&](auto loops) {
-          loops.template multiply<false>(rows, queries_.cols, panel_keys, scaled, queries_.cols, Index(1),
-                                         scored_.panel(first_key), panel_keys, work.tile.data(), panel_keys);
-        });
-      } else {
-        const Index count = (std::min)(panel_keys, keys_.rows - first_key);
-        with_loops<Scalar>([&](auto loops) {
-          for (Index i = 0; i < rows; ++i) {
-            loops.products(keys_.row(first_key), keys_.stride, count, keys_.cols, scaled + i * queries_.cols,
-                           work.tile.data() + i * panel_keys);
-          }
-        });
-      }
-    }
-    for (Index i = 0; i < rows; ++i) {
-      if (ranges[i].first < ranges[i].last) {
-        score_row(first_query, r + i, ranges[i], first_key, work.tile.data() + i * panel_keys, work);
-      }
+    return each;
+  }
+
+  /// Tells the lists which keys of a panel their queries see.
+  void show_panel(Index first_query, Index count, Index first_key, const KeyRange& each, Workspace<Scalar>& work) const {
+    const bool whole = each.first <= first_key && first_key + panel_keys <= each.last;
+    for (Index r = 0; r < count; ++r) {
+      work.lists[static_cast<std::size_t>(r)].visible =
+          whole ? ~std::uint64_t(0) : visible_bits(first_query + r, in_panel(r, first_key, work), first_key);
     }
   }
 
-  /// The same from packed keys, where no bias comes between the products and the floors.
-  void candidates(Index first_query, Index r, Index rows, Index first_key, const KeyRange* ranges, const Scalar* scaled,
-                  Workspace<Scalar>& work) const {
-    // Six rows always: those that are not there see nothing.
-    Candidates<Scalar> found[tile_queries];
-    for (Index i = rows; i < tile_queries; ++i) found[i] = Candidates<Scalar>{};
-    Scalar slope(0);
-    for (Index i = 0; i < rows; ++i) {
-      const auto at = static_cast<std::size_t>(r + i);
-      Row<Scalar>& row = work.rows[at];
-      found[i].z = row.value_data() + row.size();
-      found[i].key = row.key_data() + row.size();
-      found[i].floor = row.floor();
-      found[i].visible = visible_bits(first_query + r + i, ranges[i], first_key);
-      if constexpr (!Sim::is_product) {
-        const auto bound = similarity_.template product_bound<Scalar>(work.norms[at], queries_.cols);
-        slope = bound.key_norm;
-        found[i].shift = bound.constant;
-      }
-    }
-    with_loops<Scalar>([&](auto loops) {
-      loops.template candidates<!Sim::is_product>(queries_.cols, scaled, queries_.cols, scored_.panel(first_key),
-                                                  Sim::is_product ? nullptr : scored_.norms(first_key), slope,
-                                                  static_cast<KeyIndex>(first_key), found);
-    });
-    for (Index i = 0; i < rows; ++i) {
-      const auto at = static_cast<std::size_t>(r + i);
-      Row<Scalar>& row = work.rows[at];
-      auto end = static_cast<std::size_t>(found[i].z - row.value_data());
-      if constexpr (!Sim::is_product) end = rescored(first_query + r + i, row, row.size(), end);
-      row.resize(end);
-    }
+  /// The part of a query's range that lies in a panel; may be empty.
+  static KeyRange in_panel(Index r, Index first_key, const Workspace<Scalar>& work) {
+    const KeyRange& range = work.ranges[static_cast<std::size_t>(r)];
+    return KeyRange{(std::max)(range.first, first_key), (std::min)(range.last, first_key + panel_keys)};
   }
 
   /// Bit j: does a query see key j of a panel, given the part of it that is in the mask's range?
@@ -253,20 +240,94 @@ class Scores {
     return bits;
   }
 
+  auto bound(Index r, const Workspace<Scalar>& work) const {
+    return similarity_.template product_bound<Scalar>(work.norms[static_cast<std::size_t>(r)], queries_.cols);
+  }
+
+  /// Adds the candidates that queries [r, r + rows) of the block find in one panel.
+  void score_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
+    if constexpr (by_products && !BiasMask<M>) {
+      if (scored_.packed()) return list_tile(first_query, r, rows, first_key, work);
+    }
+    bool any = false;
+    for (Index i = 0; i < rows; ++i) {
+      const KeyRange range = in_panel(r + i, first_key, work);
+      any = any || range.first < range.last;
+    }
+    if (!any) return;
+    if constexpr (by_products) {
+      const Scalar* scaled = work.scaled.data() + r * queries_.cols;
+      with_loops<Scalar>([&](auto loops) {
+        if (scored_.packed()) {
+          loops.template multiply<false>(rows, queries_.cols, panel_keys, scaled, queries_.cols, Index(1),
+                                         scored_.panel(first_key), panel_keys, work.tile.data(), panel_keys);
+        } else {
+          const Index count = (std::min)(panel_keys, keys_.rows - first_key);
+          for (Index i = 0; i < rows; ++i) {
+            loops.products(keys_.row(first_key), keys_.stride, count, keys_.cols, scaled + i * queries_.cols,
+                           work.tile.data() + i * panel_keys);
+          }
+        }
+      });
+    }
+    for (Index i = 0; i < rows; ++i) {
+      const KeyRange range = in_panel(r + i, first_key, work);
+      if (range.first < range.last) {
+        score_row(first_query, r + i, range, first_key, work.tile.data() + i * panel_keys, work);
+      }
+    }
+  }
+
+  /// The same through the lists. There are six of them always: those without a query see nothing.
+  void list_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
+    Candidates<Scalar>* lists = work.lists.data() + r;
+    std::uint64_t any = 0;
+    for (Index i = 0; i < rows; ++i) {
+      any |= lists[i].visible;
+      if (lists[i].key <= lists[i].full) continue;
+      close_list(r + i, work);
+      open_list(r + i, work);
+    }
+    if (any == 0) return;
+    [[maybe_unused]] const KeyIndex* before[tile_queries] = {};
+    if constexpr (!Sim::is_product) {
+      for (Index i = 0; i < rows; ++i) before[i] = lists[i].key;
+    }
+    const Scalar slope = Sim::is_product ? Scalar(0) : bound(r, work).key_norm;
+    with_loops<Scalar>([&](auto loops) {
+      loops.template candidates<!Sim::is_product>(queries_.cols, work.scaled.data() + r * queries_.cols, queries_.cols,
+                                                  scored_.panel(first_key),
+                                                  Sim::is_product ? nullptr : scored_.norms(first_key), slope,
+                                                  static_cast<KeyIndex>(first_key), lists);
+    });
+    if constexpr (!Sim::is_product) {
+      for (Index i = 0; i < rows; ++i) {
+        Row<Scalar>& row = work.rows[static_cast<std::size_t>(r + i)];
+        const auto kept = static_cast<std::ptrdiff_t>(
+            rescored(first_query + r + i, row, static_cast<std::size_t>(before[i] - row.key_data()),
+                     static_cast<std::size_t>(lists[i].key - row.key_data())));
+        lists[i].key = row.key_data() + kept;
+        lists[i].z = row.value_data() + kept;
+      }
+    } else {
+      static_cast<void>(first_query);
+    }
+  }
+
   /// Adds the candidates of query r of the block among keys `range` of a panel; z holds the products
   /// with the panel.
   void score_row(Index first_query, Index r, const KeyRange& range, Index first_key, Scalar* z,
                  Workspace<Scalar>& work) const {
     const Index query = first_query + r;
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+    row.reserve(static_cast<std::size_t>(panel_keys));
     const Scalar& floor = row.floor();
     if constexpr (by_products && !elementwise_mask) {
       const std::size_t before = row.size();
       const Index found = with_loops<Scalar>([&](auto loops) {
         if constexpr (!Sim::is_product) {
-          const auto bound =
-              similarity_.template product_bound<Scalar>(work.norms[static_cast<std::size_t>(r)], queries_.cols);
-          loops.shift(z, scored_.norms(first_key), panel_keys, bound.key_norm, bound.constant);
+          const auto by = bound(r, work);
+          loops.shift(z, scored_.norms(first_key), panel_keys, by.key_norm, by.constant);
         }
         return loops.filter(z + (range.first - first_key), range.last - range.first, floor,
                             static_cast<KeyIndex>(range.first), row.value_data() + before, row.key_data() + before);

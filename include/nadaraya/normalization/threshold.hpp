@@ -140,6 +140,10 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known
     const auto sums = detail::profile_sums(kernel, map, z);
     (sums.value < Scalar(1) ? low : high) = m;
     Scalar next = detail::norm_step(kernel, sums, m);
+    if (next == m) {
+      map.mass = sums.value;
+      return map;
+    }
     const Scalar tolerance(Scalar(2) * epsilon * (std::min)(Scalar(m - lowest), Scalar(detail::abs(m) + Scalar(1) / width)));
     if (detail::abs(Scalar(next - m)) <= tolerance) {
       map.offset = next;

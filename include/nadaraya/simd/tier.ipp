@@ -185,6 +185,30 @@ NADARAYA_INLINE PackOf<T> first_lanes(const PackOf<T>& x, Index count) {
 }
 
 /// Sum of the lanes, halves first.
+#if NADARAYA_TIER_BYTES >= 32
+NADARAYA_INLINE float total_of_half(__m256 x) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+NADARAYA_INLINE double total_of_half(__m256d x) {
+  const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+}
+#endif
+#if NADARAYA_TIER_BYTES == 64
+NADARAYA_INLINE float total(const PackOf<float>& x) {
+  return total_of_half(_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, x.v, 0), _mm512_maskz_extractf32x8_ps(0xff, x.v, 1)));
+}
+NADARAYA_INLINE double total(const PackOf<double>& x) {
+  return total_of_half(_mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xff, x.v, 0), _mm512_maskz_extractf64x4_pd(0xff, x.v, 1)));
+}
+#elif NADARAYA_TIER_BYTES == 32
+template <class T>
+NADARAYA_INLINE T total(const PackOf<T>& x) {
+  return total_of_half(x.v);
+}
+#else
 template <class T>
 NADARAYA_INLINE T total(const PackOf<T>& x) {
   T all[PackOf<T>::lanes];
@@ -196,6 +220,7 @@ NADARAYA_INLINE T total(const PackOf<T>& x) {
   }
   return all[0];
 }
+#endif
 
 template <class T>
 NADARAYA_INLINE T largest_lane(const PackOf<T>& x) {

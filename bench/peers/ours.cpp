@@ -1,0 +1,84 @@
+// The library's operators behind a C interface, for peers.py. Built without machine flags: the
+// library finds its vector tier at run time.
+#include "problem.hpp"
+
+#include <nadaraya/nadaraya.hpp>
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace {
+
+using namespace nadaraya;
+
+/// What to compute; null is not wanted. The three gradients are wanted where `grad_out` is given.
+struct Results {
+  float* out;
+  const float* grad_out;
+  float* grad_query;
+  float* grad_key;
+  float* grad_value;
+  double* mean_support;
+};
+
+/// Serial for one thread: the same code path for one as for several.
+struct Workers {
+  int count;
+
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn) const {
+    if (count == 1) {
+      Serial{}.parallel_for(n, fn);
+    } else {
+      Threads{count}.parallel_for(n, fn);
+    }
+  }
+};
+
+template <class A>
+void run_attention(const A& attention, const Problem& p, const Results& to) {
+  const auto input = [&](const float* all) { return HeadView<const float>::bhnd(all, 1, p.heads, p.tokens, p.dim); };
+  const auto result = [&](float* all) { return HeadView<float>::bhnd(all, 1, p.heads, p.tokens, p.dim); };
+  const Workers workers{p.threads};
+  if (to.grad_out == nullptr && to.mean_support == nullptr) {
+    return attention(input(p.query), input(p.key), input(p.value), result(to.out), workers);
+  }
+  const auto tape = attention.forward(input(p.query), input(p.key), input(p.value), result(to.out), workers);
+  if (to.mean_support != nullptr) *to.mean_support = tape.mean_support();
+  if (to.grad_out == nullptr) return;
+  attention.backward(tape, input(to.grad_out), result(to.grad_query), result(to.grad_key), result(to.grad_value), workers);
+}
+
+template <class K>
+void run_kernel(const Problem& p, const Results& to) {
+  const DotProduct similarity{p.scale};
+  if (p.causal != 0) {
+    run_attention(Attention{K{}, Adaptive{}, similarity, Causal{}}, p, to);
+  } else {
+    run_attention(Attention{K{}, Adaptive{}, similarity}, p, to);
+  }
+}
+
+void run_rule(std::string_view rule, const Problem& p, const Results& to) {
+  if (rule == "softmax") return run_kernel<Gaussian>(p, to);
+  if (rule == "sparsemax") return run_kernel<Epanechnikov>(p, to);
+  if (rule == "1.5-entmax") return run_kernel<Biweight>(p, to);
+  if (rule == "4/3-entmax") return run_kernel<Triweight>(p, to);
+  throw std::invalid_argument("unknown rule " + std::string(rule));
+}
+
+}  // namespace
+
+PEERS_EXPORT int ours_run(const char* rule, const Problem* problem, const Results* results) {
+  return guarded([&] { run_rule(rule, *problem, *results); });
+}
+
+PEERS_EXPORT const char* ours_error() { return last_error; }
+
+PEERS_EXPORT const char* ours_description() {
+  static const std::string text = std::to_string(NADARAYA_VERSION_MAJOR) + '.' +
+                                  std::to_string(NADARAYA_VERSION_MINOR) + '.' +
+                                  std::to_string(NADARAYA_VERSION_PATCH) + " (" + simd::name(simd::tier()) + ')';
+  return text.c_str();
+}
