@@ -123,7 +123,7 @@ def speedup_against_support(results: list[Result]) -> str | None:
         dense = {r["score_scale"]: r["median_ms"] for r in within if r["peer"] == reference and r["rule"] == "softmax"}
         sparse = [r for r in within if r["peer"] == OURS and r["rule"] != "softmax" and r["score_scale"] in dense]
         lines = curves(sparse, "mean_support", lambda r: dense[r["score_scale"]] / r["median_ms"])
-        even = f", \\\n  1 with lines lw 1.5 dt 3 lc rgb '#555555' title 'as fast as the softmax of {reference}'"
+        even = f", \\\n  1 with lines lw 1.5 dt 3 lc rgb '#555555' title 'softmax, {reference}'"
         if lines:
             panels.append(panel(len(panels), f"{name}, {tokens} tokens", lines, even))
     if not panels:
