@@ -279,6 +279,16 @@ TEST_CASE("sizes of zero, and one key head for all", "[attention]") {
   }
 }
 
+TEST_CASE("keys that no query head reads get gradients of zero", "[attention]") {
+  const Attention attention{Gaussian{}};
+  Numbers<double> q(1, 0, 3, 4), k(1, 2, 5, 4), v(1, 2, 5, 3), out(1, 0, 3, 3), grad_k(1, 2, 5, 4), grad_v(1, 2, 5, 3);
+  for (auto* numbers : {&q, &k, &v, &out, &grad_k, &grad_v}) numbers->bhnd().random(3);
+  const auto tape = attention.forward(q.input(), k.input(), v.input(), out.view());
+  REQUIRE(attention.backward(tape, out.input(), q.view(), grad_k.view(), grad_v.view()).empty());
+  REQUIRE(difference(grad_k.head(0, 1), RowMatrix<double>::Zero(5, 4), 0) == "");
+  REQUIRE(difference(grad_v.head(0, 0), RowMatrix<double>::Zero(5, 3), 0) == "");
+}
+
 TEST_CASE("shapes that do not fit are refused by name, before anything is written", "[attention]") {
   using catch_shim::contains;
   const Attention attention{Epanechnikov{}};

@@ -230,6 +230,15 @@ class Attention {
     require_shape("grad_value", grad_value, shapes.value);
     require_heads(shapes.query.heads, "Attention::backward");
 
+    if (shapes.query.heads == 0) {
+      // Keys that nobody reads.
+      for (Index b = 0; b < shapes.key.batch; ++b) {
+        for (Index h = 0; h < shapes.key.heads; ++h) {
+          grad_key.rows(b, h).setZero();
+          grad_value.rows(b, h).setZero();
+        }
+      }
+    }
     const std::size_t count = tape.tapes_.size();
     std::vector<Rows<Scalar>> grads_out(count);
     std::vector<WritableRows<Scalar>> queries, keys, values;
