@@ -169,7 +169,7 @@ int main(int argc, char** argv) {
   app.add_option("--mask", o.mask, "mask, default none")
       ->check(CLI::IsMember({"none", "causal", "strictly-causal", "window"}));
   app.add_option("--window", o.window, "number of keys that mask window leaves visible");
-  app.add_option("--threads", o.threads, "threads that share the heads, default 1; the result does not depend on it");
+  app.add_option("--threads", o.threads, "threads that share the work, default 1; the result does not depend on it");
   try {
     app.parse(argc, argv);
     program::run(o);

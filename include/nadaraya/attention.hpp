@@ -51,7 +51,7 @@ struct HeadShape {
   }
 };
 
-/// The heads of one call in the order in which they are numbered: by batch entry, sequence, head.
+/// The operands of one call.
 struct AttentionShapes {
   HeadShape query, key, value;
 
@@ -132,7 +132,7 @@ class AttentionTape {
   template <class, class, class, class>
   friend class Attention;
 
-  /// visit(i, place) for tapes_[i].
+  /// visit(i, place) for tapes_[i], numbered by batch entry, sequence and head.
   template <class Visit>
   void for_each(const Visit& visit) const {
     std::size_t i = 0;

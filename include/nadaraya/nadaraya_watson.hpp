@@ -12,7 +12,6 @@
 
 #include <Eigen/SparseCore>
 
-#include <algorithm>
 #include <limits>
 #include <span>
 #include <type_traits>
@@ -158,12 +157,11 @@ class NadarayaWatson {
     validate<Scalar>(query, key, "NadarayaWatson::weights");
     Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
     const Rows<Scalar> queries(query), keys(key);
-    const Rows<Scalar> prepared_query = pass::prepared(policies_.similarity, queries);
-    const pass::Memory<Scalar, S> memory(policies_.similarity, keys, keys, query.rows());
-    const auto head = memory.head(prepared_query.view());
-    const pass::Forward<Scalar, K, N, S, M> forward(policies_, head);
+    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &queries, &keys, &keys, 0};
+    const pass::Batch<Scalar, K, N, S, M> batch({&operands, 1}, true, Serial{});
+    const pass::Forward<Scalar, K, N, S, M> forward(policies_, batch.head(0));
     engine::Workspace<Scalar> work;
-    for (Index block = 0; block < head.blocks(); ++block) {
+    for (Index block = 0; block < batch.head(0).blocks(); ++block) {
       forward.weigh(block, work,
                     [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> support, RowView<Scalar> p) {
                       result.startVec(i);

@@ -69,9 +69,7 @@ class Tape {
   template <class, class, class, class>
   friend class Attention;
 
-  void make_records() {
-    records_.resize(static_cast<std::size_t>((queries() + engine::block_queries - 1) / engine::block_queries));
-  }
+  void make_records() { records_.resize(static_cast<std::size_t>(engine::block_count(queries()))); }
   const pass::Record<Scalar>& record(Index query) const {
     return records_[static_cast<std::size_t>(query / engine::block_queries)];
   }

@@ -24,6 +24,23 @@ namespace nadaraya::engine {
 inline constexpr Index block_queries = 96;
 /// Queries per tile of the product loop.
 inline constexpr Index tile_queries = 6;
+static_assert(panel_keys == 64 && tile_queries == 6 && block_queries % tile_queries == 0,
+              "Loops::candidates takes six queries and a panel of 64 keys, a bit for each");
+
+/// How many blocks some queries make.
+inline Index block_count(Index queries) { return (queries + block_queries - 1) / block_queries; }
+
+/// The queries of a block.
+struct QueryRange {
+  Index first = 0;
+  Index count = 0;
+};
+
+inline QueryRange block_range(Index block, Index queries) {
+  const Index first = block * block_queries;
+  return QueryRange{first, (std::min)(block_queries, queries - first)};
+}
+
 /// NaN instead of infinity: a bound that has overflown must rule nothing out.
 template <class Scalar>
 Scalar not_infinite(const Scalar& x) {
@@ -72,10 +89,10 @@ class ScoredKeys {
 template <class Scalar>
 struct Workspace {
   std::vector<Row<Scalar>> rows;
-  std::vector<KeyRange> ranges;            ///< what the mask leaves the block's queries
+  std::vector<KeyRange> ranges;           ///< what the mask leaves the block's queries
   std::vector<Candidates<Scalar>> lists;  ///< the rows, as the product loop writes to them
-  std::vector<Scalar> norms;   ///< squared, of the block's queries
-  std::vector<Scalar> scaled;  ///< the block's queries, times the similarity's factor
+  std::vector<Scalar> norms;              ///< squared, of the block's queries
+  std::vector<Scalar> scaled;             ///< the block's queries, times the similarity's factor
   std::vector<Scalar> tile;
   std::vector<Scalar> weights;
   std::vector<RowMap<Scalar>> maps;  ///< of the block's queries
@@ -94,15 +111,13 @@ class Scores {
       : similarity_(std::move(similarity)), mask_(std::move(mask)), queries_(queries), keys_(keys), scored_(scored) {}
 
   Extent extent() const { return Extent{queries_.rows, keys_.rows}; }
-  Index blocks() const { return (queries_.rows + block_queries - 1) / block_queries; }
 
   /// Calls visit(i, row) for every query i of a block, in order, where `row` holds the visible keys
   /// whose similarity exceeds every floor known while they were seen (NaN always does). `refine(row)`
   /// raises the floor of a row, of none at first. `row` may be changed by visit.
   template <class Refine, class Visit>
   void visit_block(Index block, const Refine& refine, Workspace<Scalar>& work, const Visit& visit) const {
-    const Index first_query = block * block_queries;
-    const Index count = (std::min)(block_queries, queries_.rows - first_query);
+    const auto [first_query, count] = block_range(block, queries_.rows);
     const KeyRange seen = begin_block(first_query, count, work);
     work.rows.resize(static_cast<std::size_t>(block_queries));
     work.ranges.resize(static_cast<std::size_t>(block_queries));
@@ -114,7 +129,7 @@ class Scores {
       work.ranges[static_cast<std::size_t>(r)] = mask_.range(first_query + r, extent());
       open_list(r, work);
     }
-    const KeyRange shared = range_of_each(count, work);
+    const KeyRange each = range_of_each(count, work);
 
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
     // keeps most of what it sees, for which that is much work for little, more seldom.
@@ -122,7 +137,7 @@ class Scores {
     Index refine_at = panel_keys;
     bool seldom = false;
     for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
-      if (in_lists()) show_panel(first_query, count, first_key, shared, work);
+      if (in_lists()) show_panel(first_query, count, first_key, each, work);
       for (Index r = 0; r < count; r += tile_queries) {
         score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
       }
@@ -177,9 +192,10 @@ class Scores {
   static constexpr bool by_products = ScoredKeys<Scalar, Sim>::by_products;
   static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
 
-  /// Do candidates leave the product loop as such? They do from packed keys, unless a bias has to come
-  /// between the products and the floors.
-  bool in_lists() const { return by_products && !BiasMask<M> && scored_.packed(); }
+  /// Can candidates leave the product loop as such? Not if a bias has to come between the products and
+  /// the floors; and they do from packed keys.
+  static constexpr bool lists_candidates = by_products && !BiasMask<M>;
+  bool in_lists() const { return lists_candidates && scored_.packed(); }
 
   /// Lets the product loop write to a row, until close_list.
   void open_list(Index r, Workspace<Scalar>& work) const {
@@ -226,7 +242,7 @@ class Scores {
   }
 
   /// Bit j: does a query see key j of a panel, given the part of it that is in the mask's range?
-  std::uint64_t visible_bits(Index query, const KeyRange& range, Index first_key) const {
+  std::uint64_t visible_bits([[maybe_unused]] Index query, const KeyRange& range, Index first_key) const {
     if (range.first >= range.last) return 0;
     const Index count = range.last - range.first;
     std::uint64_t bits = (~std::uint64_t(0) >> (panel_keys - count)) << (range.first - first_key);
@@ -234,8 +250,6 @@ class Scores {
       for (Index j = range.first; j < range.last; ++j) {
         if (!mask_.visible(query, j, extent())) bits &= ~(std::uint64_t(1) << (j - first_key));
       }
-    } else {
-      static_cast<void>(query);
     }
     return bits;
   }
@@ -246,8 +260,8 @@ class Scores {
 
   /// Adds the candidates that queries [r, r + rows) of the block find in one panel.
   void score_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
-    if constexpr (by_products && !BiasMask<M>) {
-      if (scored_.packed()) return list_tile(first_query, r, rows, first_key, work);
+    if constexpr (lists_candidates) {
+      if (in_lists()) return list_tile(first_query, r, rows, first_key, work);
     }
     bool any = false;
     for (Index i = 0; i < rows; ++i) {
@@ -279,7 +293,8 @@ class Scores {
   }
 
   /// The same through the lists. There are six of them always: those without a query see nothing.
-  void list_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
+  void list_tile([[maybe_unused]] Index first_query, Index r, Index rows, Index first_key,
+                 Workspace<Scalar>& work) const {
     Candidates<Scalar>* lists = work.lists.data() + r;
     std::uint64_t any = 0;
     for (Index i = 0; i < rows; ++i) {
@@ -309,8 +324,6 @@ class Scores {
         lists[i].key = row.key_data() + kept;
         lists[i].z = row.value_data() + kept;
       }
-    } else {
-      static_cast<void>(first_query);
     }
   }
 

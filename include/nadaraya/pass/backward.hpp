@@ -158,9 +158,6 @@ class Backward {
     engine::PackedRows<Scalar> values;
   };
 
-  static RowsMap<Scalar> whole(RowMatrix<Scalar>& matrix) {
-    return RowsMap<Scalar>(matrix.data(), matrix.rows(), matrix.cols(), Eigen::OuterStride<>(matrix.cols()));
-  }
   Index range_keys() const { return (std::max)(min_range_keys, (head_.key.rows + max_ranges - 1) / max_ranges); }
   Scalar factor() const { return policies_.similarity.template product_bound<Scalar>(Scalar(0), head_.key.cols).product; }
 
@@ -244,7 +241,8 @@ class Backward {
       dz.resize(row.size());
       for (std::size_t j = 0; j < row.size(); ++j) t[j] = map.coordinate(row.values()[j]);
       pull_row(block, r, row.keys(), RowView<Scalar>(t), RowOut<Scalar>(p), RowOut<Scalar>(dz), work);
-      scatter(query, row.keys(), RowView<Scalar>(p), RowView<Scalar>(dz), whole(sums.key), whole(sums.value));
+      scatter(query, row.keys(), RowView<Scalar>(p), RowView<Scalar>(dz), WritableRows<Scalar>(sums.key).matrix(),
+              WritableRows<Scalar>(sums.value).matrix());
     });
   }
 

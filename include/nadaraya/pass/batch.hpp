@@ -53,33 +53,32 @@ class Batch {
   template <class E>
   Batch(std::span<const Operands<Scalar, K, N, S, M>> heads, bool scored, const E& executor)
       : heads_(heads), queries_(heads.size()), memories_(heads.empty() ? 0 : std::size_t(heads.back().memory) + 1) {
-    std::vector<Index> first(memories_.size() + 1, static_cast<Index>(heads.size()));
-    for (std::size_t h = heads.size(); h-- > 0;) first[static_cast<std::size_t>(heads[h].memory)] = static_cast<Index>(h);
-    first_head_ = std::move(first);
+    first_head_.assign(memories_.size() + 1, heads.size());
+    for (std::size_t h = heads.size(); h-- > 0;) first_head_[static_cast<std::size_t>(heads[h].memory)] = h;
     executor.parallel_for(static_cast<Index>(memories_.size() + heads.size()), [&](Index piece) {
       const auto i = static_cast<std::size_t>(piece);
       if (i < memories_.size()) {
         make_memory(i, scored);
       } else {
         const auto& head = heads_[i - memories_.size()];
-        queries_[i - memories_.size()].emplace(prepared(head.policies->similarity, *head.query));
+        queries_[i - memories_.size()] = prepared(head.policies->similarity, *head.query);
       }
     });
     for (std::size_t h = 0; h < heads.size(); ++h) {
-      parts_.push_back(memories_[static_cast<std::size_t>(heads[h].memory)]->head(queries_[h]->view()));
+      parts_.push_back(memories_[static_cast<std::size_t>(heads[h].memory)]->head(queries_[h].view()));
     }
   }
 
   std::size_t size() const { return heads_.size(); }
   const Policies<K, N, S, M>& policies(std::size_t head) const { return *heads_[head].policies; }
   const Head<Scalar, S>& head(std::size_t head) const { return parts_[head]; }
-  const Rows<Scalar>& prepared_query(std::size_t head) const { return *queries_[head]; }
+  const Rows<Scalar>& prepared_query(std::size_t head) const { return queries_[head]; }
 
   std::size_t memories() const { return memories_.size(); }
   const Rows<Scalar>& prepared_key(std::size_t memory) const { return memories_[memory]->key(); }
   /// The heads that read a memory, [first, last).
-  std::size_t first_head(std::size_t memory) const { return static_cast<std::size_t>(first_head_[memory]); }
-  std::size_t last_head(std::size_t memory) const { return static_cast<std::size_t>(first_head_[memory + 1]); }
+  std::size_t first_head(std::size_t memory) const { return first_head_[memory]; }
+  std::size_t last_head(std::size_t memory) const { return first_head_[memory + 1]; }
 
  private:
   void make_memory(std::size_t memory, bool scored) {
@@ -90,9 +89,9 @@ class Batch {
   }
 
   std::span<const Operands<Scalar, K, N, S, M>> heads_;
-  std::vector<std::optional<Rows<Scalar>>> queries_;
+  std::vector<Rows<Scalar>> queries_;
   std::vector<std::optional<Memory<Scalar, S>>> memories_;
-  std::vector<Index> first_head_;
+  std::vector<std::size_t> first_head_;
   std::vector<Head<Scalar, S>> parts_;
 };
 

@@ -24,6 +24,8 @@ struct Policies {
 
 namespace pass {
 
+using engine::block_range;
+using engine::QueryRange;
 using engine::View;
 
 /// What the passes read. Query and key are as the similarity compares them; everything must outlive
@@ -37,7 +39,7 @@ struct Head {
   const engine::ScoredKeys<Scalar, S>* scored = nullptr;
 
   Extent extent() const { return Extent{query.rows, key.rows}; }
-  Index blocks() const { return (query.rows + engine::block_queries - 1) / engine::block_queries; }
+  Index blocks() const { return engine::block_count(query.rows); }
 };
 
 /// Is the similarity a multiple of the dot product, and the scalar one that the product loop takes?
@@ -55,17 +57,6 @@ bool sees_any(const M& mask, Index query, const std::vector<Index>& keys, const 
   return std::any_of(keys.begin(), keys.end(), [&](Index key) {
     return key >= range.first && key < range.last && is_visible(mask, query, key, n);
   });
-}
-
-/// The queries of a block.
-struct QueryRange {
-  Index first = 0;
-  Index count = 0;
-};
-
-inline QueryRange block_range(Index block, Index queries) {
-  const Index first = block * engine::block_queries;
-  return QueryRange{first, (std::min)(engine::block_queries, queries - first)};
 }
 
 /// Adds a mask's bias to similarities z[j - first] of a query with the keys [first, last).
