@@ -59,6 +59,9 @@ class Layout {
   Index size_ = 0;
 };
 
+/// Parameters that are one piece of work, where each is one by itself.
+inline constexpr Index numbers_at_once = 16384;
+
 /// Numbers for a layout: parameters, their gradients, or an optimizer's moments. Zero at first.
 template <class Scalar>
 class Parameters {
