@@ -1,0 +1,53 @@
+// The optimizer.
+#pragma once
+
+#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/parameters.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cmath>
+
+namespace nadaraya::mosaic {
+
+/// Adam with decoupled weight decay. Its state is two moments of every gradient.
+/// Source: Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2.
+struct AdamW {
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double epsilon = 1e-8;
+  double weight_decay = 0.1;  ///< of parameters with more than one dimension
+
+  template <class Scalar>
+  struct State {
+    Parameters<Scalar> first;
+    Parameters<Scalar> second;
+    Index step = 0;
+
+    explicit State(const Layout& layout) : first(layout), second(layout) {}
+  };
+
+  template <class Scalar>
+  void step(const Layout& layout, double rate, const Parameters<Scalar>& grads, State<Scalar>& state,
+            Parameters<Scalar>& parameters, const AnyExecutor& executor) const {
+    ++state.step;
+    const double steps = static_cast<double>(state.step);
+    const auto scale = static_cast<Scalar>(rate / (1.0 - std::pow(beta1, steps)));
+    const auto correction = static_cast<Scalar>(1.0 / std::sqrt(1.0 - std::pow(beta2, steps)));
+    const auto b1 = static_cast<Scalar>(beta1), b2 = static_cast<Scalar>(beta2), e = static_cast<Scalar>(epsilon);
+    for (const Layout::Entry& entry : layout.entries()) {
+      const auto kept = static_cast<Scalar>(entry.shape.size() > 1 ? 1.0 - rate * weight_decay : 1.0);
+      for_stretches(entry.slot.size(), numbers_at_once, executor, [&](Index start, Index count) {
+        const Index at = entry.slot.offset + start;
+        const auto g = grads.vector().segment(at, count);
+        auto m = state.first.vector().segment(at, count);
+        auto v = state.second.vector().segment(at, count);
+        auto p = parameters.vector().segment(at, count);
+        m = b1 * m + (Scalar(1) - b1) * g;
+        v = b2 * v + (Scalar(1) - b2) * g * g;
+        p = kept * p - scale * m / (v.sqrt() * correction + e);
+      });
+    }
+  }
+};
+
+}  // namespace nadaraya::mosaic

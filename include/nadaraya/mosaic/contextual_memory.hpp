@@ -1,0 +1,83 @@
+// The contextual memory: regression of what comes next on what was said so far in the sequence.
+#pragma once
+
+#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/kernel_width.hpp"
+#include "nadaraya/mosaic/key_extractor.hpp"
+#include "nadaraya/mosaic/linear.hpp"
+#include "nadaraya/mosaic/parameters.hpp"
+#include "nadaraya/mosaic/regression_pass.hpp"
+#include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/mosaic/value_extractor.hpp"
+#include "nadaraya/types.hpp"
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nadaraya::mosaic {
+
+/// y = W [regression of the values on the keys, head by head], strictly causal: the query of a token is
+/// its own key, and it reads the keys before it. x and y are [tokens x width]. The first token of a
+/// sequence reads nothing, and what the heads answer it is 0.
+/// Source: arXiv 2405.06394, section 5, with the kernels of arXiv 2601.22766.
+template <class Scalar>
+class ContextualMemory {
+ public:
+  ContextualMemory(Layout& layout, const std::string& prefix, Index width, Index heads, const KernelChoice<Scalar>& kernel)
+      : heads_(heads),
+        kernel_(kernel),
+        keys_(layout, prefix, width, heads),
+        width_(layout, prefix, heads, kernel.learns_alpha),
+        values_(layout, prefix, width, heads),
+        projection_(layout, prefix + "c_proj.weight", {width, width}) {}
+
+  struct Tape {
+    KeyExtractor::Tape<Scalar> keys;
+    ValueExtractor::Tape<Scalar> values;
+    std::unique_ptr<RegressionPass<Scalar>> pass;
+    RowMatrix<Scalar> read;
+    RowMatrix<Scalar> out;  ///< the result
+  };
+
+  void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x, Tape& tape,
+               const AnyExecutor& executor) const {
+    keys_.forward(parameters, shape, x, tape.keys, executor);
+    values_.forward(parameters, shape, x, tape.values, executor);
+    if (!tape.pass) tape.pass = kernel_.make_pass();
+    tape.read.resize(x.rows(), x.cols());
+    const auto key = as_heads(std::as_const(tape.keys.key), shape, heads_);
+    tape.pass->forward(width_.shapes(parameters), key, key, as_heads(std::as_const(tape.values.value), shape, heads_),
+                       as_heads(tape.read, shape, heads_), executor);
+    projection_.forward(parameters, tape.read, tape.out, executor);
+  }
+
+  /// Adds to `grads` and overwrites grad_x.
+  void backward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+                const Tape& tape, const RowMatrix<Scalar>& grad_out, Parameters<Scalar>& grads,
+                RowMatrix<Scalar>& grad_x, const AnyExecutor& executor) const {
+    RowMatrix<Scalar> grad_read;
+    projection_.backward(parameters, tape.read, grad_out, grads, grad_read, executor);
+    RowMatrix<Scalar> grad_query(x.rows(), x.cols()), grad_key(x.rows(), x.cols()), grad_value(x.rows(), x.cols());
+    const std::vector<KernelShape> by_shape =
+        tape.pass->backward(as_heads(std::as_const(grad_read), shape, heads_), as_heads(grad_query, shape, heads_),
+                            as_heads(grad_key, shape, heads_), as_heads(grad_value, shape, heads_), executor);
+    width_.backward(parameters, by_shape, grads);
+    grad_key += grad_query;
+    RowMatrix<Scalar> by_values;
+    keys_.backward(parameters, shape, x, tape.keys, grad_key, grads, grad_x, executor);
+    values_.backward(parameters, shape, x, tape.values, grad_value, grads, by_values, executor);
+    grad_x += by_values;
+  }
+
+ private:
+  Index heads_;
+  KernelChoice<Scalar> kernel_;
+  KeyExtractor keys_;
+  KernelWidth width_;
+  ValueExtractor values_;
+  Linear projection_;
+};
+
+}  // namespace nadaraya::mosaic

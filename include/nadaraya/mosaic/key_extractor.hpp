@@ -1,0 +1,59 @@
+// Keys: directions of a leaky average of what the tokens say.
+#pragma once
+
+#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/leaky_average.hpp"
+#include "nadaraya/mosaic/linear.hpp"
+#include "nadaraya/mosaic/parameters.hpp"
+#include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/mosaic/unit_norm.hpp"
+#include "nadaraya/types.hpp"
+
+#include <string>
+#include <vector>
+
+namespace nadaraya::mosaic {
+
+/// k = a / |a| per head, a = leaky average of W x: x and k [tokens x width].
+/// Source: arXiv 2405.06394, section 5.
+class KeyExtractor {
+ public:
+  KeyExtractor(Layout& layout, const std::string& prefix, Index width, Index heads)
+      : heads_(heads),
+        average_(layout, prefix, heads),
+        linear_(layout, prefix + "k_featurizer.conv.weight", {width, width, 1}) {}
+
+  template <class Scalar>
+  struct Tape {
+    RowMatrix<Scalar> linear;
+    RowMatrix<Scalar> average;
+    RowMatrix<Scalar> norms;
+    RowMatrix<Scalar> key;  ///< the result
+  };
+
+  template <class Scalar>
+  void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+               Tape<Scalar>& tape, const AnyExecutor& executor) const {
+    linear_.forward(parameters, x, tape.linear, executor);
+    average_.forward(parameters, shape, tape.linear, tape.average, executor);
+    unit_norm(tape.average, heads_, tape.key, tape.norms, executor);
+  }
+
+  /// Adds to `grads` and overwrites grad_x.
+  template <class Scalar>
+  void backward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+                const Tape<Scalar>& tape, const RowMatrix<Scalar>& grad_key, Parameters<Scalar>& grads,
+                RowMatrix<Scalar>& grad_x, const AnyExecutor& executor) const {
+    RowMatrix<Scalar> grad_average, grad_linear;
+    unit_norm_pullback(tape.key, tape.norms, grad_key, grad_average, executor);
+    average_.backward(parameters, shape, tape.linear, tape.average, grad_average, grads, grad_linear, executor);
+    linear_.backward(parameters, x, grad_linear, grads, grad_x, executor);
+  }
+
+ private:
+  Index heads_;
+  LeakyAverage average_;
+  Linear linear_;
+};
+
+}  // namespace nadaraya::mosaic

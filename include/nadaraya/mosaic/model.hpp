@@ -1,0 +1,128 @@
+// A Memory Mosaic: a language model whose every layer is a kernel regression.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/block.hpp"
+#include "nadaraya/mosaic/cross_entropy.hpp"
+#include "nadaraya/mosaic/dropout.hpp"
+#include "nadaraya/mosaic/embedding.hpp"
+#include "nadaraya/mosaic/layer_norm.hpp"
+#include "nadaraya/mosaic/parameters.hpp"
+#include "nadaraya/mosaic/regression_pass.hpp"
+#include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+namespace nadaraya::mosaic {
+
+struct ModelSize {
+  Index vocabulary = 1;
+  Index layers = 4;
+  Index heads = 4;
+  Index width = 128;
+  Index pairs = 512;  ///< of each head's persistent memory
+
+  /// Throws std::invalid_argument if a size is below 1, or heads does not divide width.
+  void validate() const {
+    const auto positive = [](Index n, const char* name) {
+      nadaraya::detail::require(n >= 1, "mosaic::Model: ", name, " must be at least 1, got ", n);
+    };
+    positive(vocabulary, "vocabulary");
+    positive(layers, "layers");
+    positive(heads, "heads");
+    positive(width, "width");
+    positive(pairs, "pairs");
+    nadaraya::detail::require(width % heads == 0, "mosaic::Model: heads must divide width, got ", heads, " and ", width);
+  }
+};
+
+/// tokens -> embedding -> blocks -> layer norm -> logits = x E^T / sqrt(width).
+/// A model holds no numbers: parameters and what backward needs are arguments. Results do not depend on
+/// the executor. Source: arXiv 2405.06394; kernels: arXiv 2601.22766.
+template <class Scalar>
+class Model {
+ public:
+  Model(const ModelSize& size, const KernelChoice<Scalar>& kernel)
+      : size_(validated(size)), embedding_(layout_, size.vocabulary, size.width), norm_(make_blocks(kernel), "ln_out.", size.width) {}
+
+  const ModelSize& size() const { return size_; }
+  const Layout& layout() const { return layout_; }
+
+  struct Tape {
+    std::vector<int> tokens;
+    Sequences shape;
+    Dropout dropout;
+    RowMatrix<Scalar> x;
+    std::vector<typename Block<Scalar>::Tape> blocks;
+    LayerNorm::Tape<Scalar> norm;
+    RowMatrix<Scalar> logits;  ///< the result, [tokens x vocabulary]
+  };
+
+  /// Throws std::invalid_argument if the tokens are not of the shape, or outside the vocabulary. A tape
+  /// may be used again, and then keeps its memory.
+  void forward(const Parameters<Scalar>& parameters, std::span<const int> tokens, const Sequences& shape, Tape& tape,
+               const AnyExecutor& executor, const Dropout& dropout = {}) const {
+    require_parameters(parameters);
+    nadaraya::detail::require(shape.count >= 0 && shape.length >= 0 && shape.tokens() == static_cast<Index>(tokens.size()),
+                              "mosaic::Model::forward: there are ", tokens.size(), " tokens for ", shape.count,
+                              " sequences of ", shape.length);
+    embedding_.validate(tokens, "mosaic::Model::forward");
+    dropout.validate();
+    tape.tokens.assign(tokens.begin(), tokens.end());
+    tape.shape = shape;
+    tape.dropout = dropout;
+    tape.blocks.resize(blocks_.size());
+    embedding_.forward(parameters, tokens, tape.x);
+    dropout.apply(0, tape.x, executor);
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      blocks_[b].forward(parameters, shape, dropout, tape.x, tape.blocks[b], executor);
+    }
+    norm_.forward(parameters, tape.x, tape.norm, executor);
+    embedding_.logits(parameters, tape.norm.out, tape.logits, executor);
+  }
+
+  /// Adds the gradients of the parameters to `grads`, given dL/dlogits and the tape of forward.
+  void backward(const Parameters<Scalar>& parameters, Tape& tape, const RowMatrix<Scalar>& grad_logits,
+                Parameters<Scalar>& grads, const AnyExecutor& executor) const {
+    require_parameters(grads);
+    nadaraya::detail::require(grad_logits.rows() == tape.logits.rows() && grad_logits.cols() == tape.logits.cols(),
+                              "mosaic::Model::backward: grad_logits must be ", nadaraya::detail::shape(tape.logits),
+                              " like the logits, got ", nadaraya::detail::shape(grad_logits));
+    RowMatrix<Scalar> by_norm, grad;
+    embedding_.logits_backward(parameters, tape.norm.out, grad_logits, grads, by_norm, executor);
+    norm_.backward(parameters, tape.norm, by_norm, grads, grad, executor);
+    for (std::size_t b = blocks_.size(); b-- > 0;) {
+      blocks_[b].backward(parameters, tape.shape, tape.dropout, tape.blocks[b], grad, grads, executor);
+    }
+    tape.dropout.apply(0, grad, executor);
+    embedding_.backward(std::span<const int>(tape.tokens), grad, grads);
+  }
+
+ private:
+  static const ModelSize& validated(const ModelSize& size) {
+    size.validate();
+    return size;
+  }
+
+  Layout& make_blocks(const KernelChoice<Scalar>& kernel) {
+    for (Index b = 0; b < size_.layers; ++b) blocks_.emplace_back(layout_, b, size_.width, size_.heads, size_.pairs, kernel);
+    return layout_;
+  }
+
+  void require_parameters(const Parameters<Scalar>& parameters) const {
+    nadaraya::detail::require(parameters.size() == layout_.size(), "mosaic::Model: there are ", parameters.size(),
+                              " numbers for ", layout_.size(), " parameters");
+  }
+
+  ModelSize size_;
+  Layout layout_;
+  Embedding embedding_;
+  std::vector<Block<Scalar>> blocks_;
+  LayerNorm norm_;
+};
+
+}  // namespace nadaraya::mosaic

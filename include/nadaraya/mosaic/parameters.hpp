@@ -1,0 +1,91 @@
+// All parameters of a model in one stretch of memory, each with a name, a shape and a place.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace nadaraya::mosaic {
+
+/// Where a parameter lies, and as which matrix it is read.
+struct Slot {
+  Index offset = 0;
+  Index rows = 0;
+  Index cols = 0;
+
+  Index size() const { return rows * cols; }
+};
+
+/// The list of a model's parameters, in the order of their modules. Optimizer, checkpoint, clipping and
+/// finite differences all walk it.
+class Layout {
+ public:
+  struct Entry {
+    std::string name;
+    std::vector<Index> shape;
+    Slot slot;
+  };
+
+  /// A parameter of a shape, read as a matrix with so many columns. Throws std::invalid_argument if a
+  /// dimension is below 1, or the name is taken.
+  Slot add(std::string name, std::vector<Index> shape, Index cols) {
+    Index count = 1;
+    for (const Index n : shape) {
+      nadaraya::detail::require(n >= 1, "mosaic::Layout::add: ", name, " has a dimension of ", n);
+      count *= n;
+    }
+    nadaraya::detail::require(find(name) == nullptr, "mosaic::Layout::add: there are two parameters ", name);
+    const Slot slot{size_, count / cols, cols};
+    entries_.push_back(Entry{std::move(name), std::move(shape), slot});
+    size_ += count;
+    return slot;
+  }
+
+  const std::vector<Entry>& entries() const { return entries_; }
+  Index size() const { return size_; }
+
+  /// Null if there is none of that name.
+  const Entry* find(const std::string& name) const {
+    const auto at = std::find_if(entries_.begin(), entries_.end(), [&](const Entry& e) { return e.name == name; });
+    return at == entries_.end() ? nullptr : &*at;
+  }
+
+ private:
+  std::vector<Entry> entries_;
+  Index size_ = 0;
+};
+
+/// Parameters that are one piece of work, where each is one by itself.
+inline constexpr Index numbers_at_once = 16384;
+
+/// Numbers for a layout: parameters, their gradients, or an optimizer's moments. Zero at first.
+template <class Scalar>
+class Parameters {
+ public:
+  using Map = Eigen::Map<RowMatrix<Scalar>>;
+  using ConstMap = Eigen::Map<const RowMatrix<Scalar>>;
+  using Vector = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
+  using ConstVector = Eigen::Map<const Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
+
+  Parameters() = default;
+  explicit Parameters(const Layout& layout) : values_(static_cast<std::size_t>(layout.size()), Scalar(0)) {}
+
+  Map operator[](const Slot& slot) { return Map(values_.data() + slot.offset, slot.rows, slot.cols); }
+  ConstMap operator[](const Slot& slot) const { return ConstMap(values_.data() + slot.offset, slot.rows, slot.cols); }
+
+  /// All of them.
+  Vector vector() { return Vector(values_.data(), size()); }
+  ConstVector vector() const { return ConstVector(values_.data(), size()); }
+  Index size() const { return static_cast<Index>(values_.size()); }
+
+  void set_zero() { std::fill(values_.begin(), values_.end(), Scalar(0)); }
+
+ private:
+  std::vector<Scalar> values_;
+};
+
+}  // namespace nadaraya::mosaic

@@ -1,0 +1,94 @@
+// The regressions of all heads of a memory, whatever their kernel.
+#pragma once
+
+#include "nadaraya/attention.hpp"
+#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/memory_kernel.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace nadaraya::mosaic {
+
+/// What the rows of a pass did.
+struct SupportStatistics {
+  double mean_support = 0;
+  Index empty_rows = 0;
+};
+
+/// One pass, forward and then backward; what forward hands to backward stays in it. The views of
+/// forward are read again by backward.
+template <class Scalar>
+class RegressionPass {
+ public:
+  virtual ~RegressionPass() = default;
+
+  /// Overwrites `out`; `shapes` has the shape of each query head's kernel.
+  virtual void forward(std::span<const KernelShape> shapes, const HeadView<const Scalar>& query,
+                       const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
+                       const HeadView<Scalar>& out, const AnyExecutor& executor) = 0;
+
+  /// Overwrites the gradients of the operands; returns those of the shapes.
+  virtual std::vector<KernelShape> backward(const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                                            const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+                                            const AnyExecutor& executor) = 0;
+
+  virtual SupportStatistics statistics() const = 0;
+};
+
+/// The pass of a memory kernel: the library's Attention, with an operator for each head.
+template <class Scalar, MemoryKernel Memory>
+class KernelPass final : public RegressionPass<Scalar> {
+ public:
+  explicit KernelPass(Memory memory = Memory{}) : memory_(std::move(memory)) {}
+
+  void forward(std::span<const KernelShape> shapes, const HeadView<const Scalar>& query,
+               const HeadView<const Scalar>& key, const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
+               const AnyExecutor& executor) override {
+    shapes_.assign(shapes.begin(), shapes.end());
+    tape_ = attention().forward(query, key, value, out, executor);
+  }
+
+  std::vector<KernelShape> backward(const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                                    const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+                                    const AnyExecutor& executor) override {
+    const auto parameters = attention().backward(tape_, grad_out, grad_query, grad_key, grad_value, executor);
+    std::vector<KernelShape> grads;
+    for (std::size_t h = 0; h < shapes_.size(); ++h) grads.push_back(memory_.pullback(shapes_[h], parameters[h]));
+    return grads;
+  }
+
+  SupportStatistics statistics() const override { return {tape_.mean_support(), tape_.empty_rows()}; }
+
+ private:
+  auto attention() const {
+    std::vector<typename Memory::Operator> heads;
+    for (const KernelShape& shape : shapes_) heads.push_back(memory_.head(shape));
+    return Attention(std::move(heads));
+  }
+
+  Memory memory_;
+  std::vector<KernelShape> shapes_;
+  AttentionTape<Scalar> tape_;
+};
+
+/// A memory kernel as a model takes it.
+template <class Scalar>
+struct KernelChoice {
+  std::function<std::unique_ptr<RegressionPass<Scalar>>()> make_pass;
+  bool learns_alpha = false;
+};
+
+template <class Scalar, MemoryKernel Memory>
+KernelChoice<Scalar> kernel_choice(Memory memory) {
+  return KernelChoice<Scalar>{
+      [memory]() -> std::unique_ptr<RegressionPass<Scalar>> { return std::make_unique<KernelPass<Scalar, Memory>>(memory); },
+      learns_alpha<Memory>};
+}
+
+}  // namespace nadaraya::mosaic

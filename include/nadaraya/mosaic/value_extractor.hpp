@@ -1,0 +1,98 @@
+// Values: what a token and the one after it say.
+#pragma once
+
+#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/linear.hpp"
+#include "nadaraya/mosaic/parameters.hpp"
+#include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/mosaic/unit_norm.hpp"
+#include "nadaraya/mosaic/value_scale.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace nadaraya::mosaic {
+
+/// v_t = e^{10 value_beta} m_t / |m_t| per head, m_t = c w_t + (1 - c) w_{t+1}, w = W x; w past the end
+/// of a sequence is 0. x and v are [tokens x width], c and value_beta learned per head.
+/// A value looks one token ahead, so only queries behind that token may read it: the contextual memory
+/// is strictly causal. Source: arXiv 2405.06394, section 5.
+class ValueExtractor {
+ public:
+  ValueExtractor(Layout& layout, const std::string& prefix, Index width, Index heads)
+      : heads_(heads),
+        scale_(layout, prefix, heads),
+        mix_(layout.add(prefix + "v_featurizer.coef", {heads}, heads)),
+        linear_(layout, prefix + "v_featurizer.linear.weight", {width, width}) {}
+
+  template <class Scalar>
+  struct Tape {
+    RowMatrix<Scalar> linear;
+    RowMatrix<Scalar> mixed;
+    RowMatrix<Scalar> unit;
+    RowMatrix<Scalar> norms;
+    RowMatrix<Scalar> value;  ///< the result
+  };
+
+  template <class Scalar>
+  void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+               Tape<Scalar>& tape, const AnyExecutor& executor) const {
+    linear_.forward(parameters, x, tape.linear, executor);
+    const RowMatrix<Scalar>& w = tape.linear;
+    tape.mixed.resize(w.rows(), w.cols());
+    const Index dim = w.cols() / heads_;
+    executor.parallel_for(shape.count, [&](Index sequence) {
+      const Index last = (sequence + 1) * shape.length - 1;
+      for (Index h = 0; h < heads_; ++h) {
+        const Scalar c = parameters[mix_](0, h);
+        for (Index t = sequence * shape.length; t <= last; ++t) {
+          auto m = tape.mixed.row(t).segment(h * dim, dim);
+          m = c * w.row(t).segment(h * dim, dim);
+          if (t < last) m += (Scalar(1) - c) * w.row(t + 1).segment(h * dim, dim);
+        }
+      }
+    });
+    unit_norm(tape.mixed, heads_, tape.unit, tape.norms, executor);
+    scale_.forward(parameters, tape.unit, tape.value, executor);
+  }
+
+  /// Adds to `grads` and overwrites grad_x.
+  template <class Scalar>
+  void backward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+                const Tape<Scalar>& tape, const RowMatrix<Scalar>& grad_value, Parameters<Scalar>& grads,
+                RowMatrix<Scalar>& grad_x, const AnyExecutor& executor) const {
+    const RowMatrix<Scalar>& w = tape.linear;
+    RowMatrix<Scalar> grad_mixed, grad_linear(w.rows(), w.cols());
+    scale_.backward(parameters, tape.unit, grad_value, grads, grad_mixed, executor);
+    unit_norm_pullback(tape.unit, tape.norms, grad_mixed, grad_mixed, executor);
+    const Index dim = w.cols() / heads_;
+    RowMatrix<Scalar> by_mix = RowMatrix<Scalar>::Zero(shape.count, heads_);
+    executor.parallel_for(shape.count, [&](Index sequence) {
+      const Index first = sequence * shape.length;
+      const Index last = first + shape.length - 1;
+      for (Index h = 0; h < heads_; ++h) {
+        const Scalar c = parameters[mix_](0, h);
+        for (Index t = first; t <= last; ++t) {
+          const auto g = grad_mixed.row(t).segment(h * dim, dim);
+          auto grad_w = grad_linear.row(t).segment(h * dim, dim);
+          grad_w = c * g;
+          if (t > first) grad_w += (Scalar(1) - c) * grad_mixed.row(t - 1).segment(h * dim, dim);
+          by_mix(sequence, h) += g.dot(w.row(t).segment(h * dim, dim));
+          if (t < last) by_mix(sequence, h) -= g.dot(w.row(t + 1).segment(h * dim, dim));
+        }
+      }
+    });
+    grads[mix_] += by_mix.colwise().sum();
+    linear_.backward(parameters, x, grad_linear, grads, grad_x, executor);
+  }
+
+ private:
+  Index heads_;
+  ValueScale scale_;
+  Slot mix_;
+  Linear linear_;
+};
+
+}  // namespace nadaraya::mosaic
