@@ -1,63 +1,19 @@
 // Every vector tier that this machine runs against the portable loops, at every length around its
 // width, with sentinels behind the output.
-#include <nadaraya/engine/tiers.hpp>
+#include "tests/engine/every_tier.hpp"
+
 #include <nadaraya/kernel/gaussian.hpp>
 #include <nadaraya/kernel/rectified_polynomial.hpp>
 #include <nadaraya/kernel/uniform.hpp>
 
 #include "tests/support/catch.hpp"
-#include "tests/support/random.hpp"
 
 #include <limits>
 #include <vector>
 
 using namespace nadaraya;
+using namespace nadaraya::test;
 using engine::Portable;
-
-namespace {
-
-constexpr Index slack = 16;
-
-/// work(loops, name) for every tier.
-template <class Work>
-void with_every_tier(const Work& work) {
-  work(engine::baseline::Loops{}, "baseline");
-#if NADARAYA_HAS_AVX
-  if (simd::runs(simd::Tier::avx2)) work(engine::avx2::Loops{}, "avx2");
-  if (simd::runs(simd::Tier::avx512)) work(engine::avx512::Loops{}, "avx512");
-#endif
-}
-
-template <class T>
-std::vector<T> numbers(Index n, test::Random& random) {
-  std::vector<T> x(static_cast<std::size_t>(n + slack), std::numeric_limits<T>::quiet_NaN());
-  for (Index j = 0; j < n; ++j) x[static_cast<std::size_t>(j)] = static_cast<T>(random.normal());
-  return x;
-}
-
-std::vector<KeyIndex> run_of_keys(Index n) {
-  std::vector<KeyIndex> keys(static_cast<std::size_t>(n + slack), -1);
-  for (Index j = 0; j < n; ++j) keys[static_cast<std::size_t>(j)] = static_cast<KeyIndex>(3 * j + 1);
-  return keys;
-}
-
-template <class T>
-std::vector<T> first(const std::vector<T>& x, Index n) {
-  return std::vector<T>(x.begin(), x.begin() + n);
-}
-
-template <class T>
-T largest_difference(const std::vector<T>& a, const std::vector<T>& b) {
-  REQUIRE(a.size() == b.size());
-  T worst = 0;
-  for (std::size_t j = 0; j < a.size(); ++j) {
-    const T difference = std::abs(a[j] - b[j]);
-    if (!(difference <= worst)) worst = difference;
-  }
-  return worst;
-}
-
-}  // namespace
 
 TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, double) {
   using T = TestType;
