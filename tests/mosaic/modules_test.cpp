@@ -39,7 +39,6 @@ void require_products(Index rows, Index depth, Index cols, double epsilon) {
   const RowMatrix<double> xd = x.template cast<double>(), wd = w.template cast<double>(), yd = y.template cast<double>();
   // Sums of n products, each off by at most (n + 1) eps of the sum of magnitudes, here of normal numbers.
   const auto tolerance = [&](Index n) { return 8 * epsilon * static_cast<double>(n + 1) * std::sqrt(static_cast<double>(n)); };
-  // Formed first: an element of an unevaluated product costs the whole of it.
   const RowMatrix<double> expected_xw = xd * wd.transpose(), expected_yw = yd * wd, expected_sum = wd + yd.transpose() * xd;
   REQUIRE(difference(xw, expected_xw, tolerance(depth)) == "");
   REQUIRE(difference(yw, expected_yw, tolerance(cols)) == "");
@@ -66,7 +65,8 @@ TEST_CASE("a linear map", "[mosaic]") {
   p.draw(8, 1, 0);
   RowMatrix<double> y;
   linear.forward(p.parameters, p.x, y, serial);
-  REQUIRE(difference(y, p.x * p.parameters[Slot{0, 6, 6}].transpose(), 1e-14) == "");
+  const RowMatrix<double> expected = p.x * p.parameters[Slot{0, 6, 6}].transpose();
+  REQUIRE(difference(y, expected, 1e-14) == "");
   linear.backward(p.parameters, p.x, p.weights, p.grads, p.grad_x, serial);
   p.require_right([&] {
     linear.forward(p.parameters, p.x, y, serial);

@@ -31,6 +31,7 @@ TEST_CASE("a layout gives every parameter a place of its own", "[mosaic]") {
   REQUIRE(layout.find("c") == nullptr);
   REQUIRE_THROWS_WITH(layout.add("a", {1}, 1), "nadaraya::mosaic::Layout::add: there are two parameters a");
   REQUIRE_THROWS_WITH(layout.add("c", {2, 0}, 1), "nadaraya::mosaic::Layout::add: c has a dimension of 0");
+  REQUIRE_THROWS_WITH(layout.add("c", {Index(1) << 40, Index(1) << 40}, 1), "nadaraya::mosaic::Layout::add: c is too large");
 }
 
 TEST_CASE("AdamW takes the steps of its formula, and decays matrices only", "[mosaic]") {

@@ -5,6 +5,7 @@
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,11 +32,14 @@ class Layout {
   };
 
   /// A parameter of a shape, read as a matrix with so many columns. Throws std::invalid_argument if a
-  /// dimension is below 1, or the name is taken.
+  /// dimension is below 1, the size is beyond what memory can hold, or the name is taken.
   Slot add(std::string name, std::vector<Index> shape, Index cols) {
+    // Bytes, of all parameters together, are counted in an Index too.
+    const Index limit = (std::numeric_limits<Index>::max)() / 64 - size_;
     Index count = 1;
     for (const Index n : shape) {
       nadaraya::detail::require(n >= 1, "mosaic::Layout::add: ", name, " has a dimension of ", n);
+      nadaraya::detail::require(n <= limit / count, "mosaic::Layout::add: ", name, " is too large");
       count *= n;
     }
     nadaraya::detail::require(find(name) == nullptr, "mosaic::Layout::add: there are two parameters ", name);
