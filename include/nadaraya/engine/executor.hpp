@@ -42,12 +42,18 @@ struct Threads {
 
   template <class Fn>
   void parallel_for(Index n, const Fn& fn) const {
+    run(n, [](const void* work, Index i) { (*static_cast<const Fn*>(work))(i); }, &fn);
+  }
+
+ private:
+  /// Behind a pointer, so that what starts threads is compiled once.
+  void run(Index n, void (*call)(const void* work, Index i), const void* work) const {
     detail::require(count >= 1, "Threads: count must be at least 1, got ", count);
     std::atomic<Index> next{0};
     std::exception_ptr error;
     std::mutex error_mutex;
-    const auto work = [&] {
-      detail::attempt([&] { for (Index i = next++; i < n; i = next++) fn(i); },
+    const auto take_part = [&] {
+      detail::attempt([&] { for (Index i = next++; i < n; i = next++) call(work, i); },
                       [&] {
                         const std::lock_guard<std::mutex> lock(error_mutex);
                         error = std::current_exception();
@@ -58,8 +64,8 @@ struct Threads {
     const Index wanted = n < count ? n : count;
     helpers.reserve(static_cast<std::size_t>(wanted));
     // A thread that cannot be started is done without.
-    detail::attempt([&] { for (Index i = 1; i < wanted; ++i) helpers.emplace_back(work); }, [] {});
-    work();
+    detail::attempt([&] { for (Index i = 1; i < wanted; ++i) helpers.emplace_back(take_part); }, [] {});
+    take_part();
     for (std::thread& helper : helpers) helper.join();
     if (error) std::rethrow_exception(error);
   }
