@@ -29,7 +29,10 @@ struct KernelName {
 }
 
 /// For training. Throws UsageError for an unknown name.
-nadaraya::mosaic::KernelChoice<float> training_kernel(const std::string& name);
+nadaraya::mosaic::KernelChoice<float> training_kernel(const std::string& name, nadaraya::Index neighbors);
+
+/// The inverse bandwidth that training starts from where none is asked for.
+double first_beta(const std::string& name);
 
 /// For checking against fixtures: those kernels that they have.
 nadaraya::mosaic::KernelChoice<double> checking_kernel(const std::string& name);

@@ -3,6 +3,7 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/counter_random.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
 #include "nadaraya/types.hpp"
 
@@ -10,10 +11,8 @@
 
 namespace nadaraya::mosaic {
 
-/// Each number is 0 with probability `rate`, and otherwise divided by 1 - rate. Which are 0 is a hash of
-/// seed, step, site and place (the finalizer of SplitMix64, Steele, Lea & Flood 2014), so that backward need
-/// not remember, and a run repeats for any number of threads. Throws std::invalid_argument if rate is
-/// not in [0, 1).
+/// Each number is 0 with probability `rate`, and otherwise divided by 1 - rate. Which are 0 depends on seed,
+/// step, site and place, and backward need not remember. Throws std::invalid_argument if rate is not in [0, 1).
 /// Source: Srivastava et al. 2014, Journal of Machine Learning Research 15.
 struct Dropout {
   double rate = 0.0;
@@ -28,23 +27,15 @@ struct Dropout {
   template <class Scalar>
   void apply(std::uint64_t site, RowMatrix<Scalar>& x, const AnyExecutor& executor) const {
     if (rate == 0.0) return;
-    const std::uint64_t key = mix(mix(mix(seed) + step) + site);
+    const CounterRandom random(seed, step, site);
     const auto bound = static_cast<std::uint64_t>(rate * 0x1p63);
     const auto factor = static_cast<Scalar>(1.0 / (1.0 - rate));
     for_stretches(x.rows(), tokens_at_once, executor, [&](Index first, Index count) {
       for (Index i = first * x.cols(); i < (first + count) * x.cols(); ++i) {
-        const std::uint64_t draw = mix(key + static_cast<std::uint64_t>(i)) >> 1;
+        const std::uint64_t draw = random[static_cast<std::uint64_t>(i)] >> 1;
         x.data()[i] = draw < bound ? Scalar(0) : factor * x.data()[i];
       }
     });
-  }
-
- private:
-  static std::uint64_t mix(std::uint64_t x) {
-    x += 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
   }
 };
 

@@ -1,0 +1,80 @@
+#include "network.hpp"
+
+#include "kernels.hpp"
+#include "usage.hpp"
+
+#include <nadaraya/mosaic/clip.hpp>
+#include <nadaraya/mosaic/cosine_schedule.hpp>
+#include <nadaraya/mosaic/cross_entropy.hpp>
+#include <nadaraya/mosaic/dropout.hpp>
+#include <nadaraya/mosaic/initialize.hpp>
+
+#include <cmath>
+
+namespace program {
+
+namespace mosaic = nadaraya::mosaic;
+
+Network::Network(const Settings& s, Index vocabulary, int threads)
+    : settings_(s),
+      pool_(threads),
+      model_(mosaic::ModelSize{vocabulary, s.layers, s.heads, s.width, s.pairs}, training_kernel(s.kernel, s.neighbors)),
+      parameters_(model_.layout()),
+      grads_(model_.layout()),
+      optimizer_(model_.layout()) {
+  const double beta = s.beta > 0 ? s.beta : first_beta(s.kernel);
+  mosaic::initialize(model_.layout(), s.layers, s.seed, mosaic::InitialWidth{std::log(beta) / 10, 0.0}, parameters_);
+}
+
+Network::~Network() = default;
+
+const mosaic::Layout& Network::layout() const { return model_.layout(); }
+int Network::threads() const { return pool_.count(); }
+
+double Network::train(const Batch& batch) {
+  const Index step = optimizer_.step;
+  const mosaic::Dropout dropout{settings_.dropout, settings_.seed, static_cast<std::uint64_t>(step)};
+  model_.forward(parameters_, batch.tokens, batch.shape, tape_, pool_, dropout);
+  const double loss = mosaic::cross_entropy(tape_.logits, std::span<const int>(batch.targets), &grad_logits_, pool_);
+  if (!std::isfinite(loss)) {
+    refuse("the loss of step " + std::to_string(step) + " is not finite; lower --learning-rate");
+  }
+  grads_.set_zero();
+  model_.backward(parameters_, tape_, grad_logits_, grads_, pool_);
+  mosaic::clip(grads_, settings_.clip, pool_);
+  const mosaic::CosineSchedule rate{settings_.learning_rate, settings_.learning_rate / 10, settings_.warm_up, settings_.steps};
+  mosaic::AdamW adamw;
+  adamw.weight_decay = settings_.weight_decay;
+  adamw.step(model_.layout(), rate(step), grads_, optimizer_, parameters_, pool_);
+  return loss;
+}
+
+Evaluation Network::evaluate(std::span<const Batch> batches) {
+  Evaluation sum;
+  for (const Batch& batch : batches) {
+    model_.forward(parameters_, batch.tokens, batch.shape, evaluation_tape_, pool_);
+    Index targets = 0;
+    for (const int target : batch.targets) targets += target == mosaic::no_target ? 0 : 1;
+    sum.loss += static_cast<double>(targets) * mosaic::cross_entropy<float>(evaluation_tape_.logits, batch.targets, nullptr, pool_);
+    sum.targets += targets;
+    // The first token of a sequence sees no key.
+    const Index first_rows = batch.shape.count * settings_.heads;
+    const Index all_rows = batch.shape.tokens() * settings_.heads;
+    for (const auto& block : evaluation_tape_.blocks) {
+      const mosaic::SupportStatistics rows = block.contextual.pass->statistics();
+      sum.support += rows.mean_support * static_cast<double>(all_rows);
+      sum.rows += all_rows - first_rows;
+      sum.empty_rows += rows.empty_rows - first_rows;
+    }
+  }
+  return sum;
+}
+
+std::span<const float> Network::logits_after(std::span<const int> tokens) {
+  const auto length = static_cast<Index>(tokens.size());
+  model_.forward(parameters_, tokens, mosaic::Sequences{1, length}, evaluation_tape_, pool_);
+  const auto& logits = evaluation_tape_.logits;
+  return {logits.row(length - 1).data(), static_cast<std::size_t>(logits.cols())};
+}
+
+}  // namespace program

@@ -1,0 +1,58 @@
+// The model under training, in float: parameters, optimizer, threads. Compiled once, in network.cpp.
+#pragma once
+
+#include "batch.hpp"
+#include "settings.hpp"
+
+#include <nadaraya/mosaic/adamw.hpp>
+#include <nadaraya/mosaic/model.hpp>
+#include <nadaraya/mosaic/thread_pool.hpp>
+
+#include <span>
+
+namespace program {
+
+/// Sums over the tokens of the batches that were looked at.
+struct Evaluation {
+  double loss = 0;       ///< in nats
+  Index targets = 0;     ///< that the loss counts
+  double support = 0;    ///< of the contextual memories' rows that see a key
+  Index rows = 0;        ///< so many, in all heads and blocks
+  Index empty_rows = 0;  ///< of them, without support
+
+  double mean_loss() const { return targets == 0 ? 0.0 : loss / static_cast<double>(targets); }
+  double mean_support() const { return rows == 0 ? 0.0 : support / static_cast<double>(rows); }
+  double empty_share() const { return rows == 0 ? 0.0 : static_cast<double>(empty_rows) / static_cast<double>(rows); }
+};
+
+class Network {
+ public:
+  /// Its parameters are those that training starts from. Throws UsageError for an unknown kernel.
+  Network(const Settings& settings, Index vocabulary, int threads);
+  ~Network();
+
+  const nadaraya::mosaic::Layout& layout() const;
+  int threads() const;
+
+  nadaraya::mosaic::Parameters<float>& parameters() { return parameters_; }
+  nadaraya::mosaic::AdamW::State<float>& optimizer() { return optimizer_; }
+
+  /// One step of training. Returns the loss before it, and throws UsageError if that is not finite.
+  double train(const Batch& batch);
+
+  Evaluation evaluate(std::span<const Batch> batches);
+
+  /// What may follow the tokens: a logit for each of the vocabulary.
+  std::span<const float> logits_after(std::span<const int> tokens);
+
+ private:
+  Settings settings_;
+  nadaraya::mosaic::ThreadPool pool_;
+  nadaraya::mosaic::Model<float> model_;
+  nadaraya::mosaic::Parameters<float> parameters_, grads_;
+  nadaraya::mosaic::AdamW::State<float> optimizer_;
+  nadaraya::mosaic::Model<float>::Tape tape_, evaluation_tape_;
+  nadaraya::RowMatrix<float> grad_logits_;
+};
+
+}  // namespace program

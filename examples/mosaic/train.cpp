@@ -1,0 +1,166 @@
+#include "train.hpp"
+
+#include "checkpoint.hpp"
+#include "interrupt.hpp"
+#include "network.hpp"
+#include "progress.hpp"
+#include "text.hpp"
+#include "usage.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <chrono>
+#include <filesystem>
+#include <iostream>
+#include <optional>
+#include <system_error>
+#include <vector>
+
+namespace program {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// Sequences of a validation on the way.
+constexpr Index sampled_sequences = 200;
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+/// The settings of the run: those of the checkpoint where there is one.
+Settings settle(const TrainOptions& o, const std::optional<Checkpoint>& earlier) {
+  check_settings(o.settings);
+  if (!earlier) return o.settings;
+  require_same(o.settings, o.given, *earlier);
+  return earlier->settings;
+}
+
+std::optional<Checkpoint> find_earlier(const TrainOptions& o, const std::string& path) {
+  std::error_code ignored;
+  if (!fs::exists(path, ignored)) return std::nullopt;
+  if (!o.resume) refuse("--output-dir " + o.output_dir + ": it has a checkpoint; --resume continues it");
+  return load_checkpoint(path);
+}
+
+class Run {
+ public:
+  Run(const TrainOptions& options, const std::string& path, const std::optional<Checkpoint>& earlier)
+      : options_(options),
+        path_(path),
+        settings_(settle(options, earlier)),
+        text_(options.text, settings_.block),
+        mark_{text_.fingerprint(), text_.alphabet().utf8()},
+        network_(settings_, text_.alphabet().size(), options.threads),
+        sample_(text_.validation(sampled_sequences)) {
+    if (!earlier) return;
+    if (earlier->data.fingerprint != mark_.fingerprint) refuse("--text " + options.text + ": " + path_ + " was begun with another text");
+    restore_parameters(*earlier, network_);
+    restore_optimizer(*earlier, network_);
+    history_ = earlier->history;
+  }
+
+  /// Returns the signal that ended it early, or 0.
+  int train() {
+    const Index first = step();
+    const Index last = std::clamp(options_.stop_at.value_or(settings_.steps), first, settings_.steps);
+    const Index tokens = settings_.batch * settings_.block;
+    const Interrupt interrupt;
+    Progress progress(first, last);
+    if (history_.validation.empty()) validate();
+    const double validating_before = validating_;
+    const auto start = std::chrono::steady_clock::now();
+    Index saved = -1;
+    while (step() < last && interrupt.signal() == 0) {
+      history_.training.push_back(static_cast<float>(network_.train(text_.training(settings_.seed, step(), settings_.batch))));
+      if (step() % settings_.validate_every == 0 || step() == settings_.steps) validate();
+      if (step() % options_.save_every == 0) {
+        save();
+        saved = step();
+      }
+      progress.show(step(), history_.recent_loss(), static_cast<double>(history_.validation.back().loss), static_cast<double>((step() - first) * tokens));
+    }
+    seconds_ = seconds_since(start) - (validating_ - validating_before);
+    tokens_per_second_ = seconds_ > 0 ? static_cast<double>((step() - first) * tokens) / seconds_ : 0.0;
+    if (saved != step()) save();
+    return interrupt.signal();
+  }
+
+  bool finished() const { return history_.training.size() == static_cast<std::size_t>(settings_.steps); }
+
+  nlohmann::json report() {
+    nlohmann::json json{{"kernel", settings_.kernel},
+                        {"seed", settings_.seed},
+                        {"step", step()},
+                        {"steps", settings_.steps},
+                        {"parameters", network_.layout().size()},
+                        {"training_loss", history_.recent_loss()},
+                        {"empty_share_at_first", history_.validation.front().empty_share},
+                        {"mean_support_at_first", history_.validation.front().mean_support},
+                        {"tokens_per_second", tokens_per_second_},
+                        {"seconds", seconds_},
+                        {"threads", network_.threads()}};
+    if (finished()) {
+      const Evaluation all = network_.evaluate(text_.validation());
+      json["validation_loss"] = all.mean_loss();
+      json["validation_tokens"] = all.targets;
+      json["mean_support"] = all.mean_support();
+      json["empty_share"] = all.empty_share();
+    }
+    return json;
+  }
+
+  void draw() const {
+    draw_curve(options_.output_dir, settings_.kernel + ", seed " + std::to_string(settings_.seed));
+  }
+
+ private:
+  Index step() { return network_.optimizer().step; }
+
+  void validate() {
+    const auto start = std::chrono::steady_clock::now();
+    const Evaluation e = network_.evaluate(sample_);
+    history_.validation.push_back({static_cast<float>(step()), static_cast<float>(e.mean_loss()),
+                                   static_cast<float>(e.mean_support()), static_cast<float>(e.empty_share())});
+    validating_ += seconds_since(start);
+  }
+
+  void save() {
+    save_checkpoint(path_, settings_, mark_, history_, network_);
+    write_tables(options_.output_dir, history_);
+  }
+
+  const TrainOptions& options_;
+  std::string path_;
+  Settings settings_;
+  Text text_;
+  DataMark mark_;
+  Network network_;
+  std::vector<Batch> sample_;
+  History history_;
+  double seconds_ = 0, validating_ = 0, tokens_per_second_ = 0;
+};
+
+}  // namespace
+
+int train(const TrainOptions& o) {
+  if (o.threads < 1) refuse("--threads must be at least 1");
+  if (o.save_every < 1) refuse("--save-every must be at least 1");
+  if (o.stop_at && *o.stop_at < 0) refuse("--stop-at must be at least 0");
+  const std::string path = (fs::path(o.output_dir) / "checkpoint.safetensors").string();
+  Run run(o, path, find_earlier(o, path));
+  std::error_code failure;
+  fs::create_directories(o.output_dir, failure);
+  if (!fs::is_directory(o.output_dir, failure)) refuse("--output-dir " + o.output_dir + ": it cannot be made, or is no folder");
+
+  const int signal = run.train();
+  run.draw();
+  std::cout << run.report().dump() << std::endl;
+  if (!std::cout) refuse("standard output cannot be written");
+  if (signal == 0) return 0;
+  std::cerr << "mosaic: interrupted; --resume continues\n";
+  return 128 + signal;
+}
+
+}  // namespace program
