@@ -89,7 +89,7 @@ class NadarayaWatson {
   using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>>;
 
   explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
-      : policies_{std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask)} {
+      : policies_{std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask), Screening::automatic} {
     if constexpr (requires { N::template check<K, S, M>(); }) N::template check<K, S, M>();
   }
 
@@ -97,6 +97,14 @@ class NadarayaWatson {
   const N& normalization() const { return policies_.normalization; }
   const S& similarity() const { return policies_.similarity; }
   const M& mask() const { return policies_.mask; }
+  Screening screening() const { return policies_.screening; }
+
+  /// The same operator, with that choice of whether to screen keys.
+  NadarayaWatson with(Screening screening) const {
+    NadarayaWatson other = *this;
+    other.policies_.screening = screening;
+    return other;
+  }
 
   /// The regression alone: no tape. Returns [Nq x Dv]. Blocks of queries are shared out over the
   /// executor (Serial, Threads{n} or your own); the result does not depend on it.

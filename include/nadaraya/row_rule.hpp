@@ -1,6 +1,7 @@
 // The row rule: a kernel and a normalization, bound to what a similarity's numbers mean.
 #pragma once
 
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/normalization/normalization.hpp"
@@ -42,11 +43,15 @@ class RowRule {
     prune(row);
   }
 
-  /// Drops the candidates at or below a row's floor.
+  /// Drops the candidates whose similarity is at or below a row's floor.
   template <class Scalar>
   static void prune(Row<Scalar>& row) {
+    Scalar bound = row.floor();
+    if (row.margin() > Scalar(0)) {
+      bound -= row.margin() + Scalar(4) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(row.floor()) + row.margin());
+    }
     const Index kept = engine::with_loops<Scalar>([&](auto loops) {
-      return loops.prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), row.floor());
+      return loops.prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), bound);
     });
     row.resize(static_cast<std::size_t>(kept));
   }

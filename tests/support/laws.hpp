@@ -89,6 +89,17 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
       }
     }
 
+    // Nor does the floor of a row of smaller numbers: screening knows bounds on similarities.
+    Row<double> lower;
+    for (std::size_t j = 0; j < n; ++j) lower.push(static_cast<KeyIndex>(j), z[j] - 0.3 * random.uniform());
+    lower.set_margin(0.3);
+    rule.refine(lower);
+    for (std::size_t j = 0; j < n; ++j) {
+      if (!(p[j] > 0.0)) continue;
+      REQUIRE(z[j] > lower.floor());
+      REQUIRE(std::count(lower.keys().begin(), lower.keys().end(), static_cast<KeyIndex>(j)) == 1);
+    }
+
     // Permuting the row permutes the weights; ranks break ties by position, so without ties only.
     std::vector<std::size_t> order(n);
     std::iota(order.begin(), order.end(), std::size_t{0});

@@ -37,6 +37,26 @@ struct Loops {
     for (Index j = 0; j < n; j += lanes<T>) store(z + j, load(z + j) + fma(a, load(x + j), c));
   }
 
+  /// y = factor x
+  template <class T>
+  static void scale(const T* x, Index n, T factor, T* y) {
+    const PackOf<T> by(factor);
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { store_up_to(y + j, by * load_up_to(x + j, count), count); });
+  }
+
+  /// Asks for the cache lines of n scalars.
+  template <class T>
+  NADARAYA_INLINE static void fetch(const T* x, Index n) {
+    constexpr Index line = 64 / static_cast<Index>(sizeof(T));
+    for (Index c = 0; c < n; c += line) __builtin_prefetch(x + c);
+  }
+
+  /// Asks for the cache lines of rows x[key_j].
+  template <class T>
+  static void fetch_rows(const KeyIndex* key, Index n, const T* x, Index stride, Index cols) {
+    for (Index j = 0; j < n; ++j) fetch(x + key[j] * stride, cols);
+  }
+
   // ---- candidates ----------------------------------------------------------------------------
 
   /// Products of 6 rows of a with the 64 keys of a panel, of which only the candidates are written:
@@ -141,6 +161,38 @@ struct Loops {
     unsigned mask = 0;
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { mask |= above(load_up_to(x + j, count) * zero, zero); });
     return mask == 0;
+  }
+
+  // ---- what sketches need to know of rows ---------------------------------------------------------
+
+  /// The middle of n > 0 rows, to the last digit or so, and the largest distance of a number from that
+  /// of its column; infinite if a number is not finite.
+  template <class T>
+  static T centre_rows(const T* x, Index stride, Index n, Index cols, T* centre) {
+    const T share = T(1) / static_cast<T>(n);
+    PackOf<T> most(T(0));
+    each<T>(cols, [&](Index d, Index count) NADARAYA_INLINE_LAMBDA {
+      PackOf<T> sum(T(0));
+      for (Index j = 0; j < n; ++j) sum = sum + load_up_to(x + j * stride + d, count);
+      const PackOf<T> middle = sum * broadcast(share);
+      store_up_to(centre + d, middle, count);
+      for (Index j = 0; j < n; ++j) {
+        const PackOf<T> from = load_up_to(x + j * stride + d, count) - middle;
+        most = larger(most, larger(from, -from));
+      }
+    });
+    return all_finite(centre, cols) ? largest_lane(most) : infinite<T>();
+  }
+
+  /// The largest |x|; infinite if a number is not finite.
+  template <class T>
+  static T largest_size(const T* x, Index n) {
+    PackOf<T> most(T(0));
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> some = load_up_to(x + j, count);
+      most = larger(most, larger(some, -some));
+    });
+    return all_finite(x, n) ? largest_lane(most) : infinite<T>();
   }
 
   // ---- one row under a kernel: t = (z - pivot) / width + offset ---------------------------------
@@ -296,6 +348,25 @@ struct Loops {
     }
   }
 
+  /// z_j = x[key_j] . y
+  template <class T>
+  static void scores(const KeyIndex* key, Index n, const T* x, Index stride, Index cols, const T* y, T* z) {
+    Index j = 0;
+    for (; j + 4 <= n; j += 4) {
+      for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(x + key[i] * stride, cols);
+      const T* row[] = {x + key[j] * stride, x + key[j + 1] * stride, x + key[j + 2] * stride, x + key[j + 3] * stride};
+      PackOf<T> sum[4] = {PackOf<T>(T(0)), PackOf<T>(T(0)), PackOf<T>(T(0)), PackOf<T>(T(0))};
+      each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
+        const PackOf<T> factor = load_up_to(y + c, count);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(row[i] + c, count), factor, sum[i]);
+      });
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) z[j + i] = total(sum[i]);
+    }
+    for (; j < n; ++j) z[j] = dot(x + key[j] * stride, y, cols);
+  }
+
   /// x[key_j] += p_j y, for the keys whose p_j is not 0.
   template <class T>
   static void scatter(const KeyIndex* key, const T* p, Index n, const T* y, Index cols, T* x, Index stride) {
@@ -390,6 +461,7 @@ struct Loops {
 #pragma GCC unroll 8
     for (int c = 0; c < Packs; ++c) sum[c] = PackOf<T>(T(0));
     for (Index j = 0; j < n; ++j) {
+      if (j + 4 < n) fetch(x + key[j + 4] * stride + first, cols);
       if (p[j] == T(0)) continue;
       const PackOf<T> factor = broadcast(p[j]);
       const T* row = x + key[j] * stride + first;
@@ -439,6 +511,11 @@ struct Loops {
     } else {
       store_part(to, x, count);
     }
+  }
+
+  template <class T>
+  NADARAYA_INLINE static T infinite() {
+    return sizeof(T) == sizeof(float) ? static_cast<T>(__builtin_inff()) : static_cast<T>(__builtin_inf());
   }
 
   /// A bit for each of the first `count` lanes.

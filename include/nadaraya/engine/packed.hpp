@@ -66,29 +66,31 @@ inline constexpr Index panel_keys = 64;
 /// The first key of the panel that a key lies in.
 inline Index panel_begin(Index key) { return key / panel_keys * panel_keys; }
 
-/// Rows in panels of panel_keys, column after column; the last panel is filled up with zeros.
-/// Size: that of the rows.
+/// The panel that begins with a row: column after column; filled up with zeros where rows end.
+template <class Scalar>
+void pack_panel(const View<Scalar>& rows, Index first, Scalar* panel) {
+  const Index count = rows.rows - first < panel_keys ? rows.rows - first : panel_keys;
+  // A few columns at a time, so that the panel's lines stay in the cache until they are full.
+  constexpr Index step = 16;
+  for (Index d = 0; d < rows.cols; d += step) {
+    const Index end = rows.cols - d < step ? rows.cols : d + step;
+    for (Index j = 0; j < count; ++j) {
+      const Scalar* row = rows.row(first + j);
+      for (Index c = d; c < end; ++c) panel[c * panel_keys + j] = row[c];
+    }
+    for (Index c = d; c < end; ++c) {
+      for (Index j = count; j < panel_keys; ++j) panel[c * panel_keys + j] = Scalar(0);
+    }
+  }
+}
+
+/// Rows in panels of panel_keys. Size: that of the rows.
 template <class Scalar>
 class PackedRows {
  public:
   PackedRows() = default;
   explicit PackedRows(const View<Scalar>& rows) : cols_(rows.cols), panels_(padded(rows.rows) * std::size_t(rows.cols)) {
-    for (Index first = 0; first < rows.rows; first += panel_keys) {
-      Scalar* panel = panels_.data() + first * cols_;
-      const Index count = rows.rows - first < panel_keys ? rows.rows - first : panel_keys;
-      // A few columns at a time, so that the panel's lines stay in the cache until they are full.
-      constexpr Index step = 16;
-      for (Index d = 0; d < cols_; d += step) {
-        const Index end = cols_ - d < step ? cols_ : d + step;
-        for (Index j = 0; j < count; ++j) {
-          const Scalar* row = rows.row(first + j);
-          for (Index c = d; c < end; ++c) panel[c * panel_keys + j] = row[c];
-        }
-        for (Index c = d; c < end; ++c) {
-          for (Index j = count; j < panel_keys; ++j) panel[c * panel_keys + j] = Scalar(0);
-        }
-      }
-    }
+    for (Index first = 0; first < rows.rows; first += panel_keys) pack_panel(rows, first, panels_.data() + first * cols_);
   }
 
   bool empty() const { return panels_.data() == nullptr; }

@@ -31,10 +31,15 @@ class Row {
   const Scalar& floor() const { return floor_; }
   void set_floor(const Scalar& floor) { floor_ = floor; }
 
-  /// No keys, and no floor.
+  /// The numbers are similarities, or lie below them by this much at most.
+  const Scalar& margin() const { return margin_; }
+  void set_margin(const Scalar& margin) { margin_ = margin; }
+
+  /// No keys, no floor and no margin.
   void clear() {
     size_ = 0;
     floor_ = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    margin_ = Scalar(0);
   }
 
   void push(KeyIndex j, const Scalar& z) {
@@ -63,6 +68,7 @@ class Row {
   void keep(const std::vector<std::size_t>& positions) {
     Row kept;
     kept.floor_ = floor_;
+    kept.margin_ = margin_;
     kept.reserve(positions.size());
     for (const std::size_t position : positions) kept.push(keys_[position], values_[position]);
     *this = std::move(kept);
@@ -73,6 +79,7 @@ class Row {
   std::vector<Scalar> values_;
   std::size_t size_ = 0;
   Scalar floor_ = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+  Scalar margin_ = Scalar(0);
 };
 
 }  // namespace nadaraya

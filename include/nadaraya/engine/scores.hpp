@@ -5,14 +5,17 @@
 #include "nadaraya/engine/buffer.hpp"
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
+#include "nadaraya/engine/sketch.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -63,9 +66,11 @@ class ScoredKeys {
   static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
 
   ScoredKeys() = default;
-  ScoredKeys(const View<Scalar>& keys, Index queries) {
+  /// With a sketch, if the keys are to be screened.
+  ScoredKeys(const View<Scalar>& keys, Index queries, bool sketched) {
     if constexpr (by_products) {
       if (queries >= worth_packing) rows_ = PackedRows<Scalar>(keys);
+      if (sketched) sketch_.emplace(keys.cols).update(keys, 0);
       if constexpr (!Sim::is_product) {
         norms_ = Buffer<Scalar>(PackedRows<Scalar>::padded(keys.rows));
         for (Index j = 0; j < keys.rows; ++j) norms_.data()[j] = bounding_norm(keys.row(j), keys.cols);
@@ -74,6 +79,7 @@ class ScoredKeys {
   }
 
   bool packed() const { return !rows_.empty(); }
+  const KeySketch<Scalar>* sketch() const { return sketch_ ? &*sketch_ : nullptr; }
   const Scalar* panel(Index first_key) const { return rows_.panel(first_key); }
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
 
@@ -83,6 +89,7 @@ class ScoredKeys {
 
   PackedRows<Scalar> rows_;
   Buffer<Scalar> norms_;
+  std::optional<KeySketch<Scalar>> sketch_;
 };
 
 /// What one block of queries needs while it is scored. Reused from block to block.
@@ -91,9 +98,12 @@ struct Workspace {
   std::vector<Row<Scalar>> rows;
   std::vector<KeyRange> ranges;           ///< what the mask leaves the block's queries
   std::vector<Candidates<Scalar>> lists;  ///< the rows, as the product loop writes to them
+  bool whole = false;                     ///< do all lists show a whole panel?
   std::vector<Scalar> norms;              ///< squared, of the block's queries
   std::vector<Scalar> scaled;             ///< the block's queries, times the similarity's factor
+  QuerySketch<Scalar> sketch;             ///< of them, while they are screened
   std::vector<Scalar> tile;
+  std::vector<Scalar> panel;  ///< one that had not been packed before
   std::vector<Scalar> weights;
   std::vector<RowMap<Scalar>> maps;  ///< of the block's queries
   std::vector<KeyIndex> supports;    ///< their support sizes
@@ -122,14 +132,19 @@ class Scores {
     work.rows.resize(static_cast<std::size_t>(block_queries));
     work.ranges.resize(static_cast<std::size_t>(block_queries));
     work.lists.assign(static_cast<std::size_t>(block_queries), Candidates<Scalar>{});
+    work.whole = false;
     for (Index r = 0; r < count; ++r) {
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       row.clear();
       refine(row);
       work.ranges[static_cast<std::size_t>(r)] = mask_.range(first_query + r, extent());
-      open_list(r, work);
+      if (in_lists()) open_list(r, work);
     }
     const KeyRange each = range_of_each(count, work);
+    if (screen_block(first_query, count, seen, each, refine, work)) {
+      for (Index r = 0; r < count; ++r) visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
+      return;
+    }
 
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
     // keeps most of what it sees, for which that is much work for little, more seldom.
@@ -145,15 +160,15 @@ class Scores {
       if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
       for (Index r = 0; r < count; ++r) {
         Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-        close_list(r, work);
+        if (in_lists()) close_list(r, work);
         if (!seldom || 2 * static_cast<Index>(row.size()) <= keys_seen) refine(row);
-        open_list(r, work);
+        if (in_lists()) open_list(r, work);
       }
       refine_at *= 4;
       seldom = !seldom;
     }
     for (Index r = 0; r < count; ++r) {
-      close_list(r, work);
+      if (in_lists()) close_list(r, work);
       visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
     }
   }
@@ -169,7 +184,7 @@ class Scores {
       for (Index r = 0; r < count; ++r) {
         const Scalar* q = queries_.row(first_query + r);
         Scalar* to = work.scaled.data() + r * queries_.cols;
-        for (Index d = 0; d < queries_.cols; ++d) to[d] = factor * q[d];
+        with_loops<Scalar>([&](auto loops) { loops.scale(q, queries_.cols, factor, to); });
         if constexpr (!Sim::is_product) work.norms[static_cast<std::size_t>(r)] = bounding_norm(q, queries_.cols);
       }
     }
@@ -197,9 +212,117 @@ class Scores {
   static constexpr bool lists_candidates = by_products && !BiasMask<M>;
   bool in_lists() const { return lists_candidates && scored_.packed(); }
 
+  /// The same as the score pass of visit_block, with the keys screened first: the rows of the block, their
+  /// lists closed, or false and rows as they were, if there is no sketch or too little is ruled out.
+  template <class Refine>
+  bool screen_block([[maybe_unused]] Index first_query, [[maybe_unused]] Index count, [[maybe_unused]] const KeyRange& seen,
+                    [[maybe_unused]] const KeyRange& each, [[maybe_unused]] const Refine& refine,
+                    [[maybe_unused]] Workspace<Scalar>& work) const {
+    if constexpr (lists_candidates && Sim::is_product) {
+      if (scored_.sketch() == nullptr) return false;
+      if (!work.sketch.prepare(work.scaled.data(), count, *scored_.sketch())) return false;
+      for (Index r = 0; r < count; ++r) {
+        Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+        row.set_margin(work.sketch.margin(r));
+        work.sketch.set_level(r, row.floor());
+        open_list(r, work);
+      }
+      Index keys_seen = 0;
+      Index refine_at = panel_keys;
+      for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
+        screen_panel(first_query, count, first_key, each, work);
+        keys_seen += panel_keys;
+        if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
+        std::size_t left = 0;
+        for (Index r = 0; r < count; ++r) {
+          Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+          close_list(r, work);
+          refine(row);
+          left += row.size();
+          open_list(r, work);
+          work.sketch.set_level(r, row.floor());
+        }
+        const Index to_come = seen.last - first_key - panel_keys;
+        if (!worth_screening(static_cast<double>(left) / static_cast<double>(count), keys_seen, keys_seen + to_come)) {
+          for (Index r = 0; r < count; ++r) {
+            Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+            row.clear();
+            refine(row);
+            if (in_lists()) open_list(r, work);
+          }
+          return false;
+        }
+        refine_at *= 4;
+      }
+      for (Index r = 0; r < count; ++r) {
+        close_list(r, work);
+        refine(work.rows[static_cast<std::size_t>(r)]);
+      }
+      for (Index r = 0; r < count; ++r) {
+        if (r + 1 < count) fetch_keys(work.rows[static_cast<std::size_t>(r + 1)]);
+        rescore(r, work);
+      }
+      return true;
+    }
+    return false;
+  }
+
+  /// Of so many keys seen, `left` have not been ruled out on average: is it worth to screen the rest? As
+  /// measured, candidates grow about with the root of the number of keys, and scoring more than a seventh
+  /// of all keys one by one costs what screening saves.
+  static bool worth_screening(double left, Index seen, Index all) {
+    if (16.0 * left > 15.0 * static_cast<double>(seen)) return false;
+    const double share = static_cast<double>(seen) / static_cast<double>(all);
+    return 7.0 * left * std::sqrt(share) <= static_cast<double>(seen);
+  }
+
+  /// Appends what passes in one panel to the rows.
+  void screen_panel(Index first_query, Index count, Index first_key, const KeyRange& each, Workspace<Scalar>& work) const {
+    const Index panel = first_key / panel_keys;
+    const bool exact = scored_.sketch()->exact(panel);
+    if (!exact && !work.sketch.aim(panel, count)) return;
+    show_panel(first_query, count, first_key, each, work);
+    if (exact) {
+      for (Index r = 0; r < count; r += tile_queries) {
+        list_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
+      }
+    } else {
+      for (Index r = 0; r < count; ++r) make_room(r, work);
+      work.sketch.screen(panel, count, work.lists.data());
+    }
+  }
+
+  /// Gives the candidates of a row their similarities.
+  void rescore(Index r, Workspace<Scalar>& work) const {
+    Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+    row.set_margin(Scalar(0));
+    with_loops<Scalar>([&](auto loops) {
+      loops.scores(row.key_data(), static_cast<Index>(row.size()), keys_.data, keys_.stride, keys_.cols,
+                   work.scaled.data() + r * queries_.cols, row.value_data());
+    });
+  }
+
+  /// Asks for the first keys of a row, so that they are there when they are scored.
+  void fetch_keys([[maybe_unused]] const Row<Scalar>& row) const {
+    if constexpr (by_products) {
+      constexpr std::size_t some = 16;
+      const auto keys = row.keys().first((std::min)(some, row.size()));
+      with_loops<Scalar>([&](auto loops) {
+        loops.fetch_rows(keys.data(), static_cast<Index>(keys.size()), keys_.data, keys_.stride, keys_.cols);
+      });
+    }
+  }
+
+  /// Makes room for a panel's candidates in a list.
+  void make_room(Index r, Workspace<Scalar>& work) const {
+    const Candidates<Scalar>& list = work.lists[static_cast<std::size_t>(r)];
+    if (list.key <= list.full) return;
+    close_list(r, work);
+    open_list(r, work);
+  }
+
   /// Lets the product loop write to a row, until close_list.
   void open_list(Index r, Workspace<Scalar>& work) const {
-    if (!in_lists()) return;
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
     Candidates<Scalar>& list = work.lists[static_cast<std::size_t>(r)];
     row.reserve(static_cast<std::size_t>(panel_keys));
@@ -211,7 +334,6 @@ class Scores {
   }
 
   void close_list(Index r, Workspace<Scalar>& work) const {
-    if (!in_lists()) return;
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
     row.resize(static_cast<std::size_t>(work.lists[static_cast<std::size_t>(r)].key - row.key_data()));
   }
@@ -229,6 +351,8 @@ class Scores {
   /// Tells the lists which keys of a panel their queries see.
   void show_panel(Index first_query, Index count, Index first_key, const KeyRange& each, Workspace<Scalar>& work) const {
     const bool whole = each.first <= first_key && first_key + panel_keys <= each.last;
+    if (whole && work.whole) return;
+    work.whole = whole;
     for (Index r = 0; r < count; ++r) {
       work.lists[static_cast<std::size_t>(r)].visible =
           whole ? ~std::uint64_t(0) : visible_bits(first_query + r, in_panel(r, first_key, work), first_key);
@@ -292,16 +416,16 @@ class Scores {
     }
   }
 
-  /// The same through the lists. There are six of them always: those without a query see nothing.
+  /// The same through the lists.
   void list_tile([[maybe_unused]] Index first_query, Index r, Index rows, Index first_key,
                  Workspace<Scalar>& work) const {
-    Candidates<Scalar>* lists = work.lists.data() + r;
+    // The product loop takes six: those without a query see nothing.
+    Candidates<Scalar> lists[tile_queries];
     std::uint64_t any = 0;
     for (Index i = 0; i < rows; ++i) {
+      make_room(r + i, work);
+      lists[i] = work.lists[static_cast<std::size_t>(r + i)];
       any |= lists[i].visible;
-      if (lists[i].key <= lists[i].full) continue;
-      close_list(r + i, work);
-      open_list(r + i, work);
     }
     if (any == 0) return;
     [[maybe_unused]] const KeyIndex* before[tile_queries] = {};
@@ -311,7 +435,7 @@ class Scores {
     const Scalar slope = Sim::is_product ? Scalar(0) : bound(r, work).key_norm;
     with_loops<Scalar>([&](auto loops) {
       loops.template candidates<!Sim::is_product>(queries_.cols, work.scaled.data() + r * queries_.cols, queries_.cols,
-                                                  scored_.panel(first_key),
+                                                  packed_panel(first_key, work),
                                                   Sim::is_product ? nullptr : scored_.norms(first_key), slope,
                                                   static_cast<KeyIndex>(first_key), lists);
     });
@@ -325,6 +449,15 @@ class Scores {
         lists[i].z = row.value_data() + kept;
       }
     }
+    std::copy_n(lists, rows, work.lists.data() + r);
+  }
+
+  /// A panel as the product loop reads it.
+  const Scalar* packed_panel(Index first_key, Workspace<Scalar>& work) const {
+    if (scored_.packed()) return scored_.panel(first_key);
+    work.panel.resize(static_cast<std::size_t>(panel_keys * keys_.cols));
+    pack_panel(keys_, first_key, work.panel.data());
+    return work.panel.data();
   }
 
   /// Adds the candidates of query r of the block among keys `range` of a panel; z holds the products

@@ -25,7 +25,8 @@ namespace nadaraya {
 ///   template <K, Similarity, Mask> static constexpr void check()   static_asserts on combinations
 ///   void select(Row<S>&) const                  keeps part of the candidates, by rank
 ///
-/// Laws: the floor never cuts a key that has weight; weights are non-negative; the pullback agrees
+/// Laws: the floor never cuts a key that has weight, also where it is that of smaller similarities than
+/// the row's; weights are non-negative; the pullback agrees
 /// with finite differences of the weights; permuting the row permutes the weights.
 template <class N, class K, class Scalar>
 concept NormalizationOf = std::copyable<N> && Kernel<K> &&

@@ -85,7 +85,8 @@ class Batch {
     Index queries = 0;
     for (std::size_t h = first_head(memory); h < last_head(memory); ++h) queries += heads_[h].query->rows();
     const auto& head = heads_[first_head(memory)];
-    memories_[memory].emplace(head.policies->similarity, *head.key, *head.value, scored ? queries : 0);
+    const bool screened = scored && screens<Scalar>(*head.policies, queries, head.key->rows(), head.key->cols());
+    memories_[memory].emplace(head.policies->similarity, *head.key, *head.value, scored ? queries : 0, screened);
   }
 
   std::span<const Operands<Scalar, K, N, S, M>> heads_;

@@ -4,6 +4,8 @@
 #include "nadaraya/engine/scores.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/row_rule.hpp"
+#include "nadaraya/screening.hpp"
+#include "nadaraya/simd/tier.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
@@ -11,13 +13,14 @@
 
 namespace nadaraya {
 
-/// The four choices that make an operator.
+/// The four choices that make an operator, and whether its keys are screened.
 template <class K, class N, class S, class M>
 struct Policies {
   K kernel;
   N normalization;
   S similarity;
   M mask;
+  Screening screening = Screening::automatic;
 
   RowRule<K, N> rule() const { return RowRule<K, N>(kernel, normalization, distance_factor<S>()); }
 };
@@ -49,6 +52,23 @@ concept Product = engine::vectorized<Scalar> && ProductSimilarity<S> && requires
 /// Can whole panels of pairs be weighed at once, without a list of keys?
 template <class Scalar, class K, class N, class S>
 concept InPanels = Product<Scalar, S> && ElementwiseKernel<K> && !SelectingNormalization<N>;
+
+/// Are floors known that bounds on the similarity can be compared with?
+template <class Scalar, class K, class N, class S, class M>
+concept Screenable = Product<Scalar, S> && !BiasMask<M> && RowRule<K, N>::sparse;
+
+/// Are the keys of a head to be screened?
+template <class Scalar, class K, class N, class S, class M>
+bool screens(const Policies<K, N, S, M>& policies, Index queries, Index keys, Index cols) {
+  if constexpr (!Screenable<Scalar, K, N, S, M>) {
+    static_cast<void>(policies), static_cast<void>(queries), static_cast<void>(keys);
+    return false;
+  } else {
+    if (policies.screening == Screening::never || cols < 1 || cols > engine::most_sketch_cols) return false;
+    if (policies.screening == Screening::always) return true;
+    return simd::multiplies_bytes() && engine::worth_screening(queries, keys, cols);
+  }
+}
 
 /// Does a query see one of these keys?
 template <class M>

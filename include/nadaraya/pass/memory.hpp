@@ -21,8 +21,8 @@ template <class Scalar, class S>
 class Memory {
  public:
   /// For about that many queries. The operands must outlive this object.
-  Memory(const S& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value, Index queries)
-      : key_(prepared(similarity, key)), value_(value.view()), finite_value_(value_), scored_(key_.view(), queries) {}
+  Memory(const S& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value, Index queries, bool screened)
+      : key_(prepared(similarity, key)), value_(value.view()), finite_value_(value_), scored_(key_.view(), queries, screened) {}
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 

@@ -55,4 +55,14 @@ inline Tier tier() {
   return chosen;
 }
 
+/// Has the chosen tier instructions for products of bytes (AVX-512 VNNI)?
+inline bool multiplies_bytes() {
+#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
+  static const bool found = tier() == Tier::avx512 && __builtin_cpu_supports("avx512vnni") != 0;
+  return found;
+#else
+  return false;
+#endif
+}
+
 }  // namespace nadaraya::simd

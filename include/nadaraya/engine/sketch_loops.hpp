@@ -1,0 +1,382 @@
+// The loops of screening: rows as bytes, and the pairs of bytes whose product may reach a floor.
+// One body for every machine, and one for those with the AVX-512 instructions for products of bytes.
+#pragma once
+
+#include "nadaraya/detail/inline.hpp"
+#include "nadaraya/engine/portable.hpp"
+#include "nadaraya/engine/tiers.hpp"
+#include "nadaraya/simd/tier.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+
+namespace nadaraya::engine {
+
+/// Keys of a panel, as packed.hpp has them.
+inline constexpr Index sketch_keys = 64;
+/// Columns whose bytes lie together, as the products of bytes take them.
+inline constexpr Index sketch_group = 4;
+/// The byte that stands for zero among those of keys.
+inline constexpr int key_zero = 128;
+/// Groups of columns, the last filled up with zeros.
+inline Index sketch_groups(Index cols) { return (cols + sketch_group - 1) / sketch_group; }
+
+/// What whole numbers |X| <= 127 miss of rows x, x = step X + the rest: squared lengths, as summed.
+template <class T>
+struct Missed {
+  T rest{0};   ///< of the row that is missed by the most
+  T taken{0};  ///< of the longest step X
+};
+
+/// How rows become whole numbers; with inverse = 0 all are zeros.
+template <class T>
+struct Steps {
+  T step{1};
+  T inverse{0};
+};
+
+/// The queries of a block while one panel is screened, entry by entry.
+template <class T>
+struct Aims {
+  std::int32_t* threshold;      ///< a key's sum above it may be a candidate
+  const std::int32_t* zero;     ///< the sum that stands for a product of zero
+  T* base;                      ///< a bound from below on the similarity at that sum
+  T* unit;                      ///< what the next sum adds to it
+};
+
+/// What `aim` reads, and Aims are written from.
+template <class T>
+struct Levels {
+  const T* centre;  ///< products with the panel's centre
+  const T* level;   ///< floors, less their rounding
+  const T* norm;    ///< lengths of the queries
+  const T* rest;    ///< and of what their codes miss
+  const T* step;
+};
+
+/// Bounds from above, rounding included, on the lengths of what makes a panel's products uncertain.
+template <class T>
+struct PanelErrors {
+  T step{1};
+  T rest{0};      ///< |k - centre - step K| of the key that is missed by the most
+  T taken{0};     ///< |step K| of the longest
+  T rounding{0};  ///< what a unit of a query's length adds by being computed with
+};
+
+struct PortableSketch {
+  /// Codes of n <= 64 rows x - centre: byte key_zero + X of column 4 g + i of row j goes to
+  /// 256 g + 4 j + i.
+  template <class T>
+  static Missed<T> quantize_keys(const T* x, Index stride, Index n, Index cols, const T* centre, const Steps<T>& by,
+                                 std::uint8_t* codes) {
+    Missed<T> most;
+    for (Index j = 0; j < n; ++j) {
+      Missed<T> row;
+      for (Index d = 0; d < cols; ++d) {
+        const int code = quantize(x[j * stride + d] - centre[d], by, row);
+        codes[d / sketch_group * (sketch_keys * sketch_group) + j * sketch_group + d % sketch_group] =
+            static_cast<std::uint8_t>(key_zero + code);
+      }
+      most.rest = row.rest > most.rest ? row.rest : most.rest;
+      most.taken = row.taken > most.taken ? row.taken : most.taken;
+    }
+    return most;
+  }
+
+  /// Codes of one query, and the sum that a key of zeros gives with them.
+  template <class T>
+  static Missed<T> quantize_query(const T* x, Index cols, const Steps<T>& by, std::int8_t* codes, std::int32_t& zero) {
+    Missed<T> row;
+    zero = 0;
+    for (Index d = 0; d < cols; ++d) {
+      const int code = quantize(x[d], by, row);
+      codes[d] = static_cast<std::int8_t>(code);
+      zero += key_zero * code;
+    }
+    return row;
+  }
+
+  /// Sets the aims of n queries at a panel, and a bit for each query that one of its keys can pass;
+  /// returns whether there is one.
+  template <class T>
+  static bool aim(const PanelErrors<T>& panel, const Levels<T>& from, Index n, const Aims<T>& to, std::uint16_t* in_reach) {
+    bool any = false;
+    for (Index r = 0; r < n; ++r) {
+      if (r % 16 == 0) in_reach[r / 16] = 0;
+      const T error = from.norm[r] * (panel.rest + panel.rounding) + from.rest[r] * panel.taken;
+      to.unit[r] = from.step[r] * panel.step;
+      to.base[r] = from.centre[r] - error;
+      const T missing = (from.level[r] - from.centre[r]) - error;
+      if (missing > (from.norm[r] + from.rest[r]) * panel.taken) {
+        to.threshold[r] = (std::numeric_limits<std::int32_t>::max)();
+        continue;
+      }
+      any = true;
+      in_reach[r / 16] = static_cast<std::uint16_t>(in_reach[r / 16] | 1u << (r % 16));
+      T sums = missing / to.unit[r];
+      sums -= T(1) + (sums < T(0) ? -sums : sums) * (T(8) * std::numeric_limits<T>::epsilon());
+      constexpr T bound(1 << 30);
+      // NaN passes.
+      sums = sums > -bound ? (sums < bound ? sums : bound) : -bound;
+      to.threshold[r] = static_cast<std::int32_t>(std::floor(sums)) + to.zero[r];
+    }
+    return any;
+  }
+
+  /// Appends the keys of a panel whose sums of products of bytes pass, with a bound from below on their
+  /// similarity, to the lists of `rows` queries, whose codes lie `stride` apart.
+  template <class T>
+  static void screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                     const Aims<T>& aims, const std::uint16_t*, KeyIndex first, Candidates<T>* to) {
+    for (Index r = 0; r < rows; ++r) {
+      if (aims.threshold[r] == (std::numeric_limits<std::int32_t>::max)()) continue;
+      for (Index j = 0; j < sketch_keys; ++j) {
+        if ((to[r].visible >> j & 1) == 0) continue;
+        std::int32_t sum = 0;
+        for (Index g = 0; g < groups; ++g) {
+          for (Index i = 0; i < sketch_group; ++i) {
+            sum += int(codes[(g * sketch_keys + j) * sketch_group + i]) * int(query[r * stride + g * sketch_group + i]);
+          }
+        }
+        if (sum <= aims.threshold[r]) continue;
+        *to[r].z++ = aims.base[r] + aims.unit[r] * static_cast<T>(sum - aims.zero[r]);
+        *to[r].key++ = first + static_cast<KeyIndex>(j);
+      }
+    }
+  }
+
+ private:
+  template <class T>
+  static int quantize(T x, const Steps<T>& by, Missed<T>& row) {
+    const int code = static_cast<int>(std::lrint(x * by.inverse));
+    const T taken = by.step * static_cast<T>(code);
+    row.rest += (x - taken) * (x - taken);
+    row.taken += taken * taken;
+    return code;
+  }
+};
+
+#if NADARAYA_HAS_AVX
+
+#if defined(__clang__)
+#pragma clang attribute push(                                                                                     \
+    __attribute__((target("avx,avx2,fma,bmi,bmi2,popcnt,avx512f,avx512vl,avx512dq,avx512bw,avx512vnni"))), \
+    apply_to = function)
+#else
+#pragma GCC push_options
+#pragma GCC target("avx,avx2,fma,bmi,bmi2,popcnt,avx512f,avx512vl,avx512dq,avx512bw,avx512vnni")
+#endif
+
+/// The same in registers of 64 bytes; rows of double are prepared one by one.
+struct VnniSketch : PortableSketch {
+  using PortableSketch::aim;
+  using PortableSketch::quantize_keys;
+  using PortableSketch::quantize_query;
+
+  static Missed<float> quantize_keys(const float* x, Index stride, Index n, Index cols, const float* centre,
+                                     const Steps<float>& by, std::uint8_t* codes) {
+    const __m512 step = _mm512_set1_ps(by.step), inverse = _mm512_set1_ps(by.inverse);
+    __m512 most_rest = _mm512_setzero_ps(), most_taken = _mm512_setzero_ps();
+    for (Index j = 0; j < n; ++j) {
+      const float* row = x + j * stride;
+      __m512 rest = _mm512_setzero_ps(), taken = _mm512_setzero_ps();
+      for (Index d = 0; d < cols; d += 16) {
+        const __mmask16 there = first_lanes(cols - d);
+        const __m512 from = _mm512_sub_ps(_mm512_maskz_loadu_ps(there, row + d), _mm512_maskz_loadu_ps(there, centre + d));
+        const __m128i bytes = _mm_xor_si128(quantize(from, step, inverse, rest, taken), _mm_set1_epi8(-128));
+        std::uint8_t* to = codes + d * sketch_keys + j * sketch_group;
+        const Index groups = sketch_groups(cols - d);
+        store_group(to, _mm_extract_epi32(bytes, 0));
+        if (groups > 1) store_group(to + sketch_keys * sketch_group, _mm_extract_epi32(bytes, 1));
+        if (groups > 2) store_group(to + 2 * sketch_keys * sketch_group, _mm_extract_epi32(bytes, 2));
+        if (groups > 3) store_group(to + 3 * sketch_keys * sketch_group, _mm_extract_epi32(bytes, 3));
+      }
+      most_rest = _mm512_maskz_max_ps(0xffff, most_rest, _mm512_set1_ps(avx512::total(simd::Pack<float, 64>(rest))));
+      most_taken = _mm512_maskz_max_ps(0xffff, most_taken, _mm512_set1_ps(avx512::total(simd::Pack<float, 64>(taken))));
+    }
+    return Missed<float>{_mm512_cvtss_f32(most_rest), _mm512_cvtss_f32(most_taken)};
+  }
+
+  static Missed<float> quantize_query(const float* x, Index cols, const Steps<float>& by, std::int8_t* codes,
+                                      std::int32_t& zero) {
+    const __m512 step = _mm512_set1_ps(by.step), inverse = _mm512_set1_ps(by.inverse);
+    __m512 rest = _mm512_setzero_ps(), taken = _mm512_setzero_ps();
+    __m512i sum = _mm512_setzero_si512();
+    for (Index d = 0; d < cols; d += 16) {
+      const __m128i bytes = quantize(_mm512_maskz_loadu_ps(first_lanes(cols - d), x + d), step, inverse, rest, taken);
+      sum = _mm512_add_epi32(sum, _mm512_maskz_cvtepi8_epi32(0xffff, bytes));
+      // Codes are padded to a multiple of 16.
+      _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + d), bytes);
+    }
+    alignas(64) std::int32_t sums[16];
+    _mm512_store_si512(sums, sum);
+    zero = 0;
+    for (int i = 0; i < 16; ++i) zero += key_zero * sums[i];
+    return Missed<float>{avx512::total(simd::Pack<float, 64>(rest)), avx512::total(simd::Pack<float, 64>(taken))};
+  }
+
+  /// All arrays have room for whole packs.
+  static bool aim(const PanelErrors<float>& panel, const Levels<float>& from, Index n, const Aims<float>& to,
+                  std::uint16_t* in_reach) {
+    const __m512 per_norm = _mm512_set1_ps(panel.rest + panel.rounding), taken = _mm512_set1_ps(panel.taken);
+    const __m512 step = _mm512_set1_ps(panel.step), one = _mm512_set1_ps(1.0f);
+    const __m512 slack = _mm512_set1_ps(8.0f * 1.1920929e-7f), bound = _mm512_set1_ps(1 << 30);
+    unsigned any = 0;
+    for (Index r = 0; r < n; r += 16) {
+      const __m512 norm = _mm512_loadu_ps(from.norm + r), rest = _mm512_loadu_ps(from.rest + r);
+      const __m512 centre = _mm512_loadu_ps(from.centre + r);
+      const __m512 error = _mm512_fmadd_ps(norm, per_norm, _mm512_mul_ps(rest, taken));
+      const __m512 unit = _mm512_mul_ps(_mm512_loadu_ps(from.step + r), step);
+      const __m512 missing = _mm512_sub_ps(_mm512_sub_ps(_mm512_loadu_ps(from.level + r), centre), error);
+      const __mmask16 out_of_reach =
+          _mm512_cmp_ps_mask(missing, _mm512_mul_ps(_mm512_add_ps(norm, rest), taken), _CMP_GT_OQ);
+      __m512 sums = _mm512_div_ps(missing, unit);
+      const __m512 size = _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(sums), _mm512_set1_epi32(0x7fffffff)));
+      sums = _mm512_sub_ps(sums, _mm512_fmadd_ps(size, slack, one));
+      // The second operand where the first is NaN.
+      sums = _mm512_maskz_min_ps(0xffff, _mm512_maskz_max_ps(0xffff, sums, _mm512_sub_ps(_mm512_setzero_ps(), bound)), bound);
+      const __m512i whole = _mm512_maskz_cvt_roundps_epi32(0xffff, sums, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+      const __m512i threshold = _mm512_add_epi32(whole, _mm512_loadu_si512(to.zero + r));
+      _mm512_storeu_si512(to.threshold + r, _mm512_mask_mov_epi32(threshold, out_of_reach, _mm512_set1_epi32(0x7fffffff)));
+      _mm512_storeu_ps(to.base + r, _mm512_sub_ps(centre, error));
+      _mm512_storeu_ps(to.unit + r, unit);
+      in_reach[r / 16] = static_cast<std::uint16_t>(~out_of_reach & first_lanes(n - r));
+      any |= in_reach[r / 16];
+    }
+    return any != 0;
+  }
+
+  template <class T>
+  static void screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                     const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Candidates<T>* to) {
+    Index r = 0;
+    for (; r + 6 <= rows; r += 6) {
+      if (any_in_reach(in_reach, r)) screen_rows<6>(groups, query + r * stride, stride, codes, aims, r, first, to);
+    }
+    for (; r < rows; ++r) screen_rows<1>(groups, query + r * stride, stride, codes, aims, r, first, to);
+  }
+
+ private:
+  NADARAYA_INLINE static __mmask16 first_lanes(Index n) {
+    return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u);
+  }
+
+  NADARAYA_INLINE static void store_group(std::uint8_t* to, int bytes) { std::memcpy(to, &bytes, sizeof bytes); }
+
+  /// Whole numbers for x, as bytes; adds the squares of what they miss and of what they stand for.
+  NADARAYA_INLINE static __m128i quantize(__m512 x, __m512 step, __m512 inverse, __m512& rest, __m512& taken) {
+    const __m512i code = _mm512_maskz_cvtps_epi32(0xffff, _mm512_mul_ps(x, inverse));
+    const __m512 whole = _mm512_maskz_cvtepi32_ps(0xffff, code);
+    const __m512 missed = _mm512_fnmadd_ps(whole, step, x);
+    const __m512 stands_for = _mm512_mul_ps(whole, step);
+    rest = _mm512_fmadd_ps(missed, missed, rest);
+    taken = _mm512_fmadd_ps(stands_for, stands_for, taken);
+    return _mm512_maskz_cvtepi32_epi8(0xffff, code);
+  }
+
+  /// Sums in a type of their own: gcc takes an array of __m512i, which may alias anything, out of the
+  /// registers at every step.
+  typedef std::int32_t Sums __attribute__((vector_size(64)));
+
+  NADARAYA_INLINE static bool any_in_reach(const std::uint16_t* in_reach, Index r) {
+    std::uint32_t bits = in_reach[r / 16];
+    if (r % 16 > 10) bits |= std::uint32_t(in_reach[r / 16 + 1]) << 16;
+    return (bits >> (r % 16) & 0x3f) != 0;
+  }
+
+  template <int Rows, class T>
+  NADARAYA_INLINE static void screen_rows(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                                          const Aims<T>& aims, Index r, KeyIndex first, Candidates<T>* to) {
+    Sums sum[Rows][4];
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+      for (int k = 0; k < 4; ++k) sum[i][k] = Sums{};
+    }
+    accumulate<Rows>(groups, query, stride, codes, sum);
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+      const __m512i a = (__m512i)sum[i][0], b = (__m512i)sum[i][1], c = (__m512i)sum[i][2], d = (__m512i)sum[i][3];
+      const __m512i threshold = _mm512_set1_epi32(aims.threshold[r + i]);
+      const __m512i top = _mm512_maskz_max_epi32(0xffff, _mm512_maskz_max_epi32(0xffff, a, b), _mm512_maskz_max_epi32(0xffff, c, d));
+      if (_mm512_cmpgt_epi32_mask(top, threshold) == 0) continue;
+      append(a, b, c, d, threshold, aims, r + i, first, to[r + i]);
+    }
+  }
+
+  template <int Rows>
+  NADARAYA_INLINE static void accumulate(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                                         Sums (&sum)[Rows][4]) {
+    const std::int8_t* end = query + groups * sketch_group;
+    for (; query < end; query += sketch_group, codes += 4 * 64) {
+      __m512i key[4];
+#pragma GCC unroll 8
+      for (int k = 0; k < 4; ++k) key[k] = _mm512_loadu_si512(codes + k * 64);
+#pragma GCC unroll 8
+      for (int i = 0; i < Rows; ++i) {
+        std::int32_t bytes;
+        std::memcpy(&bytes, query + i * stride, sizeof bytes);
+        const __m512i factor = _mm512_set1_epi32(bytes);
+#pragma GCC unroll 8
+        for (int k = 0; k < 4; ++k) sum[i][k] = (Sums)_mm512_dpbusd_epi32((__m512i)sum[i][k], key[k], factor);
+      }
+    }
+  }
+
+  template <class T>
+  NADARAYA_INLINE static void append(__m512i a, __m512i b, __m512i c, __m512i d, __m512i threshold, const Aims<T>& aims, Index r,
+                                     KeyIndex first, Candidates<T>& to) {
+    const __m512i sum[] = {a, b, c, d};
+    const __m512i zero = _mm512_set1_epi32(aims.zero[r]);
+    T* z = to.z;
+    KeyIndex* key = to.key;
+#pragma GCC unroll 8
+    for (int k = 0; k < 4; ++k) {
+      const auto found = static_cast<__mmask16>(_mm512_cmpgt_epi32_mask(sum[k], threshold) &
+                                                static_cast<__mmask16>(to.visible >> (16 * k)));
+      compress_bounds(z, found, _mm512_sub_epi32(sum[k], zero), aims.base[r], aims.unit[r]);
+      avx512::compress_run(key, found, first + static_cast<KeyIndex>(16 * k), float());
+      const int count = __builtin_popcount(found);
+      z += count;
+      key += count;
+    }
+    to.z = z;
+    to.key = key;
+  }
+
+  NADARAYA_INLINE static void compress_bounds(float* to, __mmask16 found, __m512i sum, float base, float unit) {
+    const __m512 bound = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(0xffff, sum), _mm512_set1_ps(unit), _mm512_set1_ps(base));
+    _mm512_storeu_ps(to, _mm512_maskz_compress_ps(found, bound));
+  }
+  NADARAYA_INLINE static void compress_bounds(double* to, __mmask16 found, __m512i sum, double base, double unit) {
+    const __m512d a = _mm512_set1_pd(unit), b = _mm512_set1_pd(base);
+    const __m512d low = _mm512_fmadd_pd(_mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti32x8_epi32(0xff, sum, 0)), a, b);
+    const __m512d high = _mm512_fmadd_pd(_mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti32x8_epi32(0xff, sum, 1)), a, b);
+    const auto first = static_cast<__mmask8>(found);
+    _mm512_storeu_pd(to, _mm512_maskz_compress_pd(first, low));
+    _mm512_storeu_pd(to + __builtin_popcount(first), _mm512_maskz_compress_pd(static_cast<__mmask8>(found >> 8), high));
+  }
+};
+
+#if defined(__clang__)
+#pragma clang attribute pop
+#else
+#pragma GCC pop_options
+#endif
+
+#endif
+
+/// work(loops) with the loops of this machine for sketches.
+template <class Work>
+auto with_sketch_loops(const Work& work) {
+#if NADARAYA_HAS_AVX
+  if (simd::multiplies_bytes()) return work(VnniSketch{});
+#endif
+  return work(PortableSketch{});
+}
+
+}  // namespace nadaraya::engine

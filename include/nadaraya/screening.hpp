@@ -1,0 +1,32 @@
+// Whether keys are ruled out by bytes before their similarities are computed.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+namespace nadaraya {
+
+/// A compact kernel gives no weight to a key below the row's floor, so a cheap bound from above on a
+/// similarity may stand in for it: keys and queries are reduced to a byte a number, the products of
+/// those rule out all keys whose similarity, with everything that the bytes miss and every rounding
+/// counted in, cannot reach the floor, and the few others are scored as ever. The result is the exact
+/// one: the same support and weights, up to the rounding of sums in another order.
+///
+/// It applies to dot products of float and double without an additive bias, under kernels and
+/// normalizations that have floors: compact ones that are adaptive or anchored, and nearest neighbours.
+/// Elsewhere the choice has no effect.
+enum class Screening {
+  automatic,  ///< where the machine multiplies bytes and there is enough to gain
+  always,     ///< on every machine and for every size; blocks of queries in which too little is ruled out stop it
+  never,
+};
+
+namespace engine {
+
+/// Do so many queries and keys of a head gain by it?
+inline bool worth_screening(Index queries, Index keys, Index cols) {
+  // Sketches cost what scoring some dozen queries does.
+  return queries >= 32 && keys >= 256 && cols >= 16;
+}
+
+}  // namespace engine
+}  // namespace nadaraya

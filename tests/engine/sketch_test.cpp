@@ -1,0 +1,265 @@
+// The certificate of screening: no key whose similarity exceeds the level is missed, and what a list holds
+// lies below the similarity, by no more than its margin. On random rows, and on rows made to use the
+// bound up.
+#include <nadaraya/engine/scores.hpp>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/random.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <string>
+#include <vector>
+
+using namespace nadaraya;
+
+namespace {
+
+template <class T>
+struct Rows {
+  RowMatrix<T> queries, keys;
+
+  engine::View<T> key_view() const { return engine::View<T>{keys.data(), keys.rows(), keys.cols(), keys.cols()}; }
+};
+
+/// What screening made of some rows.
+struct Outcome {
+  long rows = 0;
+  long missed = 0;          ///< keys above the level that are not in the list
+  long out_of_bounds = 0;   ///< entries that are not within [z - margin, z]
+  long double used = 0;     ///< the largest part of the bound that an error was
+  long listed = 0;
+  long not_screened = 0;
+};
+
+/// Every similarity as the two loops compute it, and in long double.
+template <class T>
+struct Similarity {
+  T product, score;
+  long double exact;
+};
+
+template <class T>
+Similarity<T> similarity(const Rows<T>& in, Index i, Index j) {
+  Similarity<T> z{};
+  const Index cols = in.keys.cols();
+  const auto key = static_cast<KeyIndex>(j);
+  engine::with_loops<T>([&](auto loops) {
+    loops.scores(&key, 1, in.keys.data(), cols, cols, in.queries.row(i).data(), &z.score);
+    loops.template multiply<false>(1, cols, 1, in.queries.row(i).data(), cols, Index(1), in.keys.row(j).data(), Index(1),
+                                   &z.product, Index(1));
+  });
+  for (Index d = 0; d < cols; ++d) z.exact += static_cast<long double>(in.queries(i, d)) * static_cast<long double>(in.keys(j, d));
+  return z;
+}
+
+/// Each query aims just below the similarity of one of the keys.
+template <class T>
+void screen(const Rows<T>& in, test::Random& random, Outcome& outcome) {
+  const Index queries = in.queries.rows(), keys = in.keys.rows();
+  engine::KeySketch<T> sketch(in.keys.cols());
+  sketch.update(in.key_view(), 0);
+  engine::QuerySketch<T> block;
+  if (!block.prepare(in.queries.data(), queries, sketch)) {
+    outcome.not_screened += queries;
+    return;
+  }
+  std::vector<T> levels(static_cast<std::size_t>(queries));
+  std::vector<Row<T>> rows(static_cast<std::size_t>(queries));
+  for (Index i = 0; i < queries; ++i) {
+    const Similarity<T> z = similarity(in, i, random.below(keys));
+    const T top = random.uniform() < 0.5 ? z.product : z.score;
+    levels[static_cast<std::size_t>(i)] = std::nextafter(top, -std::numeric_limits<T>::infinity());
+    block.set_level(i, levels[static_cast<std::size_t>(i)]);
+  }
+  for (Index panel = 0; panel < sketch.panels(); ++panel) {
+    const Index first = panel * engine::panel_keys;
+    const Index last = (std::min)(first + engine::panel_keys, keys);
+    if (sketch.exact(panel)) {
+      outcome.not_screened += queries;
+      continue;
+    }
+    std::vector<engine::Candidates<T>> lists(static_cast<std::size_t>(queries));
+    for (Index i = 0; i < queries; ++i) {
+      auto& row = rows[static_cast<std::size_t>(i)];
+      row.clear();
+      row.reserve(static_cast<std::size_t>(engine::panel_keys));
+      auto& list = lists[static_cast<std::size_t>(i)];
+      list.z = row.value_data();
+      list.key = row.key_data();
+      list.visible = last - first == 64 ? ~std::uint64_t(0) : (std::uint64_t(1) << (last - first)) - 1;
+    }
+    if (block.aim(panel, queries)) block.screen(panel, queries, lists.data());
+    for (Index i = 0; i < queries; ++i) {
+      auto& row = rows[static_cast<std::size_t>(i)];
+      row.resize(static_cast<std::size_t>(lists[static_cast<std::size_t>(i)].key - row.key_data()));
+      outcome.listed += static_cast<long>(row.size());
+      ++outcome.rows;
+      const T level = levels[static_cast<std::size_t>(i)], margin = block.margin(i);
+      for (Index j = first; j < last; ++j) {
+        const Similarity<T> z = similarity(in, i, j);
+        const auto keys_of_row = row.keys();
+        const auto found = std::find(keys_of_row.begin(), keys_of_row.end(), static_cast<KeyIndex>(j));
+        if (found == keys_of_row.end()) {
+          outcome.missed += z.product > level || z.score > level ? 1 : 0;
+          continue;
+        }
+        const T bound = row.values()[static_cast<std::size_t>(found - keys_of_row.begin())];
+        for (const T value : {z.product, z.score}) outcome.out_of_bounds += bound <= value && value <= bound + margin ? 0 : 1;
+        if (margin > T(0)) {
+          const long double half = static_cast<long double>(margin) / 2;
+          outcome.used = (std::max)(outcome.used, std::abs(z.exact - static_cast<long double>(bound) - half) / half);
+        }
+      }
+    }
+  }
+}
+
+template <class T>
+Rows<T> normal_rows(test::Random& random, Index queries, Index keys, Index cols, double query_scale, double key_scale) {
+  return Rows<T>{random.normal<T>(queries, cols, query_scale), random.normal<T>(keys, cols, key_scale)};
+}
+
+/// Keys that lie between two whole numbers, on the side that a query looks at: q.r = |q||r|.
+template <class T>
+Rows<T> keys_between_steps(test::Random& random, Index queries, Index cols) {
+  Rows<T> in{RowMatrix<T>(queries, cols), RowMatrix<T>(64, cols)};
+  std::vector<double> sign(static_cast<std::size_t>(cols));
+  for (double& s : sign) s = random.uniform() < 0.5 ? -1 : 1;
+  for (Index i = 0; i < queries; ++i) {
+    const double towards = i % 2 == 0 ? 1 : -1;
+    for (Index d = 0; d < cols; ++d) in.queries(i, d) = static_cast<T>(towards * 0.37 * sign[static_cast<std::size_t>(d)]);
+  }
+  // Opposite keys: their centre is zero, or next to it. The step is 1, by a column of 127.
+  for (Index j = 0; j < 32; ++j) {
+    for (Index d = 0; d < cols; ++d) {
+      const double whole = static_cast<double>(random.below(9)) - 4;
+      in.keys(j, d) = static_cast<T>(d == 0 ? 127.0 : whole + 0.499 * sign[static_cast<std::size_t>(d)]);
+    }
+    in.keys.row(32 + j) = -in.keys.row(j);
+  }
+  return in;
+}
+
+/// Queries that lie between two whole numbers, in the direction of keys that miss nothing.
+template <class T>
+Rows<T> queries_between_steps(test::Random& random, Index queries, Index cols) {
+  Rows<T> in = keys_between_steps<T>(random, queries, cols);
+  in.keys.setZero();
+  for (Index j = 0; j < 32; ++j) {
+    for (Index d = 0; d < cols; ++d) in.keys(j, d) = static_cast<T>(d % 3 == 0 ? -127 : 127);
+    in.keys.row(32 + j) = -in.keys.row(j);
+  }
+  for (Index i = 0; i < queries; ++i) {
+    for (Index d = 0; d < cols; ++d) {
+      const double whole = static_cast<double>(random.below(9)) - 4;
+      in.queries(i, d) = static_cast<T>(d == 0 ? -127.0 : whole + (d % 3 == 0 ? -0.499 : 0.499));
+    }
+  }
+  return in;
+}
+
+}  // namespace
+
+TEMPLATE_TEST_CASE("screening misses no key: 100,000 random rows", "[engine][sketch]", float, double) {
+  using T = TestType;
+  test::Random random(3);
+  Outcome outcome;
+  for (int trial = 0; trial < 640; ++trial) {
+    const Index cols = 1 + random.below(trial % 8 == 0 ? 130 : 40);
+    const Index keys = 1 + random.below(130);
+    auto in = normal_rows<T>(random, 96, keys, cols, std::pow(10.0, 4 * random.uniform() - 2), std::pow(10.0, 4 * random.uniform() - 2));
+    switch (trial % 8) {
+      case 1:  // outlier channels
+        in.queries.col(0) *= T(50);
+        in.keys.col(cols / 2) *= T(100);
+        break;
+      case 2:  // nearly equal keys, far from zero
+        in.keys *= T(1e-3);
+        in.keys.rowwise() += random.normal<T>(1, cols, 30).row(0);
+        break;
+      case 3:  // equal keys
+        in.keys.rowwise() = random.normal<T>(1, cols).row(0);
+        break;
+      case 4:  // few values: ties
+        in.queries = in.queries.array().round();
+        in.keys = in.keys.array().round();
+        break;
+      case 5:  // long keys among short ones
+        for (Index j = 0; j < keys; j += 37) in.keys.row(j) *= T(1000);
+        break;
+      case 6:  // a row of zeros
+        in.queries.row(0).setZero();
+        in.keys.row(keys - 1).setZero();
+        break;
+      default:
+        break;
+    }
+    screen(in, random, outcome);
+  }
+  CAPTURE(outcome.rows, outcome.listed, static_cast<double>(outcome.used));
+  REQUIRE(outcome.missed == 0);
+  REQUIRE(outcome.out_of_bounds == 0);
+  REQUIRE(outcome.used <= 1);
+  REQUIRE(outcome.rows >= 50000);
+}
+
+TEMPLATE_TEST_CASE("screening misses no key where its bound is used up", "[engine][sketch]", float, double) {
+  using T = TestType;
+  test::Random random(4);
+  Outcome by_keys, by_queries;
+  for (int trial = 0; trial < 50; ++trial) {
+    const Index cols = 16 + random.below(80);
+    screen(keys_between_steps<T>(random, 96, cols), random, by_keys);
+    screen(queries_between_steps<T>(random, 96, cols), random, by_queries);
+  }
+  for (const Outcome& outcome : {by_keys, by_queries}) {
+    CAPTURE(outcome.rows, outcome.listed, static_cast<double>(outcome.used));
+    REQUIRE(outcome.missed == 0);
+    REQUIRE(outcome.out_of_bounds == 0);
+    REQUIRE(outcome.used <= 1);
+    // So that half the bound would not do.
+    REQUIRE(outcome.used >= 0.9L);
+  }
+}
+
+TEMPLATE_TEST_CASE("screening numbers at the ends of the range", "[engine][sketch]", float, double) {
+  using T = TestType;
+  test::Random random(5);
+  const double smallest = static_cast<double>(std::numeric_limits<T>::denorm_min());
+  for (const double scale : {smallest, 40 * smallest, 1e-30, 1e-20, 1e-13, 1e-7, 1e7, 1e13, 1e14, 1e16, 1e30}) {
+    Outcome outcome;
+    for (const double other : {1e-20, 1.0, 1e10}) {
+      screen(normal_rows<T>(random, 96, 100, 24, scale, other), random, outcome);
+      screen(normal_rows<T>(random, 96, 100, 24, other, scale), random, outcome);
+    }
+    CAPTURE(scale, outcome.rows, outcome.not_screened);
+    REQUIRE(outcome.missed == 0);
+    REQUIRE(outcome.out_of_bounds == 0);
+  }
+}
+
+TEST_CASE("a sketch that grows is the sketch of all keys", "[engine][sketch]") {
+  test::Random random(6);
+  const RowMatrix<float> keys = random.normal<float>(300, 20);
+  const auto view = [&](Index n) { return engine::View<float>{keys.data(), n, keys.cols(), keys.cols()}; };
+  engine::KeySketch<float> grown(keys.cols()), whole(keys.cols());
+  Index before = 0;
+  for (const Index n : {1, 5, 64, 65, 190, 256, 300}) {
+    grown.update(view(n), before);
+    before = n;
+  }
+  whole.update(view(300), 0);
+  REQUIRE(grown.panels() == whole.panels());
+  for (Index p = 0; p < whole.panels(); ++p) {
+    REQUIRE(std::equal(whole.codes(p), whole.codes(p) + whole.groups() * 256, grown.codes(p)));
+    REQUIRE(grown.errors(p).rest == whole.errors(p).rest);
+    REQUIRE(grown.exact(p) == whole.exact(p));
+  }
+  // Shorter again, and along another way.
+  grown.update(view(100), 100);
+  whole.update(view(100), 0);
+  REQUIRE(grown.keys() == 100);
+  REQUIRE(std::equal(whole.codes(1), whole.codes(1) + whole.groups() * 256, grown.codes(1)));
+}
