@@ -11,6 +11,38 @@
 #include <limits>
 #include <vector>
 
+// Tiers of the tests' own, their lanes in arrays: 2, 4, 8 and 16 floats, or 1, 2, 4 and 8 doubles.
+namespace nadaraya::engine {
+
+#define NADARAYA_TIER_ARRAYS
+#define NADARAYA_TIER_BYTES 8
+namespace arrays8 {
+#include "nadaraya/simd/tier.ipp"
+#include "nadaraya/engine/loops.ipp"
+}  // namespace arrays8
+#undef NADARAYA_TIER_BYTES
+#define NADARAYA_TIER_BYTES 16
+namespace arrays16 {
+#include "nadaraya/simd/tier.ipp"
+#include "nadaraya/engine/loops.ipp"
+}  // namespace arrays16
+#undef NADARAYA_TIER_BYTES
+#define NADARAYA_TIER_BYTES 32
+namespace arrays32 {
+#include "nadaraya/simd/tier.ipp"
+#include "nadaraya/engine/loops.ipp"
+}  // namespace arrays32
+#undef NADARAYA_TIER_BYTES
+#define NADARAYA_TIER_BYTES 64
+namespace arrays64 {
+#include "nadaraya/simd/tier.ipp"
+#include "nadaraya/engine/loops.ipp"
+}  // namespace arrays64
+#undef NADARAYA_TIER_BYTES
+#undef NADARAYA_TIER_ARRAYS
+
+}  // namespace nadaraya::engine
+
 namespace nadaraya::test {
 
 inline constexpr Index slack = 16;
@@ -18,6 +50,10 @@ inline constexpr Index slack = 16;
 /// work(loops, name) for every tier.
 template <class Work>
 void with_every_tier(const Work& work) {
+  work(engine::arrays8::Loops{}, "arrays of 8 bytes");
+  work(engine::arrays16::Loops{}, "arrays of 16 bytes");
+  work(engine::arrays32::Loops{}, "arrays of 32 bytes");
+  work(engine::arrays64::Loops{}, "arrays of 64 bytes");
   work(engine::baseline::Loops{}, "baseline");
 #if NADARAYA_HAS_AVX
   if (simd::runs(simd::Tier::avx2)) work(engine::avx2::Loops{}, "avx2");

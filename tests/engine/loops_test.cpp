@@ -145,23 +145,3 @@ TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, dou
     }
   });
 }
-
-TEMPLATE_TEST_CASE("the exponential of a pack", "[engine]", float, double) {
-  using T = TestType;
-  using P = simd::Pack<T, 16>;
-  const auto exp_of = [](T x) { return exp(P(x)).v[0]; };
-  long double worst = 0;
-  for (double x = -80; x < 80; x += 0.0137) {
-    const long double exact = std::exp(static_cast<long double>(static_cast<T>(x)));
-    const long double error = std::abs(exp_of(static_cast<T>(x)) / exact - 1);
-    if (!(error <= worst)) worst = error;
-  }
-  REQUIRE(worst <= 2 * static_cast<long double>(std::numeric_limits<T>::epsilon()));
-  const T infinity = std::numeric_limits<T>::infinity();
-  REQUIRE(exp_of(T(0)) == T(1));
-  REQUIRE(exp_of(-infinity) == T(0));
-  REQUIRE(exp_of(infinity) == infinity);
-  REQUIRE(std::isnan(exp_of(std::numeric_limits<T>::quiet_NaN())));
-  const T smallest = std::log(std::numeric_limits<T>::denorm_min()) + T(0.5);
-  REQUIRE(exp_of(smallest) > T(0));
-}

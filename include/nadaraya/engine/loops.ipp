@@ -94,7 +94,7 @@ struct Loops {
         for (int k = 0; k < tile_packs; ++k) {
           compress(to[i].z, found[k], sum[i][k]);
           compress_run(to[i].key, found[k], first + static_cast<KeyIndex>(j + k * lanes<T>), T());
-          const int count = __builtin_popcount(found[k]);
+          const int count = simd::count_ones(found[k]);
           to[i].z += count;
           to[i].key += count;
         }
@@ -114,7 +114,7 @@ struct Loops {
       if (mask == 0) continue;
       compress(out_z + kept, mask, x);
       compress_run(out_key + kept, mask, first + static_cast<KeyIndex>(j), T());
-      kept += __builtin_popcount(mask);
+      kept += simd::count_ones(mask);
     }
     return kept;
   }
@@ -129,7 +129,7 @@ struct Loops {
       const unsigned mask = above(x, bound) & present<T>(n - j);
       compress_keys(key + kept, mask, key + j, T());
       compress(z + kept, mask, x);
-      kept += __builtin_popcount(mask);
+      kept += simd::count_ones(mask);
     }
     return kept;
   }
@@ -231,7 +231,7 @@ struct Loops {
         compress_keys(key + kept, mask, key + j, T());
         compress(z + kept, mask, t);
         compress(p + kept, mask, weight);
-        kept += __builtin_popcount(mask);
+        kept += simd::count_ones(mask);
       }
       return kept;
     });

@@ -4,6 +4,8 @@
 #include "nadaraya/engine/portable.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/normalization/row_map.hpp"
+#include "nadaraya/simd/bits.hpp"
+#include "nadaraya/simd/compiler.hpp"
 #include "nadaraya/simd/math.hpp"
 #include "nadaraya/simd/pack.hpp"
 #include "nadaraya/simd/tier.hpp"
@@ -14,11 +16,10 @@
 #include <cstring>
 #include <type_traits>
 
-#if defined(__x86_64__) || defined(__i386__)
+#if NADARAYA_HAS_AVX
 #include <immintrin.h>
-#define NADARAYA_HAS_AVX 1
-#else
-#define NADARAYA_HAS_AVX 0
+#elif NADARAYA_HAS_VECTORS && defined(__aarch64__) && defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)

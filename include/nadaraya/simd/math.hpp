@@ -3,8 +3,9 @@
 
 #include "nadaraya/simd/pack.hpp"
 
+#include <cstddef>
 #include <cstdint>
-#include <type_traits>
+#include <cstring>
 
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic push
@@ -52,15 +53,17 @@ NADARAYA_INLINE constexpr T inverse_factorial(int k) {
 
 /// e^x, within 2 units in the last place; 0 and infinity where it leaves the range, NaN of NaN.
 /// x = n ln 2 + r with |r| <= ln(2) / 2, and e^r by its series.
-template <class T, std::size_t Bytes>
-NADARAYA_INLINE Pack<T, Bytes> exp(const Pack<T, Bytes>& x) {
-  using P = Pack<T, Bytes>;
+template <class T, std::size_t Bytes, class Lanes>
+NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
+  using P = Pack<T, Bytes, Lanes>;
   using V = typename P::Vector;
   using C = ExpConstants<T>;
-  typedef typename C::Bits Bits __attribute__((vector_size(Bytes)));
-  const V low = P(C::lowest).v, high = P(C::highest).v, round = P(C::round).v;
-  V v = x.v < low ? low : x.v;
-  v = v > high ? high : v;
+  using Integers = Pack<typename C::Bits, Bytes, Lanes>;
+  using I = typename Integers::Vector;
+  const P low(C::lowest), high(C::highest);
+  const V round = P(C::round).v;
+  const P above = where_less(x, low, low, x);
+  const V v = where_less(high, above, high, above).v;
   const V shifted = v * P(T(1.44269504088896340736)).v + round;
   const V n = shifted - round;
   const V r = (v - n * P(C::ln2_high).v) - n * P(C::ln2_low).v;
@@ -68,13 +71,14 @@ NADARAYA_INLINE Pack<T, Bytes> exp(const Pack<T, Bytes>& x) {
 #pragma GCC unroll 16
   for (int k = C::terms - 1; k >= 0; --k) sum = sum * r + P(inverse_factorial<T>(k)).v;
   // 2^n in two factors: n reaches below the smallest normal exponent.
-  Bits exponent, offset;
+  I exponent, offset;
   std::memcpy(&exponent, &shifted, Bytes);
   std::memcpy(&offset, &round, Bytes);
-  exponent -= offset;
-  const Bits half = exponent >> 1;
-  const Bits first = (half + C::bias) << C::fraction_bits;
-  const Bits second = (exponent - half + C::bias) << C::fraction_bits;
+  exponent = exponent - offset;
+  const I half = exponent >> 1;
+  const I bias = Integers(C::bias).v;
+  const I first = (half + bias) << C::fraction_bits;
+  const I second = (exponent - half + bias) << C::fraction_bits;
   V scale_first, scale_second;
   std::memcpy(&scale_first, &first, Bytes);
   std::memcpy(&scale_second, &second, Bytes);

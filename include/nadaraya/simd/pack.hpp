@@ -2,6 +2,8 @@
 #pragma once
 
 #include "nadaraya/detail/inline.hpp"
+#include "nadaraya/simd/array.hpp"
+#include "nadaraya/simd/compiler.hpp"
 
 #include <cstddef>
 #include <cstring>
@@ -16,16 +18,33 @@
 
 namespace nadaraya::simd {
 
+/// A pack's lanes in an array: any compiler, any width.
+struct Arrays {
+  template <class T, std::size_t Bytes>
+  struct Vector {
+    using Type = Array<T, Bytes / sizeof(T)>;
+  };
+};
+
+#if NADARAYA_HAS_VECTORS
+/// A pack's lanes in a vector of the compiler's.
+struct Vectors {
+  template <class T, std::size_t Bytes>
+  struct Vector {
+    typedef T Type __attribute__((vector_size(Bytes)));
+  };
+};
+using DefaultLanes = Vectors;
+#else
+using DefaultLanes = Arrays;
+#endif
+
 /// `Bytes` wide. Arithmetic goes lane by lane, so that a kernel's formula written for a scalar
 /// works for a pack as well.
-template <class T, std::size_t Bytes>
+template <class T, std::size_t Bytes, class Lanes = DefaultLanes>
 struct Pack {
   static constexpr std::size_t lanes = Bytes / sizeof(T);
-#if defined(__GNUC__) || defined(__clang__)
-  typedef T Vector __attribute__((vector_size(Bytes)));
-#else
-#error "nadaraya's vector code needs GCC or Clang"
-#endif
+  using Vector = typename Lanes::template Vector<T, Bytes>::Type;
 
   Vector v;
 
@@ -47,6 +66,27 @@ struct Pack {
   NADARAYA_INLINE friend Pack operator*(const Pack& a, const Pack& b) { return Pack(Vector(a.v * b.v)); }
   NADARAYA_INLINE friend Pack operator/(const Pack& a, const Pack& b) { return Pack(Vector(a.v / b.v)); }
   NADARAYA_INLINE friend Pack operator-(const Pack& a) { return Pack(Vector(-a.v)); }
+
+  /// x where a < b, and y where it is not or one of them is NaN.
+  NADARAYA_INLINE friend Pack where_less(const Pack& a, const Pack& b, const Pack& x, const Pack& y) {
+    if constexpr (std::is_same_v<Lanes, Arrays>) {
+      Pack chosen;
+      for (std::size_t j = 0; j < lanes; ++j) chosen.v[j] = a.v[j] < b.v[j] ? x.v[j] : y.v[j];
+      return chosen;
+    } else {
+      return Pack(Vector(a.v < b.v ? x.v : y.v));
+    }
+  }
+  /// x where a <= b, and y where it is not or one of them is NaN.
+  NADARAYA_INLINE friend Pack where_at_most(const Pack& a, const Pack& b, const Pack& x, const Pack& y) {
+    if constexpr (std::is_same_v<Lanes, Arrays>) {
+      Pack chosen;
+      for (std::size_t j = 0; j < lanes; ++j) chosen.v[j] = a.v[j] <= b.v[j] ? x.v[j] : y.v[j];
+      return chosen;
+    } else {
+      return Pack(Vector(a.v <= b.v ? x.v : y.v));
+    }
+  }
 };
 
 }  // namespace nadaraya::simd

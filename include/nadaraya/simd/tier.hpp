@@ -1,6 +1,8 @@
 // Which vector instructions this machine has, found once at run time.
 #pragma once
 
+#include "nadaraya/simd/compiler.hpp"
+
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -22,9 +24,10 @@ inline const char* name(Tier tier) {
   }
 }
 
-/// Can this machine, its operating system included, run the tier?
+/// Can this machine, its operating system included, run the tier? No more than the baseline where
+/// the compiler cannot make code for it.
 inline bool runs(Tier tier) {
-#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
+#if NADARAYA_HAS_AVX
   switch (tier) {
     case Tier::avx512:
       return __builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&

@@ -1,10 +1,30 @@
 // Included once for each tier, inside its namespace and its target region: packs of the tier's
 // width, and the few operations for which instructions are named. NADARAYA_TIER_BYTES is the width.
+// NADARAYA_TIER_ARRAYS, if defined, asks for lanes in arrays, with which any width runs anywhere.
 
 inline constexpr std::size_t bytes = NADARAYA_TIER_BYTES;
 
+// Whose instructions are named: those of x86 with vectors of so many bytes, NEON's, or nobody's.
+#if defined(NADARAYA_TIER_ARRAYS) || !NADARAYA_HAS_VECTORS
+#define NADARAYA_TIER_X86 0
+#define NADARAYA_TIER_NEON 0
+#elif defined(__SSE2__) || NADARAYA_TIER_BYTES > 16
+#define NADARAYA_TIER_X86 NADARAYA_TIER_BYTES
+#define NADARAYA_TIER_NEON 0
+#elif defined(__aarch64__) && defined(__ARM_NEON)
+#define NADARAYA_TIER_X86 0
+#define NADARAYA_TIER_NEON 1
+#else
+#define NADARAYA_TIER_X86 0
+#define NADARAYA_TIER_NEON 0
+#endif
+
 template <class T>
+#if defined(NADARAYA_TIER_ARRAYS)
+using PackOf = Pack<T, bytes, simd::Arrays>;
+#else
 using PackOf = Pack<T, bytes>;
+#endif
 
 template <class T>
 inline constexpr Index lanes = static_cast<Index>(PackOf<T>::lanes);
@@ -21,7 +41,7 @@ NADARAYA_INLINE void store(T* to, const PackOf<T>& p) {
   std::memcpy(to, &p.v, bytes);
 }
 
-#if NADARAYA_TIER_BYTES == 64
+#if NADARAYA_TIER_X86 == 64
 
 /// The first n < lanes scalars, zero behind them. Nothing further is read.
 NADARAYA_INLINE PackOf<float> load_part(const float* from, Index n) {
@@ -101,7 +121,7 @@ NADARAYA_INLINE void store_part(T* to, const PackOf<T>& p, Index n) {
   std::memcpy(to, &p.v, static_cast<std::size_t>(n) * sizeof(T));
 }
 
-#if NADARAYA_TIER_BYTES == 32
+#if NADARAYA_TIER_X86 == 32
 NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm256_set1_ps(x)); }
 NADARAYA_INLINE PackOf<double> broadcast(double x) { return PackOf<double>(_mm256_set1_pd(x)); }
 NADARAYA_INLINE PackOf<float> fma(const PackOf<float>& a, const PackOf<float>& b, const PackOf<float>& c) {
@@ -116,7 +136,7 @@ NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& boun
 NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
   return static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd(x.v, bound.v, _CMP_NLE_UQ)));
 }
-#elif defined(__SSE2__)
+#elif NADARAYA_TIER_X86 == 16
 NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm_set1_ps(x)); }
 NADARAYA_INLINE PackOf<double> broadcast(double x) { return PackOf<double>(_mm_set1_pd(x)); }
 template <class T>
@@ -128,6 +148,25 @@ NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& boun
 }
 NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
   return static_cast<unsigned>(_mm_movemask_pd(_mm_cmpnle_pd(x.v, bound.v)));
+}
+#elif NADARAYA_TIER_NEON
+template <class T>
+NADARAYA_INLINE PackOf<T> broadcast(T x) {
+  return PackOf<T>(x);
+}
+NADARAYA_INLINE PackOf<float> fma(const PackOf<float>& a, const PackOf<float>& b, const PackOf<float>& c) {
+  return PackOf<float>(typename PackOf<float>::Vector(vfmaq_f32(c.v, a.v, b.v)));
+}
+NADARAYA_INLINE PackOf<double> fma(const PackOf<double>& a, const PackOf<double>& b, const PackOf<double>& c) {
+  return PackOf<double>(typename PackOf<double>::Vector(vfmaq_f64(c.v, a.v, b.v)));
+}
+NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
+  const uint32x4_t bits = {1, 2, 4, 8};
+  return vaddvq_u32(vbicq_u32(bits, vcleq_f32(x.v, bound.v)));
+}
+NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
+  const uint64x2_t bits = {1, 2};
+  return static_cast<unsigned>(vaddvq_u64(vbicq_u64(bits, vcleq_f64(x.v, bound.v))));
 }
 #else
 template <class T>
@@ -148,23 +187,23 @@ NADARAYA_INLINE unsigned above(const PackOf<T>& x, const PackOf<T>& bound) {
 
 template <class T>
 NADARAYA_INLINE PackOf<T> larger(const PackOf<T>& a, const PackOf<T>& b) {
-  return PackOf<T>(typename PackOf<T>::Vector(a.v > b.v ? a.v : b.v));
+  return where_less(b, a, a, b);
 }
 template <class T>
 NADARAYA_INLINE void compress(T* to, unsigned mask, const PackOf<T>& x) {
   T all[PackOf<T>::lanes];
   std::memcpy(all, &x.v, bytes);
-  for (; mask != 0; mask &= mask - 1) *to++ = all[__builtin_ctz(mask)];
+  for (; mask != 0; mask &= mask - 1) *to++ = all[simd::lowest_one(mask)];
 }
 template <class T>
 NADARAYA_INLINE void compress_keys(KeyIndex* to, unsigned mask, const KeyIndex* keys, T) {
   KeyIndex all[PackOf<T>::lanes];
   std::memcpy(all, keys, sizeof all);
-  for (; mask != 0; mask &= mask - 1) *to++ = all[__builtin_ctz(mask)];
+  for (; mask != 0; mask &= mask - 1) *to++ = all[simd::lowest_one(mask)];
 }
 template <class T>
 NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, T) {
-  for (; mask != 0; mask &= mask - 1) *to++ = first + static_cast<KeyIndex>(__builtin_ctz(mask));
+  for (; mask != 0; mask &= mask - 1) *to++ = first + static_cast<KeyIndex>(simd::lowest_one(mask));
 }
 
 #endif
@@ -172,8 +211,7 @@ NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, T
 /// x where t is above the bound or NaN, 0 elsewhere.
 template <class T>
 NADARAYA_INLINE PackOf<T> where_above(const PackOf<T>& t, const PackOf<T>& bound, const PackOf<T>& x) {
-  const typename PackOf<T>::Vector none{};
-  return PackOf<T>(typename PackOf<T>::Vector(t.v <= bound.v ? none : x.v));
+  return where_at_most(t, bound, PackOf<T>(T(0)), x);
 }
 
 /// The first `count` lanes of x, zero behind them.
@@ -185,7 +223,7 @@ NADARAYA_INLINE PackOf<T> first_lanes(const PackOf<T>& x, Index count) {
 }
 
 /// Sum of the lanes, halves first.
-#if NADARAYA_TIER_BYTES >= 32
+#if NADARAYA_TIER_X86 >= 32
 NADARAYA_INLINE float total_of_half(__m256 x) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
@@ -196,14 +234,14 @@ NADARAYA_INLINE double total_of_half(__m256d x) {
   return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
 }
 #endif
-#if NADARAYA_TIER_BYTES == 64
+#if NADARAYA_TIER_X86 == 64
 NADARAYA_INLINE float total(const PackOf<float>& x) {
   return total_of_half(_mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, x.v, 0), _mm512_maskz_extractf32x8_ps(0xff, x.v, 1)));
 }
 NADARAYA_INLINE double total(const PackOf<double>& x) {
   return total_of_half(_mm256_add_pd(_mm512_maskz_extractf64x4_pd(0xff, x.v, 0), _mm512_maskz_extractf64x4_pd(0xff, x.v, 1)));
 }
-#elif NADARAYA_TIER_BYTES == 32
+#elif NADARAYA_TIER_X86 == 32
 template <class T>
 NADARAYA_INLINE T total(const PackOf<T>& x) {
   return total_of_half(x.v);
@@ -233,3 +271,6 @@ NADARAYA_INLINE T largest_lane(const PackOf<T>& x) {
   }
   return all[0];
 }
+
+#undef NADARAYA_TIER_X86
+#undef NADARAYA_TIER_NEON

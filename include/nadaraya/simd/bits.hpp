@@ -1,0 +1,33 @@
+// Counting in the bits of a mask of lanes.
+#pragma once
+
+#include "nadaraya/detail/inline.hpp"
+
+#if !defined(__GNUC__) && !defined(__clang__)
+#include <bit>
+#endif
+
+namespace nadaraya::simd {
+
+// Not by the standard library's functions where that can be helped: a copy compiled for one vector
+// tier could be merged with the one that other machines run.
+
+/// How many bits are set?
+NADARAYA_INLINE int count_ones(unsigned mask) {
+#if defined(__GNUC__) || defined(__clang__)
+  return __builtin_popcount(mask);
+#else
+  return std::popcount(mask);
+#endif
+}
+
+/// The lowest bit that is set in mask != 0.
+NADARAYA_INLINE int lowest_one(unsigned mask) {
+#if defined(__GNUC__) || defined(__clang__)
+  return __builtin_ctz(mask);
+#else
+  return std::countr_zero(mask);
+#endif
+}
+
+}  // namespace nadaraya::simd
