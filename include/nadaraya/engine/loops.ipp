@@ -48,7 +48,7 @@ struct Loops {
   template <class T>
   NADARAYA_INLINE static void fetch(const T* x, Index n) {
     constexpr Index line = 64 / static_cast<Index>(sizeof(T));
-    for (Index c = 0; c < n; c += line) __builtin_prefetch(x + c);
+    for (Index c = 0; c < n; c += line) simd::prefetch(x + c);
   }
 
   /// Asks for the cache lines of rows x[key_j].
@@ -166,7 +166,7 @@ struct Loops {
   // ---- what sketches need to know of rows ---------------------------------------------------------
 
   /// The middle of n > 0 rows, to the last digit or so, and the largest distance of a number from that
-  /// of its column; infinite if a number is not finite.
+  /// of its column; negative if a number is not finite.
   template <class T>
   static T centre_rows(const T* x, Index stride, Index n, Index cols, T* centre) {
     const T share = T(1) / static_cast<T>(n);
@@ -181,10 +181,10 @@ struct Loops {
         most = larger(most, larger(from, -from));
       }
     });
-    return all_finite(centre, cols) ? largest_lane(most) : infinite<T>();
+    return all_finite(centre, cols) ? largest_lane(most) : T(-1);
   }
 
-  /// The largest |x|; infinite if a number is not finite.
+  /// The largest |x|; negative if a number is not finite.
   template <class T>
   static T largest_size(const T* x, Index n) {
     PackOf<T> most(T(0));
@@ -192,7 +192,7 @@ struct Loops {
       const PackOf<T> some = load_up_to(x + j, count);
       most = larger(most, larger(some, -some));
     });
-    return all_finite(x, n) ? largest_lane(most) : infinite<T>();
+    return all_finite(x, n) ? largest_lane(most) : T(-1);
   }
 
   // ---- one row under a kernel: t = (z - pivot) / width + offset ---------------------------------
@@ -511,11 +511,6 @@ struct Loops {
     } else {
       store_part(to, x, count);
     }
-  }
-
-  template <class T>
-  NADARAYA_INLINE static T infinite() {
-    return sizeof(T) == sizeof(float) ? static_cast<T>(__builtin_inff()) : static_cast<T>(__builtin_inf());
   }
 
   /// A bit for each of the first `count` lanes.

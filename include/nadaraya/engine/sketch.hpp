@@ -111,7 +111,7 @@ class KeySketch {
     const Scalar largest = with_loops<Scalar>([&](auto loops) {
       return loops.centre_rows(keys.row(first), keys.stride, count, cols_, centre);
     });
-    exact_[p] = !(largest <= static_cast<Scalar>(most_sketched));
+    exact_[p] = !(largest >= Scalar(0) && largest <= static_cast<Scalar>(most_sketched));
     errors_[p] = PanelErrors<Scalar>{};
     if (exact_[p]) {
       std::fill(centre, centre + cols_, Scalar(0));
@@ -230,7 +230,7 @@ class QuerySketch {
     const Index cols = keys_->cols();
     const auto at = static_cast<std::size_t>(r);
     const Scalar largest = with_loops<Scalar>([&](auto loops) { return loops.largest_size(query, cols); });
-    if (!(largest <= static_cast<Scalar>(most_sketched))) return false;
+    if (!(largest >= Scalar(0) && largest <= static_cast<Scalar>(most_sketched))) return false;
     const Steps<Scalar> by = steps_for(largest);
     const Missed<Scalar> missed = lengths(with_sketch_loops([&](auto loops) {
       return loops.quantize_query(query, cols, by, codes_.data() + r * stride_, zero_[at]);

@@ -8,6 +8,7 @@
 #include "nadaraya/simd/compiler.hpp"
 #include "nadaraya/simd/math.hpp"
 #include "nadaraya/simd/pack.hpp"
+#include "nadaraya/simd/prefetch.hpp"
 #include "nadaraya/simd/tier.hpp"
 #include "nadaraya/types.hpp"
 

@@ -60,7 +60,7 @@ inline Tier tier() {
 
 /// Has the chosen tier instructions for products of bytes (AVX-512 VNNI)?
 inline bool multiplies_bytes() {
-#if (defined(__x86_64__) || defined(__i386__)) && (defined(__GNUC__) || defined(__clang__))
+#if NADARAYA_HAS_AVX
   static const bool found = tier() == Tier::avx512 && __builtin_cpu_supports("avx512vnni") != 0;
   return found;
 #else

@@ -1,0 +1,15 @@
+// Asking for memory ahead of its use.
+#pragma once
+
+#include "nadaraya/detail/inline.hpp"
+
+namespace nadaraya::simd {
+
+/// Asks for the cache line of an address, which need not be one that may be read.
+NADARAYA_INLINE void prefetch([[maybe_unused]] const void* address) {
+#if defined(__GNUC__) || defined(__clang__)
+  __builtin_prefetch(address);
+#endif
+}
+
+}  // namespace nadaraya::simd
