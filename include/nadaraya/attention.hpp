@@ -325,6 +325,7 @@ class Attention {
     for (auto& place : places) outs.push_back(place.matrix());
     for (auto& one : tape.tapes_) records.push_back(one.records_);
     pass::regress<Scalar, K, N, S, M>(operands_of(tape), outs, records, executor);
+    for (auto& one : tape.tapes_) one.find_rows();
     tape.for_each([&](std::size_t i, const auto& at) { places[i].commit(at.queries_of(out)); });
   }
 

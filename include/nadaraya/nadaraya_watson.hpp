@@ -125,6 +125,7 @@ class NadarayaWatson {
     tape.value_ = Rows<Scalar>(std::forward<V>(value));
     tape.make_records();
     regress(tape.query_, tape.key_, tape.value_, out, executor, std::span(tape.records_));
+    tape.find_rows();
     return tape;
   }
 
@@ -158,7 +159,7 @@ class NadarayaWatson {
     Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
     const Rows<Scalar> queries(query), keys(key);
     const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &queries, &keys, &keys, 0};
-    const pass::Batch<Scalar, K, N, S, M> batch({&operands, 1}, true, Serial{});
+    const pass::Batch<Scalar, K, N, S, M> batch({&operands, 1}, pass::Queries::in_order, Serial{});
     const pass::Forward<Scalar, K, N, S, M> forward(policies_, batch.head(0));
     engine::Workspace<Scalar> work;
     for (Index block = 0; block < batch.head(0).blocks(); ++block) {

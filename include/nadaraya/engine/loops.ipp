@@ -114,6 +114,39 @@ struct Loops {
     return kept;
   }
 
+  /// Writes the keys of the points whose squared distance from q, as summed here, is at most a bound, and
+  /// their places, of n that begin with a given one; returns how many. axes[d] holds the points'
+  /// coordinates. All may be read, and the lists written, up to a whole pack further.
+  template <int Dimension, class T>
+  static Index within(const T* const* axes, const KeyIndex* key, KeyIndex first, Index n, const T* q, T bound,
+                      KeyIndex* out, KeyIndex* places) {
+    const PackOf<T> most(bound);
+    Index kept = 0;
+    for (Index j = 0; j < n; j += lanes<T>) {
+      PackOf<T> square(T(0));
+#pragma GCC unroll 3
+      for (int d = 0; d < Dimension; ++d) {
+        const PackOf<T> difference = load(axes[d] + j) - broadcast(q[d]);
+        square = fma(difference, difference, square);
+      }
+      const unsigned mask = ~above(square, most) & present<T>(n - j);
+      compress_keys(out + kept, mask, key + j, T());
+      compress_run(places + kept, mask, first + static_cast<KeyIndex>(j), T());
+      kept += __builtin_popcount(mask);
+    }
+    return kept;
+  }
+
+  /// rank[i] = how many of n keys are smaller than key[i]. Both have a pack of slack.
+  static void ranks(const KeyIndex* key, Index n, KeyIndex* rank) {
+    for (Index i = 0; i < n; i += lanes<KeyIndex>) {
+      const auto keys = load(key + i).v;
+      auto smaller = PackOf<KeyIndex>(0).v;
+      for (Index j = 0; j < n; ++j) smaller -= keys > key[j];
+      store(rank + i, PackOf<KeyIndex>(smaller));
+    }
+  }
+
   /// The largest of n > 0 scalars; undefined if one of them is NaN.
   template <class T>
   static T largest(const T* z, Index n) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nadaraya/engine/buffer.hpp"
+#include "nadaraya/engine/near_rows.hpp"
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/tiers.hpp"
@@ -13,6 +14,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -63,9 +65,13 @@ class ScoredKeys {
   static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
 
   ScoredKeys() = default;
-  ScoredKeys(const View<Scalar>& keys, Index queries) {
+  /// With a finite reach, for queries that look that far and no farther: through a grid.
+  ScoredKeys(const View<Scalar>& keys, Index queries, const Scalar& reach) {
+    if constexpr (vectorized<Scalar>) {
+      if (reach < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, reach);
+    }
     if constexpr (by_products) {
-      if (queries >= worth_packing) rows_ = PackedRows<Scalar>(keys);
+      if (queries >= worth_packing && grid_.empty()) rows_ = PackedRows<Scalar>(keys);
       if constexpr (!Sim::is_product) {
         norms_ = Buffer<Scalar>(PackedRows<Scalar>::padded(keys.rows));
         for (Index j = 0; j < keys.rows; ++j) norms_.data()[j] = bounding_norm(keys.row(j), keys.cols);
@@ -73,6 +79,7 @@ class ScoredKeys {
     }
   }
 
+  const Grid<Scalar>& grid() const { return grid_; }
   bool packed() const { return !rows_.empty(); }
   const Scalar* panel(Index first_key) const { return rows_.panel(first_key); }
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
@@ -83,6 +90,7 @@ class ScoredKeys {
 
   PackedRows<Scalar> rows_;
   Buffer<Scalar> norms_;
+  Grid<Scalar> grid_;
 };
 
 /// What one block of queries needs while it is scored. Reused from block to block.
@@ -99,16 +107,23 @@ struct Workspace {
   std::vector<KeyIndex> supports;    ///< their support sizes
   std::vector<Scalar> dense;         ///< rows of weights over all keys of a stretch
   std::vector<Scalar> mixed;         ///< rows of values, while they are summed
+  NearKeys near;
 };
 
 /// The similarities of all pairs that a mask leaves visible.
 template <class Scalar, class Sim, class M>
 class Scores {
  public:
-  /// The views and the scored keys must outlive this object.
+  /// The views and the scored keys must outlive this object. With keys in a grid, `order` may name the
+  /// queries that the blocks are made of, one after the other.
   Scores(Sim similarity, M mask, const View<Scalar>& queries, const View<Scalar>& keys,
-         const ScoredKeys<Scalar, Sim>& scored)
-      : similarity_(std::move(similarity)), mask_(std::move(mask)), queries_(queries), keys_(keys), scored_(scored) {}
+         const ScoredKeys<Scalar, Sim>& scored, std::span<const KeyIndex> order = {})
+      : similarity_(std::move(similarity)),
+        mask_(std::move(mask)),
+        queries_(queries),
+        keys_(keys),
+        scored_(scored),
+        order_(order) {}
 
   Extent extent() const { return Extent{queries_.rows, keys_.rows}; }
 
@@ -118,6 +133,9 @@ class Scores {
   template <class Refine, class Visit>
   void visit_block(Index block, const Refine& refine, Workspace<Scalar>& work, const Visit& visit) const {
     const auto [first_query, count] = block_range(block, queries_.rows);
+    if constexpr (Gridded<Scalar, Sim, M>) {
+      if (!scored_.grid().empty()) return visit_near(first_query, count, refine, work, visit);
+    }
     const KeyRange seen = begin_block(first_query, count, work);
     work.rows.resize(static_cast<std::size_t>(block_queries));
     work.ranges.resize(static_cast<std::size_t>(block_queries));
@@ -188,6 +206,22 @@ class Scores {
   }
 
  private:
+  /// The same through the grid: refine(row) says all of a row's floor before any key is seen.
+  template <class Refine, class Visit>
+  void visit_near(Index first_query, Index count, const Refine& refine, Workspace<Scalar>& work,
+                  const Visit& visit) const {
+    work.rows.resize(static_cast<std::size_t>(block_queries));
+    for (Index r = 0; r < count; ++r) {
+      const Index query = order_.empty() ? first_query + r : Index(order_[static_cast<std::size_t>(first_query + r)]);
+      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+      row.clear();
+      refine(row);
+      const Scalar reach = similarity_.reach(row.floor(), keys_.cols);
+      find_near(scored_.grid(), similarity_, mask_, queries_, keys_, query, reach, work.near, work.tile, row);
+      visit(query, row);
+    }
+  }
+
   /// Products are formed tile by tile where the similarity is one, or is bounded by one.
   static constexpr bool by_products = ScoredKeys<Scalar, Sim>::by_products;
   static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
@@ -385,6 +419,7 @@ class Scores {
   View<Scalar> queries_;
   View<Scalar> keys_;
   const ScoredKeys<Scalar, Sim>& scored_;
+  std::span<const KeyIndex> order_;
 };
 
 }  // namespace nadaraya::engine

@@ -7,6 +7,7 @@
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 namespace nadaraya {
@@ -20,6 +21,19 @@ struct Policies {
   M mask;
 
   RowRule<K, N> rule() const { return RowRule<K, N>(kernel, normalization, distance_factor<S>()); }
+
+  /// How far from a query, in so many dimensions, a key with weight may lie; +infinity if that is not
+  /// known before any key is seen.
+  template <class Scalar>
+  Scalar reach([[maybe_unused]] Index dimension) const {
+    if constexpr (engine::Gridded<Scalar, S, M>) {
+      Row<Scalar> none;
+      rule().refine(none);
+      return similarity.reach(none.floor(), dimension);
+    } else {
+      return Scalar(Eigen::NumTraits<Scalar>::infinity());
+    }
+  }
 };
 
 namespace pass {
@@ -37,6 +51,7 @@ struct Head {
   View<Scalar> value;
   const engine::FiniteRows<Scalar>* finite_value = nullptr;
   const engine::ScoredKeys<Scalar, S>* scored = nullptr;
+  std::span<const KeyIndex> order;  ///< the queries as the blocks take them; as they come if empty
 
   Extent extent() const { return Extent{query.rows, key.rows}; }
   Index blocks() const { return engine::block_count(query.rows); }

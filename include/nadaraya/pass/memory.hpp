@@ -20,17 +20,21 @@ Rows<Scalar> prepared(const S& similarity, const Rows<Scalar>& rows) {
 template <class Scalar, class S>
 class Memory {
  public:
-  /// For about that many queries. The operands must outlive this object.
-  Memory(const S& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value, Index queries)
-      : key_(prepared(similarity, key)), value_(value.view()), finite_value_(value_), scored_(key_.view(), queries) {}
+  /// For about that many queries; if the reach is finite, for queries that look no farther. The operands
+  /// must outlive this object.
+  Memory(const S& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value, Index queries, const Scalar& reach)
+      : key_(prepared(similarity, key)),
+        value_(value.view()),
+        finite_value_(value_),
+        scored_(key_.view(), queries, reach) {}
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
   /// The keys, prepared.
   const Rows<Scalar>& key() const { return key_; }
 
-  Head<Scalar, S> head(const View<Scalar>& prepared_query) const {
-    return Head<Scalar, S>{prepared_query, key_.view(), value_, &finite_value_, &scored_};
+  Head<Scalar, S> head(const View<Scalar>& prepared_query, std::span<const KeyIndex> order) const {
+    return Head<Scalar, S>{prepared_query, key_.view(), value_, &finite_value_, &scored_, order};
   }
 
  private:
