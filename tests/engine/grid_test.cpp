@@ -156,6 +156,10 @@ TEMPLATE_TEST_CASE("distances and ranks in every tier", "[engine][grid]", float,
       for (Index j = n; j > 1; --j) std::swap(shuffled[std::size_t(j - 1)], shuffled[std::size_t(random.below(j))]);
       loops.ranks(shuffled.data(), n, ranks.data());
       for (Index j = 0; j < n; ++j) REQUIRE(shuffled[std::size_t(j)] == 3 * ranks[std::size_t(j)] + 1);
+      std::vector<std::uint64_t> bits(4);
+      std::vector<KeyIndex> before(4), ranks_by_bits(keys.size(), -1);
+      loops.ranks_by_bits(shuffled.data(), n, Index(4), bits.data(), before.data(), ranks_by_bits.data());
+      REQUIRE(first(ranks_by_bits, n) == first(ranks, n));
     }
   });
 }
@@ -201,36 +205,37 @@ TEMPLATE_TEST_CASE("a reach that cannot be said is infinite", "[engine][grid]", 
   }
 }
 
-TEST_CASE("many entries are sorted like few", "[engine][grid]") {
+TEST_CASE("entries are sorted, few of them and many", "[engine][grid]") {
   Random random(9);
-  for (const Index n : {0, 1, 16, 255, 256, 257, 1000}) {
-    engine::NearKeys near;
-    near.reserve(n);
-    std::vector<float> z(std::size_t(n) + 16);
-    Row<float> row;
-    row.reserve(std::size_t(n));
-    for (Index j = 0; j < n; ++j) near.keys[std::size_t(j)] = static_cast<KeyIndex>(2 * j);
-    for (Index j = n; j > 1; --j) std::swap(near.keys[std::size_t(j - 1)], near.keys[std::size_t(random.below(j))]);
-    for (Index j = 0; j < n; ++j) z[std::size_t(j)] = static_cast<float>(near.keys[std::size_t(j)]) + 0.5f;
-    engine::sort_by_key(near.keys.data(), z.data(), n, near, row);
-    REQUIRE(row.size() == std::size_t(n));
-    for (std::size_t j = 0; j < row.size(); ++j) {
-      REQUIRE(row.keys()[j] == static_cast<KeyIndex>(2 * j));
-      REQUIRE(row.values()[j] == static_cast<float>(2 * j) + 0.5f);
+  for (const Index n : {0, 1, 16, 63, 64, 65, 128, 256, 1000}) {
+    for (const Index spread : {1, 2, 1000}) {
+      engine::NearKeys near;
+      near.reserve(n);
+      std::vector<float> z(std::size_t(n) + 16);
+      Row<float> row;
+      for (Index j = 0; j < n; ++j) near.keys[std::size_t(j)] = static_cast<KeyIndex>(spread * j);
+      for (Index j = n; j > 1; --j) std::swap(near.keys[std::size_t(j - 1)], near.keys[std::size_t(random.below(j))]);
+      for (Index j = 0; j < n; ++j) z[std::size_t(j)] = static_cast<float>(near.keys[std::size_t(j)]) + 0.5f;
+      engine::sort_by_key(near.keys.data(), z.data(), n, spread * n, near, row);
+      REQUIRE(row.size() == std::size_t(n));
+      for (std::size_t j = 0; j < row.size(); ++j) {
+        REQUIRE(row.keys()[j] == static_cast<KeyIndex>(spread * Index(j)));
+        REQUIRE(row.values()[j] == static_cast<float>(row.keys()[j]) + 0.5f);
+      }
     }
   }
 }
 
 TEST_CASE("a grid is for few dimensions, many queries and short reaches", "[engine][grid]") {
   Random random(2);
-  const auto x = random.normal<float>(1000, 4);
+  const auto x = random.normal<float>(2000, 4);
   const auto plane = RowMatrix<float>(x.leftCols(2));
-  REQUIRE(engine::worth_a_grid(view(plane), 0.1f, 1000, 1000.0));
-  REQUIRE(!engine::worth_a_grid(view(plane), 2.0f, 1000, 1000.0));
-  REQUIRE(!engine::worth_a_grid(view(plane), 0.1f, 10, 1000.0));
-  REQUIRE(!engine::worth_a_grid(view(plane), 0.1f, 1000, 5.0));
-  REQUIRE(!engine::worth_a_grid(view(plane), std::numeric_limits<float>::infinity(), 1000, 1000.0));
-  REQUIRE(!engine::worth_a_grid(view(x), 0.1f, 1000, 1000.0));
-  REQUIRE(!engine::worth_a_grid(view(RowMatrix<float>(x.leftCols(0))), 0.1f, 1000, 1000.0));
-  REQUIRE(!engine::worth_a_grid(view(RowMatrix<float>(plane.topRows(10))), 0.1f, 1000, 10.0));
+  REQUIRE(engine::worth_a_grid(view(plane), 0.1f, 2000, 2000.0));
+  REQUIRE(!engine::worth_a_grid(view(plane), 2.0f, 2000, 2000.0));
+  REQUIRE(!engine::worth_a_grid(view(plane), 0.1f, 10, 2000.0));
+  REQUIRE(!engine::worth_a_grid(view(plane), 0.1f, 2000, 5.0));
+  REQUIRE(!engine::worth_a_grid(view(plane), std::numeric_limits<float>::infinity(), 2000, 2000.0));
+  REQUIRE(!engine::worth_a_grid(view(x), 0.1f, 2000, 2000.0));
+  REQUIRE(!engine::worth_a_grid(view(RowMatrix<float>(x.leftCols(0))), 0.1f, 2000, 2000.0));
+  REQUIRE(!engine::worth_a_grid(view(RowMatrix<float>(plane.topRows(10))), 0.1f, 2000, 2000.0));
 }

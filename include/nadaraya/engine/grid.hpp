@@ -23,7 +23,8 @@ struct NearKeys {
   std::vector<KeyIndex> keys;
   std::vector<KeyIndex> places;
   std::vector<KeyIndex> ranks;
-  std::vector<std::uint64_t> pairs;
+  std::vector<std::uint64_t> bits;
+  std::vector<KeyIndex> before;
 
   /// Room for n keys, and a vector.
   void reserve(Index n) {

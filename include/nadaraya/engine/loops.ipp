@@ -147,6 +147,22 @@ struct Loops {
     }
   }
 
+  /// The same for keys below 64 words: as bits, and the bits before each word counted. O(n + words).
+  static void ranks_by_bits(const KeyIndex* key, Index n, Index words, std::uint64_t* bits, KeyIndex* before,
+                            KeyIndex* rank) {
+    for (Index w = 0; w < words; ++w) bits[w] = 0;
+    for (Index j = 0; j < n; ++j) bits[key[j] / 64] |= std::uint64_t(1) << (key[j] % 64);
+    KeyIndex count = 0;
+    for (Index w = 0; w < words; ++w) {
+      before[w] = count;
+      count += __builtin_popcountll(bits[w]);
+    }
+    for (Index j = 0; j < n; ++j) {
+      const std::uint64_t smaller = bits[key[j] / 64] & ((std::uint64_t(1) << (key[j] % 64)) - 1);
+      rank[j] = before[key[j] / 64] + __builtin_popcountll(smaller);
+    }
+  }
+
   /// The largest of n > 0 scalars; undefined if one of them is NaN.
   template <class T>
   static T largest(const T* z, Index n) {

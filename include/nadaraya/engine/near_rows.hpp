@@ -51,29 +51,29 @@ template <class Scalar>
 bool worth_a_grid(const View<Scalar>& keys, const Scalar& reach, Index queries, double seen) {
   // With fewer queries or keys the product loop is done before the grid is built.
   constexpr Index fewest_queries = 256;
-  constexpr Index fewest_keys = 256;
-  // A key found through the grid takes as long as that many in the product loop.
-  constexpr double cost = 8;
+  constexpr Index fewest_keys = 1024;
+  // Measured: to find a key through the grid takes as long as to pass over so many in the product loop.
+  constexpr double cost = 10;
   return 1 <= keys.cols && keys.cols <= Grid<Scalar>::max_dimension && std::isfinite(reach) &&
          queries >= fewest_queries && queries <= (std::numeric_limits<KeyIndex>::max)() && keys.rows >= fewest_keys &&
          cost * expected_near(keys, reach) < seen;
 }
 
-/// Sorts a row's n entries by key, given those in no order.
+/// Gives a row n entries in the order of their keys, which come in none and are below key_count.
 template <class Scalar>
-void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, NearKeys& near, Row<Scalar>& row) {
-  // Comparing all with all, a vector at a time, is faster than sorting up to some hundred keys.
-  constexpr Index most_ranked = 256;
-  if (n <= most_ranked) {
-    with_loops<Scalar>([&](auto loops) { loops.ranks(keys, n, near.ranks.data()); });
-  } else {
-    near.pairs.resize(std::size_t(n));
-    for (std::size_t j = 0; j < std::size_t(n); ++j) near.pairs[j] = std::uint64_t(keys[j]) << 32 | j;
-    std::sort(near.pairs.begin(), near.pairs.end());
-    for (std::size_t j = 0; j < std::size_t(n); ++j) {
-      near.ranks[near.pairs[j] & 0xffffffffu] = static_cast<KeyIndex>(j);
+void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, Index key_count, NearKeys& near, Row<Scalar>& row) {
+  with_loops<Scalar>([&](auto loops) {
+    // All with all is faster for few entries, though there are n^2 pairs, a vector of them at a time.
+    if (n * n / 32 <= 3 * n + key_count / 64) {
+      loops.ranks(keys, n, near.ranks.data());
+    } else {
+      const Index words = key_count / 64 + 1;
+      near.bits.resize(std::size_t(words));
+      near.before.resize(std::size_t(words));
+      loops.ranks_by_bits(keys, n, words, near.bits.data(), near.before.data(), near.ranks.data());
     }
-  }
+  });
+  row.reserve(std::size_t(n));
   for (std::size_t j = 0; j < std::size_t(n); ++j) {
     row.key_data()[near.ranks[j]] = keys[j];
     row.value_data()[near.ranks[j]] = z[j];
@@ -118,8 +118,7 @@ void find_near(const Grid<Scalar>& grid, const Sim& similarity, const M& mask, c
     add(near.keys[j], View<Scalar>{point, 1, keys.cols, keys.cols}.eigen_row(0));
   }
   for (const KeyIndex key : others) add(key, keys.eigen_row(key));
-  row.reserve(count);
-  sort_by_key(near.keys.data(), scores.data(), static_cast<Index>(count), near, row);
+  sort_by_key(near.keys.data(), scores.data(), static_cast<Index>(count), keys.rows, near, row);
 }
 
 }  // namespace nadaraya::engine
