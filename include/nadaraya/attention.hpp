@@ -196,6 +196,51 @@ class Attention {
     regress(tape, out, executor);
   }
 
+  /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
+  template <class Q, class Scalar, Executor E = Serial>
+  void operator()(const HeadView<Q>& query, std::span<const KeyValueCache<std::remove_const_t<Q>, S>> caches,
+                  const HeadView<Scalar>& out, const E& executor = {}) const {
+    static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && !std::is_const_v<Scalar>,
+                  "out must be writable, of the scalar of query");
+    const char* const function = "Attention::operator()";
+    const auto sequences = (std::max)(query.batch(), Index(1));
+    const Index key_heads = static_cast<Index>(caches.size()) / sequences;
+    detail::require(static_cast<Index>(caches.size()) == key_heads * query.batch() &&
+                        (query.heads() == 0 || (key_heads > 0 && query.heads() % key_heads == 0)),
+                    function, ": need caches for a number of key heads that divides ", query.heads(), " in each of ",
+                    query.batch(), " sequences, got ", caches.size());
+    detail::require(out.batch() == query.batch() && out.heads() == query.heads() && out.tokens() == query.tokens(), function,
+                    ": out must be [", query.batch(), " x ", query.heads(), " x ", query.tokens(), " x .] like query, got ",
+                    Shape(out));
+    require_heads(query.heads(), function);
+    std::vector<Rows<Scalar>> queries;
+    std::vector<WritableRows<Scalar>> places;
+    for (Index b = 0; b < query.batch(); ++b) {
+      for (Index h = 0; h < query.heads(); ++h) {
+        const auto& cache = caches[static_cast<std::size_t>(b * key_heads + h * key_heads / query.heads())];
+        queries.emplace_back(query.rows(b, h));
+        head(h).template validate<Scalar>(queries.back().matrix(), cache.keys(), function);
+        detail::require(out.dim() == cache.value_cols(), function, ": out must have ", cache.value_cols(),
+                        " columns like the cached values, got ", out.dim());
+        places.emplace_back(out.rows(b, h));
+      }
+    }
+    std::vector<Operands<Scalar>> operands;
+    std::vector<pass::RowsMap<Scalar>> outs;
+    const std::vector<std::span<pass::Record<Scalar>>> no_records(queries.size());
+    for (std::size_t i = 0; i < queries.size(); ++i) {
+      const Index h = static_cast<Index>(i) % query.heads();
+      const Index memory = static_cast<Index>(i) / query.heads() * key_heads + h * key_heads / query.heads();
+      operands.push_back({&head(h).policies_, &queries[i], nullptr, nullptr, memory,
+                          &caches[static_cast<std::size_t>(memory)].memory()});
+      outs.push_back(places[i].matrix());
+    }
+    pass::regress<Scalar, K, N, S, M>(operands, outs, no_records, executor);
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      places[i].commit(out.rows(static_cast<Index>(i) / query.heads(), static_cast<Index>(i) % query.heads()));
+    }
+  }
+
   /// The regressions with a record for `backward`.
   template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
@@ -325,6 +370,7 @@ class Attention {
     for (auto& place : places) outs.push_back(place.matrix());
     for (auto& one : tape.tapes_) records.push_back(one.records_);
     pass::regress<Scalar, K, N, S, M>(operands_of(tape), outs, records, executor);
+    for (auto& one : tape.tapes_) one.find_rows();
     tape.for_each([&](std::size_t i, const auto& at) { places[i].commit(at.queries_of(out)); });
   }
 

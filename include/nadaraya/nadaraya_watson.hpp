@@ -4,9 +4,11 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/kernel/kernel.hpp"
+#include "nadaraya/key_value_cache.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
 #include "nadaraya/pass/batch.hpp"
+#include "nadaraya/screening.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/tape.hpp"
 
@@ -118,6 +120,20 @@ class NadarayaWatson {
     return out;
   }
 
+  /// The same on remembered keys and values. Returns [Nq x Dv].
+  template <RealExpression Q, Executor E = Serial>
+  RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, const E& executor = {}) const {
+    using Scalar = ScalarOf<Q>;
+    validate<Scalar>(query, cache.keys(), "NadarayaWatson::operator()");
+    RowMatrix<Scalar> out(query.rows(), cache.value_cols());
+    const Rows<Scalar> queries(query);
+    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &queries, nullptr, nullptr, 0, &cache.memory()};
+    const pass::RowsMap<Scalar> to = WritableRows<Scalar>(out).matrix();
+    const std::span<pass::Record<Scalar>> no_records;
+    pass::regress<Scalar, K, N, S, M>({&operands, 1}, {&to, 1}, {&no_records, 1}, executor);
+    return out;
+  }
+
   /// The regression with a record for `backward`. `out` is a matrix (resized to [Nq x Dv]) or a
   /// map, block or Ref of that shape; it must not share memory with the inputs.
   template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, Executor E = Serial>
@@ -133,6 +149,7 @@ class NadarayaWatson {
     tape.value_ = Rows<Scalar>(std::forward<V>(value));
     tape.make_records();
     regress(tape.query_, tape.key_, tape.value_, out, executor, std::span(tape.records_));
+    tape.find_rows();
     return tape;
   }
 
@@ -166,7 +183,7 @@ class NadarayaWatson {
     Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
     const Rows<Scalar> queries(query), keys(key);
     const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &queries, &keys, &keys, 0};
-    const pass::Batch<Scalar, K, N, S, M> batch({&operands, 1}, true, Serial{});
+    const pass::Batch<Scalar, K, N, S, M> batch({&operands, 1}, pass::Queries::in_order, Serial{});
     const pass::Forward<Scalar, K, N, S, M> forward(policies_, batch.head(0));
     engine::Workspace<Scalar> work;
     for (Index block = 0; block < batch.head(0).blocks(); ++block) {

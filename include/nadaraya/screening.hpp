@@ -22,10 +22,13 @@ enum class Screening {
 
 namespace engine {
 
+/// Of fewer columns the products cost less than what surrounds them.
+inline constexpr Index least_worth_cols = 16;
+
 /// Do so many queries and keys of a head gain by it?
 inline bool worth_screening(Index queries, Index keys, Index cols) {
-  // Sketches cost what scoring some dozen queries does.
-  return queries >= 32 && keys >= 256 && cols >= 16;
+  // A sketch costs what scoring some dozen queries does.
+  return queries >= 32 && keys >= 256 && cols >= least_worth_cols;
 }
 
 }  // namespace engine

@@ -71,14 +71,26 @@ class Tape {
 
   void make_records() { records_.resize(static_cast<std::size_t>(engine::block_count(queries()))); }
   const pass::Record<Scalar>& record(Index query) const {
-    return records_[static_cast<std::size_t>(query / engine::block_queries)];
+    return records_[static_cast<std::size_t>(row_of(query) / engine::block_queries)];
   }
-  static Index place(Index query) { return query % engine::block_queries; }
+  Index place(Index query) const { return row_of(query) % engine::block_queries; }
+  Index row_of(Index query) const { return rows_.empty() ? query : Index(rows_[static_cast<std::size_t>(query)]); }
+
+  /// Notes where each query is recorded, once all are, if not in their own order.
+  void find_rows() {
+    Index row = 0;
+    for (const auto& record : records_) {
+      if (record.queries.empty()) continue;
+      rows_.resize(static_cast<std::size_t>(queries()));
+      for (const KeyIndex query : record.queries) rows_[static_cast<std::size_t>(query)] = static_cast<KeyIndex>(row++);
+    }
+  }
 
   Rows<Scalar> query_;
   Rows<Scalar> key_;
   Rows<Scalar> value_;
   std::vector<pass::Record<Scalar>> records_;
+  std::vector<KeyIndex> rows_;
 };
 
 }  // namespace nadaraya

@@ -134,6 +134,55 @@ struct Loops {
     return kept;
   }
 
+  /// Writes the keys of the points whose squared distance from q, as summed here, is at most a bound, and
+  /// their places, of n that begin with a given one; returns how many. axes[d] holds the points'
+  /// coordinates. All may be read, and the lists written, up to a whole pack further.
+  template <int Dimension, class T>
+  static Index within(const T* const* axes, const KeyIndex* key, KeyIndex first, Index n, const T* q, T bound,
+                      KeyIndex* out, KeyIndex* places) {
+    const PackOf<T> most(bound);
+    Index kept = 0;
+    for (Index j = 0; j < n; j += lanes<T>) {
+      PackOf<T> square(T(0));
+#pragma GCC unroll 3
+      for (int d = 0; d < Dimension; ++d) {
+        const PackOf<T> difference = load(axes[d] + j) - broadcast(q[d]);
+        square = fma(difference, difference, square);
+      }
+      const unsigned mask = ~above(square, most) & present<T>(n - j);
+      compress_keys(out + kept, mask, key + j, T());
+      compress_run(places + kept, mask, first + static_cast<KeyIndex>(j), T());
+      kept += __builtin_popcount(mask);
+    }
+    return kept;
+  }
+
+  /// rank[i] = how many of n keys are smaller than key[i]. Both have a pack of slack.
+  static void ranks(const KeyIndex* key, Index n, KeyIndex* rank) {
+    for (Index i = 0; i < n; i += lanes<KeyIndex>) {
+      const auto keys = load(key + i).v;
+      auto smaller = PackOf<KeyIndex>(0).v;
+      for (Index j = 0; j < n; ++j) smaller -= keys > key[j];
+      store(rank + i, PackOf<KeyIndex>(smaller));
+    }
+  }
+
+  /// The same for keys below 64 words: as bits, and the bits before each word counted. O(n + words).
+  static void ranks_by_bits(const KeyIndex* key, Index n, Index words, std::uint64_t* bits, KeyIndex* before,
+                            KeyIndex* rank) {
+    for (Index w = 0; w < words; ++w) bits[w] = 0;
+    for (Index j = 0; j < n; ++j) bits[key[j] / 64] |= std::uint64_t(1) << (key[j] % 64);
+    KeyIndex count = 0;
+    for (Index w = 0; w < words; ++w) {
+      before[w] = count;
+      count += __builtin_popcountll(bits[w]);
+    }
+    for (Index j = 0; j < n; ++j) {
+      const std::uint64_t smaller = bits[key[j] / 64] & ((std::uint64_t(1) << (key[j] % 64)) - 1);
+      rank[j] = before[key[j] / 64] + __builtin_popcountll(smaller);
+    }
+  }
+
   /// The largest of n > 0 scalars; undefined if one of them is NaN.
   template <class T>
   static T largest(const T* z, Index n) {

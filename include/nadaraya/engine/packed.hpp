@@ -29,10 +29,16 @@ struct View {
 template <class Scalar>
 class FiniteRows {
  public:
+  FiniteRows() = default;
   /// The rows must outlive this object.
-  explicit FiniteRows(const View<Scalar>& rows) : view_(rows) {
+  explicit FiniteRows(const View<Scalar>& rows) { read(rows, 0); }
+
+  /// The same for other rows, of which [0, kept) are as they were the last time.
+  void read(const View<Scalar>& rows, [[maybe_unused]] Index kept) {
+    view_ = rows;
     if constexpr (vectorized<Scalar>) {
-      for (Index i = 0; i < rows.rows; ++i) {
+      while (!replaced_.empty() && replaced_.back() >= kept) replaced_.pop_back();
+      for (Index i = kept; i < rows.rows; ++i) {
         if (!with_loops<Scalar>([&](auto loops) { return loops.all_finite(rows.row(i), rows.cols); })) {
           replaced_.push_back(i);
         }

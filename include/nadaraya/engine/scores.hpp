@@ -2,7 +2,7 @@
 // above its floor.
 #pragma once
 
-#include "nadaraya/engine/buffer.hpp"
+#include "nadaraya/engine/near_rows.hpp"
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/sketch.hpp"
@@ -16,6 +16,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -58,6 +59,14 @@ Scalar bounding_norm(const Scalar* x, Index n) {
   return not_infinite(sum);
 }
 
+/// How keys are going to be looked for.
+template <class Scalar>
+struct Search {
+  Index queries = 0;                                                 ///< so many of them
+  Scalar reach = Scalar(Eigen::NumTraits<Scalar>::infinity());       ///< if finite, they look no farther: through a grid
+  bool sketched = false;                                             ///< with the keys screened
+};
+
 /// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
 /// product. A handful of queries is scored from the keys as they lie: packing would cost more.
 template <class Scalar, class Sim>
@@ -66,18 +75,27 @@ class ScoredKeys {
   static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
 
   ScoredKeys() = default;
-  /// With a sketch, if the keys are to be screened.
-  ScoredKeys(const View<Scalar>& keys, Index queries, bool sketched) {
+  ScoredKeys(const View<Scalar>& keys, const Search<Scalar>& search) { read(keys, 0, search); }
+
+  /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
+  void read(const View<Scalar>& keys, [[maybe_unused]] Index kept, const Search<Scalar>& search) {
+    if constexpr (vectorized<Scalar>) {
+      if (search.reach < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.reach);
+    }
     if constexpr (by_products) {
-      if (queries >= worth_packing) rows_ = PackedRows<Scalar>(keys);
-      if (sketched) sketch_.emplace(keys.cols).update(keys, 0);
+      if (search.queries >= worth_packing && grid_.empty()) rows_ = PackedRows<Scalar>(keys);
+      if (search.sketched) {
+        if (!sketch_) sketch_.emplace(keys.cols);
+        sketch_->update(keys, kept);
+      }
       if constexpr (!Sim::is_product) {
-        norms_ = Buffer<Scalar>(PackedRows<Scalar>::padded(keys.rows));
-        for (Index j = 0; j < keys.rows; ++j) norms_.data()[j] = bounding_norm(keys.row(j), keys.cols);
+        norms_.resize(PackedRows<Scalar>::padded(keys.rows));
+        for (Index j = kept; j < keys.rows; ++j) norms_[static_cast<std::size_t>(j)] = bounding_norm(keys.row(j), keys.cols);
       }
     }
   }
 
+  const Grid<Scalar>& grid() const { return grid_; }
   bool packed() const { return !rows_.empty(); }
   const KeySketch<Scalar>* sketch() const { return sketch_ ? &*sketch_ : nullptr; }
   const Scalar* panel(Index first_key) const { return rows_.panel(first_key); }
@@ -88,8 +106,9 @@ class ScoredKeys {
   static constexpr Index worth_packing = 4;
 
   PackedRows<Scalar> rows_;
-  Buffer<Scalar> norms_;
+  std::vector<Scalar> norms_;
   std::optional<KeySketch<Scalar>> sketch_;
+  Grid<Scalar> grid_;
 };
 
 /// What one block of queries needs while it is scored. Reused from block to block.
@@ -109,16 +128,23 @@ struct Workspace {
   std::vector<KeyIndex> supports;    ///< their support sizes
   std::vector<Scalar> dense;         ///< rows of weights over all keys of a stretch
   std::vector<Scalar> mixed;         ///< rows of values, while they are summed
+  NearKeys near;
 };
 
 /// The similarities of all pairs that a mask leaves visible.
 template <class Scalar, class Sim, class M>
 class Scores {
  public:
-  /// The views and the scored keys must outlive this object.
+  /// The views and the scored keys must outlive this object. With keys in a grid, `order` may name the
+  /// queries that the blocks are made of, one after the other.
   Scores(Sim similarity, M mask, const View<Scalar>& queries, const View<Scalar>& keys,
-         const ScoredKeys<Scalar, Sim>& scored)
-      : similarity_(std::move(similarity)), mask_(std::move(mask)), queries_(queries), keys_(keys), scored_(scored) {}
+         const ScoredKeys<Scalar, Sim>& scored, std::span<const KeyIndex> order = {})
+      : similarity_(std::move(similarity)),
+        mask_(std::move(mask)),
+        queries_(queries),
+        keys_(keys),
+        scored_(scored),
+        order_(order) {}
 
   Extent extent() const { return Extent{queries_.rows, keys_.rows}; }
 
@@ -128,6 +154,9 @@ class Scores {
   template <class Refine, class Visit>
   void visit_block(Index block, const Refine& refine, Workspace<Scalar>& work, const Visit& visit) const {
     const auto [first_query, count] = block_range(block, queries_.rows);
+    if constexpr (Gridded<Scalar, Sim, M>) {
+      if (!scored_.grid().empty()) return visit_near(first_query, count, refine, work, visit);
+    }
     const KeyRange seen = begin_block(first_query, count, work);
     work.rows.resize(static_cast<std::size_t>(block_queries));
     work.ranges.resize(static_cast<std::size_t>(block_queries));
@@ -173,6 +202,9 @@ class Scores {
     }
   }
 
+  /// Keys are screened from now on, if there is a sketch of them.
+  void screen() { sketch_ = scored_.sketch(); }
+
   /// Prepares `count` queries for scoring; returns the range that holds every key they see.
   KeyRange begin_block(Index first_query, Index count, Workspace<Scalar>& work) const {
     work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(Row<Scalar>::slack)));
@@ -203,6 +235,22 @@ class Scores {
   }
 
  private:
+  /// The same through the grid: refine(row) says all of a row's floor before any key is seen.
+  template <class Refine, class Visit>
+  void visit_near(Index first_query, Index count, const Refine& refine, Workspace<Scalar>& work,
+                  const Visit& visit) const {
+    work.rows.resize(static_cast<std::size_t>(block_queries));
+    for (Index r = 0; r < count; ++r) {
+      const Index query = order_.empty() ? first_query + r : Index(order_[static_cast<std::size_t>(first_query + r)]);
+      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+      row.clear();
+      refine(row);
+      const Scalar reach = similarity_.reach(row.floor(), keys_.cols);
+      find_near(scored_.grid(), similarity_, mask_, queries_, keys_, query, reach, work.near, work.tile, row);
+      visit(query, row);
+    }
+  }
+
   /// Products are formed tile by tile where the similarity is one, or is bounded by one.
   static constexpr bool by_products = ScoredKeys<Scalar, Sim>::by_products;
   static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
@@ -219,8 +267,8 @@ class Scores {
                     [[maybe_unused]] const KeyRange& each, [[maybe_unused]] const Refine& refine,
                     [[maybe_unused]] Workspace<Scalar>& work) const {
     if constexpr (lists_candidates && Sim::is_product) {
-      if (scored_.sketch() == nullptr) return false;
-      if (!work.sketch.prepare(work.scaled.data(), count, *scored_.sketch())) return false;
+      if (sketch_ == nullptr) return false;
+      if (!work.sketch.prepare(work.scaled.data(), count, *sketch_)) return false;
       for (Index r = 0; r < count; ++r) {
         Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
         row.set_margin(work.sketch.margin(r));
@@ -279,7 +327,7 @@ class Scores {
   /// Appends what passes in one panel to the rows.
   void screen_panel(Index first_query, Index count, Index first_key, const KeyRange& each, Workspace<Scalar>& work) const {
     const Index panel = first_key / panel_keys;
-    const bool exact = scored_.sketch()->exact(panel);
+    const bool exact = sketch_->exact(panel);
     if (!exact && !work.sketch.aim(panel, count)) return;
     show_panel(first_query, count, first_key, each, work);
     if (exact) {
@@ -518,6 +566,8 @@ class Scores {
   View<Scalar> queries_;
   View<Scalar> keys_;
   const ScoredKeys<Scalar, Sim>& scored_;
+  const KeySketch<Scalar>* sketch_ = nullptr;
+  std::span<const KeyIndex> order_;
 };
 
 }  // namespace nadaraya::engine

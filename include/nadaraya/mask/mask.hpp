@@ -78,6 +78,20 @@ KeyRange range_of_all(const M& mask, Index first_query, Index count, const Exten
   return all;
 }
 
+/// How long a query's range is, about: the mean over some of them.
+template <Mask M>
+double mean_range(const M& mask, const Extent& n) {
+  constexpr Index sample = 64;
+  const Index step = 1 + n.queries / sample;
+  double total = 0, count = 0;
+  for (Index i = 0; i < n.queries; i += step) {
+    const KeyRange range = mask.range(i, n);
+    total += static_cast<double>(range.last - range.first);
+    ++count;
+  }
+  return count > 0 ? total / count : 0;
+}
+
 /// Every key is visible to every query.
 struct NoMask {
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }

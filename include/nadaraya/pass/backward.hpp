@@ -103,7 +103,7 @@ class Backward {
         const auto dz = record.of_row(r, std::span(pairs.dz));
         const auto scatter_entries = [&](std::size_t begin, std::size_t end) {
           if (begin == end) return;
-          scatter(block * engine::block_queries + r, keys.subspan(begin, end - begin), p.subspan(begin, end - begin),
+          scatter(record.query(block, r), keys.subspan(begin, end - begin), p.subspan(begin, end - begin),
                   dz.subspan(begin, end - begin), grad_key_, grad_value_);
         };
         // Keys ascend but for the last, which may lend NearestNeighbors its bandwidth.
@@ -166,7 +166,7 @@ class Backward {
   void pull_row(Index block, Index r, std::span<const KeyIndex> keys, RowView<Scalar> t, RowOut<Scalar> p,
                 RowOut<Scalar> dz, Workspace& work) {
     const auto b = static_cast<std::size_t>(block);
-    const Index query = block * engine::block_queries + r;
+    const Index query = records_[b].query(block, r);
     const auto n = static_cast<Index>(keys.size());
     const RowMap<Scalar>& map = records_[b].maps[static_cast<std::size_t>(r)];
     ParameterGradients<Scalar>& parameters = parameters_[b];

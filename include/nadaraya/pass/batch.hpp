@@ -8,6 +8,7 @@
 #include "nadaraya/pass/memory.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <optional>
 #include <span>
@@ -21,9 +22,10 @@ template <class Scalar, class K, class N, class S, class M>
 struct Operands {
   const Policies<K, N, S, M>* policies;
   const Rows<Scalar>* query;
-  const Rows<Scalar>* key;
+  const Rows<Scalar>* key;    ///< null where the memory is `made`
   const Rows<Scalar>* value;
   Index memory;
+  const Memory<Scalar, S>* made = nullptr;
 };
 
 /// Numbers the pieces of several heads through.
@@ -45,27 +47,32 @@ class Pieces {
   std::vector<Index> ends_;
 };
 
+/// Which queries are going to be scored against the keys, and do blocks have to be made of consecutive
+/// ones?
+enum class Queries { none, in_order, in_any_order };
+
 /// Operands as the passes read them.
 template <class Scalar, class K, class N, class S, class M>
 class Batch {
  public:
-  /// `scored`: are queries going to be scored against the keys?
   template <class E>
-  Batch(std::span<const Operands<Scalar, K, N, S, M>> heads, bool scored, const E& executor)
-      : heads_(heads), queries_(heads.size()), memories_(heads.empty() ? 0 : std::size_t(heads.back().memory) + 1) {
+  Batch(std::span<const Operands<Scalar, K, N, S, M>> heads, Queries queries_wanted, const E& executor)
+      : heads_(heads), queries_(heads.size()), orders_(heads.size()), memories_(heads.empty() ? 0 : std::size_t(heads.back().memory) + 1) {
     first_head_.assign(memories_.size() + 1, heads.size());
     for (std::size_t h = heads.size(); h-- > 0;) first_head_[static_cast<std::size_t>(heads[h].memory)] = h;
+    for (std::size_t m = 0; m < memories_.size(); ++m) reaches_.push_back(grid_reach(m, queries_wanted != Queries::none));
     executor.parallel_for(static_cast<Index>(memories_.size() + heads.size()), [&](Index piece) {
       const auto i = static_cast<std::size_t>(piece);
       if (i < memories_.size()) {
-        make_memory(i, scored);
+        make_memory(i, queries_wanted != Queries::none);
       } else {
-        const auto& head = heads_[i - memories_.size()];
-        queries_[i - memories_.size()] = prepared(head.policies->similarity, *head.query);
+        make_query(i - memories_.size(), queries_wanted == Queries::in_any_order);
       }
     });
     for (std::size_t h = 0; h < heads.size(); ++h) {
-      parts_.push_back(memories_[static_cast<std::size_t>(heads[h].memory)]->head(queries_[h].view()));
+      const auto m = static_cast<std::size_t>(heads[h].memory);
+      const Memory<Scalar, S>& memory = memories_[m] ? *memories_[m] : *heads[h].made;
+      parts_.push_back(memory.head(queries_[h].view(), orders_[h]));
     }
   }
 
@@ -75,22 +82,65 @@ class Batch {
   const Rows<Scalar>& prepared_query(std::size_t head) const { return queries_[head]; }
 
   std::size_t memories() const { return memories_.size(); }
-  const Rows<Scalar>& prepared_key(std::size_t memory) const { return memories_[memory]->key(); }
+  const Rows<Scalar>& prepared_key(std::size_t memory) const { return memories_[memory]->prepared_key(); }
   /// The heads that read a memory, [first, last).
   std::size_t first_head(std::size_t memory) const { return first_head_[memory]; }
   std::size_t last_head(std::size_t memory) const { return first_head_[memory + 1]; }
 
  private:
-  void make_memory(std::size_t memory, bool scored) {
+  Index query_count(std::size_t memory) const {
     Index queries = 0;
     for (std::size_t h = first_head(memory); h < last_head(memory); ++h) queries += heads_[h].query->rows();
+    return queries;
+  }
+
+  void make_memory(std::size_t memory, bool scored) {
     const auto& head = heads_[first_head(memory)];
-    const bool screened = scored && screens<Scalar>(*head.policies, queries, head.key->rows(), head.key->cols());
-    memories_[memory].emplace(head.policies->similarity, *head.key, *head.value, scored ? queries : 0, screened);
+    const Index queries = scored ? query_count(memory) : 0;
+    if (head.made != nullptr) {
+      // As it is, for a few queries or where it is screened; many read it in panels.
+      constexpr Index few = 4;
+      if (queries < few || sketch_of<Scalar>(*head.policies, head.made->sketched())) return;
+      memories_[memory].emplace();
+      memories_[memory]->read(head.made->key(), head.made->value(), 0, engine::Search<Scalar>{queries});
+      return;
+    }
+    const bool sketched = scored && screens<Scalar>(*head.policies, queries, head.key->rows(), head.key->cols());
+    memories_[memory].emplace(head.policies->similarity, *head.key, *head.value,
+                              engine::Search<Scalar>{queries, reaches_[memory], sketched});
+  }
+
+  void make_query(std::size_t h, bool in_any_order) {
+    const auto& head = heads_[h];
+    queries_[h] = prepared(head.policies->similarity, *head.query);
+    if constexpr (engine::Gridded<Scalar, S, M>) {
+      const Scalar reach = reaches_[static_cast<std::size_t>(head.memory)];
+      // Neighbours look at the same keys and values, which are then still in the cache.
+      if (in_any_order && std::isfinite(reach)) orders_[h] = engine::order_by_place(head.query->view(), reach);
+    }
+  }
+
+  /// How far queries look for the keys of a memory if these are worth a grid, +infinity if not.
+  Scalar grid_reach([[maybe_unused]] std::size_t memory, [[maybe_unused]] bool scored) const {
+    const Scalar infinity(Eigen::NumTraits<Scalar>::infinity());
+    if constexpr (engine::Gridded<Scalar, S, M>) {
+      if (!scored || heads_[first_head(memory)].made != nullptr) return infinity;
+      const View<Scalar> key = heads_[first_head(memory)].key->view();
+      Scalar reach(0);
+      double seen = double(key.rows);
+      for (std::size_t h = first_head(memory); h < last_head(memory); ++h) {
+        reach = (std::max)(reach, heads_[h].policies->template reach<Scalar>(key.cols));
+        seen = (std::min)(seen, mean_range(heads_[h].policies->mask, Extent{heads_[h].query->rows(), key.rows}));
+      }
+      if (engine::worth_a_grid(key, reach, query_count(memory), seen)) return reach;
+    }
+    return infinity;
   }
 
   std::span<const Operands<Scalar, K, N, S, M>> heads_;
   std::vector<Rows<Scalar>> queries_;
+  std::vector<std::vector<KeyIndex>> orders_;
+  std::vector<Scalar> reaches_;
   std::vector<std::optional<Memory<Scalar, S>>> memories_;
   std::vector<std::size_t> first_head_;
   std::vector<Head<Scalar, S>> parts_;
@@ -100,7 +150,7 @@ class Batch {
 template <class Scalar, class K, class N, class S, class M, class E>
 void regress(std::span<const Operands<Scalar, K, N, S, M>> heads, std::span<const RowsMap<Scalar>> outs,
              std::span<const std::span<Record<Scalar>>> records, const E& executor) {
-  const Batch<Scalar, K, N, S, M> batch(heads, true, executor);
+  const Batch<Scalar, K, N, S, M> batch(heads, Queries::in_any_order, executor);
   std::vector<Forward<Scalar, K, N, S, M>> passes;
   passes.reserve(batch.size());
   Pieces blocks;
@@ -137,7 +187,7 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Operands<Scala
   const bool scored = std::any_of(places.begin(), places.end(), [](const auto& place) {
     return std::any_of(place.records.begin(), place.records.end(), [](const auto& record) { return record.recompute; });
   });
-  const Batch<Scalar, K, N, S, M> batch(heads, scored, executor);
+  const Batch<Scalar, K, N, S, M> batch(heads, scored ? Queries::in_order : Queries::none, executor);
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);

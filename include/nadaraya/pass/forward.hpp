@@ -89,7 +89,9 @@ class Forward {
         mask_(policies.mask),
         rule_(policies.rule()),
         head_(head),
-        scores_(policies.similarity, policies.mask, head.query, head.key, *head.scored) {}
+        scores_(policies.similarity, policies.mask, head.query, head.key, *head.scored, head.order) {
+    if (sketch_of<Scalar>(policies, true)) scores_.screen();
+  }
 
   /// Writes the rows of a block to `out`, the first row of the whole result, with rows out_stride
   /// apart, and fills `record` unless it is null.
@@ -106,10 +108,11 @@ class Forward {
       }
     }
     DenseMix<Scalar> dense(head_.finite_value->view(), work);
+    std::size_t r = 0;
     weigh(block, work, [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> keys, RowView<Scalar> p) {
-      const auto r = static_cast<std::size_t>(i - range.first);
       work.maps[r] = map;
       if (record != nullptr) work.supports[r] = static_cast<KeyIndex>(supported(p));
+      ++r;
       Scalar* out_i = out + i * out_stride;
       if (engine::vectorized<Scalar> && !SelectingNormalization<N> && dense.worthwhile(keys) &&
           !sees_any(mask_, i, bad_values(), head_.extent())) {
@@ -119,7 +122,11 @@ class Forward {
       }
     });
     dense.flush();
-    if (record != nullptr) record->assign(work, range.count, !Rule::sparse || mostly_supported(range, work));
+    if (record == nullptr) return;
+    record->assign(work, range.count, !Rule::sparse || mostly_supported(range, work));
+    if (head_.order.empty()) return;
+    const auto queries = head_.order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.count));
+    record->queries.assign(queries.begin(), queries.end());
   }
 
   /// Score and weigh: visit(i, map, support, weights) for the queries of a block, in order.

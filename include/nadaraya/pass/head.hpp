@@ -9,6 +9,7 @@
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
+#include <span>
 #include <vector>
 
 namespace nadaraya {
@@ -23,6 +24,19 @@ struct Policies {
   Screening screening = Screening::automatic;
 
   RowRule<K, N> rule() const { return RowRule<K, N>(kernel, normalization, distance_factor<S>()); }
+
+  /// How far from a query, in so many dimensions, a key with weight may lie; +infinity if that is not
+  /// known before any key is seen.
+  template <class Scalar>
+  Scalar reach([[maybe_unused]] Index dimension) const {
+    if constexpr (engine::Gridded<Scalar, S, M>) {
+      Row<Scalar> none;
+      rule().refine(none);
+      return similarity.reach(none.floor(), dimension);
+    } else {
+      return Scalar(Eigen::NumTraits<Scalar>::infinity());
+    }
+  }
 };
 
 namespace pass {
@@ -40,6 +54,7 @@ struct Head {
   View<Scalar> value;
   const engine::FiniteRows<Scalar>* finite_value = nullptr;
   const engine::ScoredKeys<Scalar, S>* scored = nullptr;
+  std::span<const KeyIndex> order;  ///< the queries as the blocks take them; as they come if empty
 
   Extent extent() const { return Extent{query.rows, key.rows}; }
   Index blocks() const { return engine::block_count(query.rows); }
@@ -56,6 +71,12 @@ concept InPanels = Product<Scalar, S> && ElementwiseKernel<K> && !SelectingNorma
 /// Are floors known that bounds on the similarity can be compared with?
 template <class Scalar, class K, class N, class S, class M>
 concept Screenable = Product<Scalar, S> && !BiasMask<M> && RowRule<K, N>::sparse;
+
+/// Is a sketch of the keys, if there is one, to be used?
+template <class Scalar, class K, class N, class S, class M>
+bool sketch_of(const Policies<K, N, S, M>& policies, bool sketched) {
+  return Screenable<Scalar, K, N, S, M> && policies.screening != Screening::never && sketched;
+}
 
 /// Are the keys of a head to be screened?
 template <class Scalar, class K, class N, class S, class M>

@@ -20,21 +20,38 @@ Rows<Scalar> prepared(const S& similarity, const Rows<Scalar>& rows) {
 template <class Scalar, class S>
 class Memory {
  public:
-  /// For about that many queries. The operands must outlive this object.
-  Memory(const S& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value, Index queries, bool screened)
-      : key_(prepared(similarity, key)), value_(value.view()), finite_value_(value_), scored_(key_.view(), queries, screened) {}
+  Memory() = default;
+  /// The operands must outlive this object.
+  Memory(const S& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value, const engine::Search<Scalar>& search)
+      : prepared_key_(prepared(similarity, key)) {
+    read(prepared_key_.view(), value.view(), 0, search);
+  }
   Memory(const Memory&) = delete;
   Memory& operator=(const Memory&) = delete;
 
-  /// The keys, prepared.
-  const Rows<Scalar>& key() const { return key_; }
+  /// Keys as the similarity compares them, of which [0, kept), and their values, are as they were the last
+  /// time. They are referred to.
+  void read(const View<Scalar>& prepared_key, const View<Scalar>& value, Index kept, const engine::Search<Scalar>& search) {
+    key_ = prepared_key;
+    finite_value_.read(value, kept);
+    value_ = value;
+    scored_.read(prepared_key, kept, search);
+  }
 
-  Head<Scalar, S> head(const View<Scalar>& prepared_query) const {
-    return Head<Scalar, S>{prepared_query, key_.view(), value_, &finite_value_, &scored_};
+  /// The keys of an operand, prepared.
+  const Rows<Scalar>& prepared_key() const { return prepared_key_; }
+
+  const View<Scalar>& key() const { return key_; }
+  const View<Scalar>& value() const { return value_; }
+  bool sketched() const { return scored_.sketch() != nullptr; }
+
+  Head<Scalar, S> head(const View<Scalar>& prepared_query, std::span<const KeyIndex> order) const {
+    return Head<Scalar, S>{prepared_query, key_, value_, &finite_value_, &scored_, order};
   }
 
  private:
-  Rows<Scalar> key_;
+  Rows<Scalar> prepared_key_;
+  View<Scalar> key_;
   View<Scalar> value_;
   engine::FiniteRows<Scalar> finite_value_;
   engine::ScoredKeys<Scalar, S> scored_;

@@ -15,6 +15,7 @@ namespace nadaraya::pass {
 /// Written by whichever thread has the block. Rows are numbered within it.
 template <class Scalar>
 struct Record {
+  std::vector<KeyIndex> queries;  ///< the queries of the rows; consecutive if empty
   std::vector<RowMap<Scalar>> maps;
   std::vector<KeyIndex> support_sizes;
   /// The stored keys of all rows and their coordinates, row after row; nothing if `recompute`.
@@ -24,6 +25,11 @@ struct Record {
   bool recompute = false;
 
   Index rows() const { return static_cast<Index>(maps.size()); }
+
+  /// The query of a row, in the record of a block.
+  Index query(Index block, Index row) const {
+    return queries.empty() ? block * engine::block_queries + row : Index(queries[static_cast<std::size_t>(row)]);
+  }
 
   /// The entries of a row, in an array with one for each stored key.
   template <class T>

@@ -20,6 +20,7 @@ namespace nadaraya {
 ///                              so that heads which differ in them can share keys
 ///   is_product, ProductBound<S> product_bound<S>(|q|^2, D) const
 ///                              what lets the engine score keys by the block; see ProductSimilarity
+///   S reach<S>(S floor, Index D) const      what lets the engine look keys up by place; see LocalSimilarity
 ///   static constexpr double distance_factor     makes it a metric: squared distance = -factor z
 ///
 /// Laws: the pullback agrees with finite differences of the score; for a metric z <= 0, and z = 0 exactly for equal rows.
@@ -62,6 +63,14 @@ template <class S>
 concept ProductSimilarity = Similarity<S> && requires(const S similarity, Index dimension) {
   { S::is_product } -> std::convertible_to<bool>;
   { similarity.template product_bound<double>(1.0, dimension) } -> std::same_as<ProductBound<double>>;
+};
+
+/// A similarity that falls with distance. Law: if z as computed exceeds the floor, the rows, of D
+/// columns, lie no farther apart than reach(floor, D), which is positive; +infinity where that cannot be
+/// said, as for a floor of -infinity.
+template <class S, class Scalar>
+concept LocalSimilarity = Similarity<S> && requires(const S similarity, const Scalar floor, Index dimension) {
+  { similarity.reach(floor, dimension) } -> std::same_as<Scalar>;
 };
 
 /// Squared distance = -factor z for a metric; 0 for a similarity that is no distance.

@@ -2,9 +2,11 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <cmath>
+#include <limits>
 
 namespace nadaraya {
 
@@ -39,6 +41,19 @@ struct SquaredDistance {
     const Scalar unit(static_cast<Scalar>(4 * (dimension + 8)) * Eigen::NumTraits<Scalar>::epsilon());
     const Scalar norms(-Scalar(scale) * (Scalar(1) - unit));
     return ProductBound<Scalar>{Scalar(Scalar(2) * Scalar(scale)), norms, Scalar(norms * query_norm)};
+  }
+
+  /// sqrt(-floor / scale), and room for rounding: each square is of a rounded difference, and their
+  /// sum and its product with the scale are rounded at most D times more. Infinite where the sum or the
+  /// reach's own square might leave the range of full precision.
+  template <class Scalar>
+  Scalar reach(const Scalar& floor, Index dimension) const {
+    using Real = Eigen::NumTraits<Scalar>;
+    const Scalar least(Scalar((std::numeric_limits<Scalar>::min)()) / Scalar(Real::epsilon()));
+    const auto ordinary = [&](const Scalar& x) { return least < x && x < Scalar(1) / least; };
+    const Scalar square(-floor / Scalar(scale));
+    if (!ordinary(Scalar(scale)) || !ordinary(Scalar(-floor)) || !ordinary(square)) return Scalar(Real::infinity());
+    return Scalar(detail::sqrt(square) * (Scalar(1) + Scalar(static_cast<Scalar>(dimension + 8) * Real::epsilon())));
   }
 
   template <class Q, class K, class Scalar, class DQ, class DK>
