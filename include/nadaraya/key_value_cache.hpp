@@ -71,8 +71,8 @@ class KeyValueCache {
     detail::require(key.rows() <= Index((std::numeric_limits<KeyIndex>::max)()) - rows_, "KeyValueCache::append: ", rows_,
                     " and ", key.rows(), " rows are more than 2^31 - 1");
     const Index before = rows_;
-    const Rows<Scalar> prepared = pass::prepared(S{}, Rows<Scalar>(key));
-    const Rows<Scalar> values(value);
+    const Rows<Scalar> keys(key), values(value);
+    const Rows<Scalar> prepared = pass::prepared(S{}, keys);
     grow(key_, (before + key.rows()) * key_cols_);
     grow(value_, (before + key.rows()) * value_cols_);
     copy_rows(prepared, key_.data() + before * key_cols_);

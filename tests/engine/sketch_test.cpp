@@ -17,7 +17,7 @@ using namespace nadaraya;
 namespace {
 
 template <class T>
-struct Rows {
+struct Operands {
   RowMatrix<T> queries, keys;
 
   engine::View<T> key_view() const { return engine::View<T>{keys.data(), keys.rows(), keys.cols(), keys.cols()}; }
@@ -41,7 +41,7 @@ struct Similarity {
 };
 
 template <class T>
-Similarity<T> similarity(const Rows<T>& in, Index i, Index j) {
+Similarity<T> similarity(const Operands<T>& in, Index i, Index j) {
   Similarity<T> z{};
   const Index cols = in.keys.cols();
   const auto key = static_cast<KeyIndex>(j);
@@ -56,7 +56,7 @@ Similarity<T> similarity(const Rows<T>& in, Index i, Index j) {
 
 /// Each query aims just below the similarity of one of the keys.
 template <class T>
-void screen(const Rows<T>& in, test::Random& random, Outcome& outcome) {
+void screen(const Operands<T>& in, test::Random& random, Outcome& outcome) {
   const Index queries = in.queries.rows(), keys = in.keys.rows();
   engine::KeySketch<T> sketch(in.keys.cols());
   sketch.update(in.key_view(), 0);
@@ -117,14 +117,14 @@ void screen(const Rows<T>& in, test::Random& random, Outcome& outcome) {
 }
 
 template <class T>
-Rows<T> normal_rows(test::Random& random, Index queries, Index keys, Index cols, double query_scale, double key_scale) {
-  return Rows<T>{random.normal<T>(queries, cols, query_scale), random.normal<T>(keys, cols, key_scale)};
+Operands<T> normal_rows(test::Random& random, Index queries, Index keys, Index cols, double query_scale, double key_scale) {
+  return Operands<T>{random.normal<T>(queries, cols, query_scale), random.normal<T>(keys, cols, key_scale)};
 }
 
 /// Keys that lie between two whole numbers, on the side that a query looks at: q.r = |q||r|.
 template <class T>
-Rows<T> keys_between_steps(test::Random& random, Index queries, Index cols) {
-  Rows<T> in{RowMatrix<T>(queries, cols), RowMatrix<T>(64, cols)};
+Operands<T> keys_between_steps(test::Random& random, Index queries, Index cols) {
+  Operands<T> in{RowMatrix<T>(queries, cols), RowMatrix<T>(64, cols)};
   std::vector<double> sign(static_cast<std::size_t>(cols));
   for (double& s : sign) s = random.uniform() < 0.5 ? -1 : 1;
   for (Index i = 0; i < queries; ++i) {
@@ -144,8 +144,8 @@ Rows<T> keys_between_steps(test::Random& random, Index queries, Index cols) {
 
 /// Queries that lie between two whole numbers, in the direction of keys that miss nothing.
 template <class T>
-Rows<T> queries_between_steps(test::Random& random, Index queries, Index cols) {
-  Rows<T> in = keys_between_steps<T>(random, queries, cols);
+Operands<T> queries_between_steps(test::Random& random, Index queries, Index cols) {
+  Operands<T> in = keys_between_steps<T>(random, queries, cols);
   in.keys.setZero();
   for (Index j = 0; j < 32; ++j) {
     for (Index d = 0; d < cols; ++d) in.keys(j, d) = static_cast<T>(d % 3 == 0 ? -127 : 127);
