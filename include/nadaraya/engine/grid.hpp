@@ -384,7 +384,8 @@ class Grid {
     Index count = 0;
     for (std::int32_t third = cells.of(2, low); third <= last_third; ++third) {
       for (std::int32_t second = cells.of(1, low); second <= last_second; ++second) {
-        auto [begin, end] = strips_.find(second, third, low[0], high[0]);
+        const auto places = strips_.find(second, third, low[0], high[0]);
+        Index begin = places.first, end = places.second;
         // Where buckets are too wide, for an outlier in the strip, they are cut shorter.
         constexpr Index long_run = 256;
         if (end - begin > long_run) {
