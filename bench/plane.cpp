@@ -21,7 +21,8 @@ struct Plane {
   RowMatrix<float> queries, points, values;
   double bandwidth;
 
-  explicit Plane(Index n) : queries(n, 2), points(n, 2), values(n, 1), bandwidth(std::sqrt(50.0 / (3.141592653589793 * double(n)))) {
+  explicit Plane(Index n)
+      : queries(n, 2), points(n, 2), values(n, 1), bandwidth(std::sqrt(50.0 / (3.141592653589793 * double(n)))) {
     std::mt19937_64 engine(7);
     for (auto* m : {&queries, &points}) {
       for (float& x : m->reshaped()) x = static_cast<float>(static_cast<double>(engine() >> 11) * 0x1p-53);
@@ -138,14 +139,18 @@ void kd_tree(benchmark::State& state) {
 /// time that takes does not count.
 void kd_tree_in_order(benchmark::State& state) {
   const Plane in(state.range(0));
-  const auto order = engine::order_by_place(engine::View<float>{in.queries.data(), in.queries.rows(), 2, 2}, static_cast<float>(in.bandwidth));
+  const auto order = engine::order_by_place(engine::View<float>{in.queries.data(), in.queries.rows(), 2, 2},
+                                            static_cast<float>(in.bandwidth));
   RowMatrix<float> queries(in.queries.rows(), 2);
   for (Index i = 0; i < queries.rows(); ++i) queries.row(i) = in.queries.row(order[static_cast<std::size_t>(i)]);
   RowMatrix<float> out;
   for (auto _ : state) benchmark::DoNotOptimize(out = by_tree(queries, in, static_cast<std::size_t>(state.range(1))));
 }
 
-BENCHMARK(kd_tree)->ArgNames({"N", "leaf"})->ArgsProduct({{10000, 100000, 1000000}, {10, 32}})->Unit(benchmark::kMillisecond);
+BENCHMARK(kd_tree)
+    ->ArgNames({"N", "leaf"})
+    ->ArgsProduct({{10000, 100000, 1000000}, {10, 32}})
+    ->Unit(benchmark::kMillisecond);
 BENCHMARK(kd_tree_in_order)->ArgNames({"N", "leaf"})->ArgsProduct({{1000000}, {10, 32}})->Unit(benchmark::kMillisecond);
 
 #endif

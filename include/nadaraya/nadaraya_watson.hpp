@@ -72,7 +72,9 @@ class Attention;
 /// Shapes: query [Nq x D], key [Nk x D], value [Nk x Dv], out [Nq x Dv]; rows are tokens. Any real
 /// dense Eigen expressions of one scalar. Any size may be 0.
 /// Cost: O(Nq Nk D) for the scores (masked panels left out), O(support (D + Dv)) for everything
-/// after them, forward and backward, with a compact kernel. Memory: see Tape.
+/// after them, forward and backward, with a compact kernel. A fixed bandwidth under a compact kernel and
+/// SquaredDistance in 1 to 3 dimensions needs no score of far keys: O(N log N + support (1 + Dv)), N the
+/// larger of Nq and Nk, where it is a small part of the keys that has weight. Memory: see Tape.
 /// Special values: an empty row (no visible key, or none within the bandwidth) gives zeros, passes
 /// no gradient and is counted; NaN in a visible key or in a query makes exactly the rows that see
 /// it NaN; NaN in a value reaches the rows that give it weight.

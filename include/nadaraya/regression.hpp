@@ -24,7 +24,8 @@ struct Prediction {
 /// The mean over the points of |y_i - f_i(x_i)|^2, where f_i is the regression on all points but i
 /// (Stone 1974; for kernel regression Clark 1975). x [N x Dx], y [N x Dy], N >= 1. +infinity if a
 /// point left out has no other within the bandwidth: the regression has no answer for it.
-/// O(N^2 Dx) and O(support Dy) time; memory O(support).
+/// O(N^2 Dx) time, or for a compact kernel in up to three dimensions N log N, and O(support Dy); memory
+/// O(support).
 template <Kernel K, RealExpression X, RealExpression Y>
 ScalarOf<X> leave_one_out_error(const K& kernel, double bandwidth, const X& x, const Y& y) {
   using Scalar = ScalarOf<X>;

@@ -24,7 +24,6 @@ engine::View<T> view(const RowMatrix<T>& m) {
   return engine::View<T>{m.data(), m.rows(), m.cols(), m.cols()};
 }
 
-/// In double the square of a difference may overflow where in long double it does not.
 template <class T>
 Real distance(const T* a, const T* b, Index n) {
   Real square = 0;
@@ -64,12 +63,16 @@ void check_near(const engine::Grid<T>& grid, const RowMatrix<T>& points, const T
 template <class T>
 RowMatrix<T> some_points(int kind, Index n, Index dimension, T reach, Random& random) {
   RowMatrix<T> x = random.normal<T>(n, dimension, 10 * double(reach));
-  if (kind == 1) x = (x / reach).array().round() * reach;              // on the borders of cells
-  if (kind == 2) x.col(random.below(dimension)).setConstant(reach);    // in a plane
-  if (kind == 3) x.bottomRows(n / 2) = x.topRows(n / 2).eval();        // twice
-  if (kind == 4) x.array() += T(1e4) * reach;                          // far from zero
-  if (kind == 5) {                                                     // outliers
+  if (kind == 1) x = (x / reach).array().round() * reach;            // on the borders of cells
+  if (kind == 2) x.col(random.below(dimension)).setConstant(reach);  // in a plane
+  if (kind == 3) x.bottomRows(n / 2) = x.topRows(n / 2).eval();      // twice
+  if (kind == 4) x.array() += T(1e4) * reach;                        // far from zero
+  if (kind == 5) {                                                   // outliers
     for (Index j = 0; j < n; j += 7) x(j, random.below(dimension)) *= T(random.uniform() < 0.5 ? 1e30 : 1e7);
+  }
+  if (kind == 5 && n % 4 == 0) {  // as far as numbers go
+    x(0, 0) = std::numeric_limits<T>::max();
+    x(1, 0) = -std::numeric_limits<T>::max();
   }
   if (kind == 6) {  // not finite
     x(random.below(n), 0) = std::numeric_limits<T>::quiet_NaN();
@@ -88,7 +91,8 @@ TEMPLATE_TEST_CASE("a grid finds what lies within reach", "[engine][grid]", floa
     const int kind = trial % 7;
     const Index n = 2 + 2 * random.below(200);
     const T reach = T(std::exp2(std::floor(20 * random.normal())) * (random.uniform() < 0.5 ? 1.0 : 0.7));
-    INFO("trial " << trial << ", " << n << " points in " << dimension << " dimensions, kind " << kind << ", reach " << reach);
+    INFO("trial " << trial << ", " << n << " points in " << dimension << " dimensions, kind " << kind << ", reach "
+                  << reach);
     const RowMatrix<T> points = some_points(kind, n, dimension, reach, random);
     const engine::Grid<T> grid(view(points), reach);
     for (int i = 0; i < 20; ++i) {
@@ -98,6 +102,7 @@ TEMPLATE_TEST_CASE("a grid finds what lies within reach", "[engine][grid]", floa
       // From a point to its neighbour at exactly the reach; and from where nothing is.
       if (i % 4 == 0) q(random.below(dimension)) += i % 8 == 0 ? reach : -reach;
       if (i == 19) q.setConstant(T(-1e30));
+      if (i == 18) q.setConstant(std::numeric_limits<T>::max() * T(trial % 2 == 0 ? 1 : -1));
       check_near(grid, points, q.data(), reach);
       check_near(grid, points, q.data(), T(2.5) * reach);  // farther than the grid was made for
       check_near(grid, points, q.data(), T(0.1) * reach);
@@ -141,7 +146,8 @@ TEMPLATE_TEST_CASE("distances and ranks in every tier", "[engine][grid]", float,
       std::vector<KeyIndex> found(keys.size(), -1), places(keys.size(), -1);
       const T q[2] = {T(0.125), T(-0.25)};
       const T* axes[2] = {x.data(), y.data()};
-      const Index count = loops.template within<2>(axes, keys.data(), KeyIndex(100), n, q, T(1), found.data(), places.data());
+      const Index count =
+          loops.template within<2>(axes, keys.data(), KeyIndex(100), n, q, T(1), found.data(), places.data());
       std::vector<KeyIndex> expected, expected_places;
       for (Index j = 0; j < n; ++j) {
         const T a = x[std::size_t(j)] - q[0], b = y[std::size_t(j)] - q[1];

@@ -110,7 +110,8 @@ Case<Scalar> some_case(int trial, Random& random) {
       for (Scalar& x : all.reshaped()) x = static_cast<Scalar>(2 * random.uniform());
       break;
     case 1:  // clusters
-      for (Index i = 0; i < all.rows(); ++i) all.row(i) = 0.2 * double(h) * all.row(i).array() + Scalar(random.below(6));
+      for (Index i = 0; i < all.rows(); ++i)
+        all.row(i) = 0.2 * double(h) * all.row(i).array() + Scalar(random.below(6));
       break;
     case 2:  // distances of exactly h, and borders of cells of either sign
       all = (all / h).array().round() * h;
@@ -129,7 +130,9 @@ Case<Scalar> some_case(int trial, Random& random) {
       break;
     case 7:  // not finite here and there
       for (int n = 0; n < 6; ++n) {
-        all(random.below(keys + queries), random.below(dimension)) = Scalar(n % 3 == 0 ? not_a_number : n % 3 == 1 ? infinity : -infinity);
+        all(random.below(keys + queries), random.below(dimension)) = Scalar(n % 3 == 0   ? not_a_number
+                                                                            : n % 3 == 1 ? infinity
+                                                                                         : -infinity);
       }
       break;
     default:  // in order
@@ -215,7 +218,8 @@ Index check_cases(int cases) {
     }
     const Scalar reach = SquaredDistance{c.scale}.reach(Scalar(-c.h * c.h), c.k.cols());
     const engine::View<Scalar> keys{c.k.data(), c.k.rows(), c.k.cols(), c.k.cols()};
-    if (engine::worth_a_grid(keys, reach, c.q.rows(), mean_range(mask, Extent{c.q.rows(), c.k.rows()}))) rows += c.q.rows();
+    if (engine::worth_a_grid(keys, reach, c.q.rows(), mean_range(mask, Extent{c.q.rows(), c.k.rows()})))
+      rows += c.q.rows();
   }
   return rows;
 }
@@ -281,7 +285,8 @@ TEST_CASE("heads of different bandwidths share a grid", "[operator][grid]") {
   heads(In::bhnd(q.data(), 1, 2, 1100, 2), In::bhnd(c.k.data(), 1, 1, 1100, 2), In::bhnd(c.v.data(), 1, 1, 1100, 2),
         HeadView<float>::bhnd(out.data(), 1, 2, 1100, 2));
   for (std::size_t h = 0; h < 2; ++h) {
-    const Eigen::Map<const RowMatrix<float>> query(q.data() + h * 2200, 1100, 2), result(out.data() + h * 2200, 1100, 2);
+    const Eigen::Map<const RowMatrix<float>> query(q.data() + h * 2200, 1100, 2),
+        result(out.data() + h * 2200, 1100, 2);
     REQUIRE(difference(result, RowMatrix<float>(ops[h](query, c.k, c.v)), 0) == "");
   }
 }

@@ -229,7 +229,9 @@ class Strips {
   struct Name {
     std::int32_t second;
     std::int32_t third;
-    std::uint64_t bits() const { return std::uint64_t(std::uint32_t(second)) | std::uint64_t(std::uint32_t(third)) << 32; }
+    std::uint64_t bits() const {
+      return std::uint64_t(std::uint32_t(second)) | std::uint64_t(std::uint32_t(third)) << 32;
+    }
   };
 
   /// Its first coordinates are cut into equal buckets.
@@ -240,10 +242,10 @@ class Strips {
     KeyIndex buckets;
     Index buckets_begin;  ///< in bucket_begins_
 
-    /// Never falls while x rises.
+    /// Never falls while x, which may be infinite, rises. 0 for all if the buckets have no width.
     KeyIndex bucket(const Scalar& x) const {
       const double at = (double(x) - double(least)) * buckets_per_unit;
-      return static_cast<KeyIndex>(std::clamp(at, 0.0, double(buckets - 1)));
+      return at > 0 ? static_cast<KeyIndex>((std::min)(at, double(buckets - 1))) : 0;
     }
   };
 
@@ -311,8 +313,7 @@ class Grid {
   Grid() = default;
 
   /// For queries that look about as far as `reach`, positive and finite. `points` has 1 to 3 columns.
-  Grid(const View<Scalar>& points, const Scalar& reach)
-      : strips_(points, reach), keys_(strips_.entries().size()) {
+  Grid(const View<Scalar>& points, const Scalar& reach) : strips_(points, reach), keys_(strips_.entries().size()) {
     const auto& entries = strips_.entries();
     for (std::size_t d = 0; d < std::size_t(points.cols); ++d) axes_[d] = Buffer<Scalar>(entries.size());
     for (std::size_t i = 0; i < entries.size(); ++i) {
@@ -383,7 +384,8 @@ class Grid {
     Index count = 0;
     for (std::int32_t third = cells.of(2, low); third <= last_third; ++third) {
       for (std::int32_t second = cells.of(1, low); second <= last_second; ++second) {
-        auto [begin, end] = strips_.find(second, third, low[0], high[0]);
+        const auto places = strips_.find(second, third, low[0], high[0]);
+        Index begin = places.first, end = places.second;
         // Where buckets are too wide, for an outlier in the strip, they are cut shorter.
         constexpr Index long_run = 256;
         if (end - begin > long_run) {

@@ -240,8 +240,13 @@ class Scores {
   void visit_near(Index first_query, Index count, const Refine& refine, Workspace<Scalar>& work,
                   const Visit& visit) const {
     work.rows.resize(static_cast<std::size_t>(block_queries));
+    const auto query_at = [&](Index r) {
+      return order_.empty() ? first_query + r : Index(order_[static_cast<std::size_t>(first_query + r)]);
+    };
     for (Index r = 0; r < count; ++r) {
-      const Index query = order_.empty() ? first_query + r : Index(order_[static_cast<std::size_t>(first_query + r)]);
+      const Index query = query_at(r);
+      // Queries are near each other, but not in memory.
+      if (r + 8 < count) __builtin_prefetch(queries_.row(query_at(r + 8)));
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       row.clear();
       refine(row);

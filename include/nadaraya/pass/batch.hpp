@@ -57,7 +57,10 @@ class Batch {
  public:
   template <class E>
   Batch(std::span<const Operands<Scalar, K, N, S, M>> heads, Queries queries_wanted, const E& executor)
-      : heads_(heads), queries_(heads.size()), orders_(heads.size()), memories_(heads.empty() ? 0 : std::size_t(heads.back().memory) + 1) {
+      : heads_(heads),
+        queries_(heads.size()),
+        orders_(heads.size()),
+        memories_(heads.empty() ? 0 : std::size_t(heads.back().memory) + 1) {
     first_head_.assign(memories_.size() + 1, heads.size());
     for (std::size_t h = heads.size(); h-- > 0;) first_head_[static_cast<std::size_t>(heads[h].memory)] = h;
     for (std::size_t m = 0; m < memories_.size(); ++m) reaches_.push_back(grid_reach(m, queries_wanted != Queries::none));
