@@ -22,8 +22,9 @@
 namespace program {
 namespace {
 
-/// Sequences that are read together.
-constexpr Index read_at_once = 50;
+/// Tokens that are read together, so that long sequences take no more memory, and sequences at most.
+constexpr Index tokens_at_once = 1 << 16;
+constexpr Index sequences_at_once = 50;
 
 int most_probable(const nadaraya::RowMatrix<float>& logits, Index row) {
   Index best = 0;
@@ -52,9 +53,10 @@ std::vector<std::vector<int>> answers(Network& network, const std::vector<Exampl
 
 nlohmann::json evaluate_length(Network& network, const Settings& settings, Index length, const EvaluateOptions& o) {
   Index right = 0, right_tokens = 0, tokens = 0;
-  for (Index first = 0; first < o.examples; first += read_at_once) {
+  const Index at_once = std::clamp<Index>(tokens_at_once / (2 * length), 1, sequences_at_once);
+  for (Index first = 0; first < o.examples; first += at_once) {
     std::vector<Example> examples;
-    for (Index i = first; i < std::min(first + read_at_once, o.examples); ++i) {
+    for (Index i = first; i < std::min(first + at_once, o.examples); ++i) {
       Draws draws = example_draws(o.seed, static_cast<std::uint64_t>(i), Purpose::evaluation);
       examples.push_back(draw_example(settings, length, draws));
     }

@@ -7,7 +7,9 @@
 #include <nadaraya/types.hpp>
 
 #include <algorithm>
+#include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace program {
@@ -58,11 +60,11 @@ inline Example sort(int alphabet, Index length, Draws& draws) {
 }
 
 /// Multi-query multi-token associative recall: floor(0.8 length / 6) pairs "k k pair v v space" with
-/// different keys, each filled up with spaces to floor(length / pairs), and 4 queries "query k k"; the answer is
-/// "query v v" four times.
+/// different keys, each filled up with spaces to floor(length / pairs), and queries "query k k" of 4 of them; the answer
+/// is "query v v" four times.
 inline Example recall(int alphabet, Index length, Draws& draws) {
   const auto pairs = static_cast<std::size_t>(2 * length / 15);
-  if (pairs == 0) refuse("mqmtar needs lengths of at least 8");
+  if (pairs < 4) refuse("mqmtar needs lengths of at least 30");
   if (pairs > static_cast<std::size_t>(alphabet) * static_cast<std::size_t>(alphabet)) {
     refuse("mqmtar of length " + std::to_string(length) + " needs more different keys than an alphabet of " + std::to_string(alphabet) + " has");
   }
@@ -77,8 +79,11 @@ inline Example recall(int alphabet, Index length, Draws& draws) {
     source.insert(source.end(), {keys[i][0], keys[i][1], mark(alphabet, pair_mark), values[i][0], values[i][1]});
     source.resize((i + 1) * (static_cast<std::size_t>(length) / pairs), mark(alphabet, space_mark));
   }
-  for (int query = 0; query < 4; ++query) {
-    const std::size_t i = draws.below(pairs);
+  std::vector<std::size_t> order(pairs);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  for (std::size_t query = 0; query < 4; ++query) {
+    std::swap(order[query], order[query + draws.below(pairs - query)]);
+    const std::size_t i = order[query];
     source.insert(source.end(), {mark(alphabet, query_mark), keys[i][0], keys[i][1]});
     target.insert(target.end(), {mark(alphabet, query_mark), values[i][0], values[i][1]});
   }

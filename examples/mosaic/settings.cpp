@@ -32,7 +32,7 @@ void check_task(const Settings& s) {
   // The longest sequences: 19 words with a separator each; twice the source, or, around one of mqmtar, 24 tokens more.
   const Index length = s.task == "automata" ? 19 : 2;
   if (s.longest > most || length * (s.longest + 14) > most / s.batch) refuse("--batch times --longest is too large");
-  if (s.task == "mqmtar" && s.shortest < 8) refuse("--shortest must be at least 8 for mqmtar");
+  if (s.task == "mqmtar" && s.shortest < 30) refuse("--shortest must be at least 30 for mqmtar");
   if (s.task == "mqmtar" && 2 * s.longest / 15 > s.alphabet * s.alphabet) refuse("--alphabet is too small for mqmtar's keys");
 }
 

@@ -54,7 +54,7 @@ const std::string train_copy = "train --task copy --alphabet 5 --longest 4" + ti
 }  // namespace
 
 TEST_CASE("a task that was interrupted goes on with the same examples", "[mosaic]") {
-  for (const std::string task : {"sort --examples 7", "mqmtar --longest 20 --alphabet 6", "automata --longest 3 --alphabet 4"}) {
+  for (const std::string task : {"sort --examples 7", "mqmtar --longest 33 --shortest 30 --alphabet 6", "automata --longest 3 --alphabet 4"}) {
     INFO(task);
     const Folder folder;
     const std::string train = "train --task " + task + tiny;
@@ -117,7 +117,7 @@ TEST_CASE("what tasks refuse", "[mosaic]") {
   refused("train --task copy --shortest 9 --longest 8 --output-dir o", "--shortest must be at most --longest");
   refused("train --task copy --examples -1 --output-dir o", "--examples must be at least 0");
   refused("train --task copy --longest 100000000000 --output-dir o", "--batch times --longest is too large");
-  refused("train --task mqmtar --longest 8 --output-dir o", "--shortest must be at least 8 for mqmtar");
+  refused("train --task mqmtar --longest 32 --output-dir o", "--shortest must be at least 30 for mqmtar");
   refused("train --task mqmtar --alphabet 2 --output-dir o", "--alphabet is too small for mqmtar's keys");
   succeed(folder, train_copy + "--output-dir copy");
   refused("train --task sort --resume --output-dir copy", "--task \"sort\": copy/checkpoint.safetensors was begun with \"copy\"");
@@ -135,8 +135,8 @@ TEST_CASE("what tasks refuse", "[mosaic]") {
   refused(evaluate + "foreign", "foreign: ");
   succeed(folder, "train --task automata --longest 3" + tiny + "--output-dir automata");
   refused(evaluate + "automata/checkpoint.safetensors --lengths 4", "--lengths: automata have none");
-  succeed(folder, "train --task mqmtar --longest 16 --alphabet 2" + tiny + "--output-dir mqmtar");
-  refused(evaluate + "mqmtar/checkpoint.safetensors --lengths 7", "mqmtar needs lengths of at least 8");
+  succeed(folder, "train --task mqmtar --shortest 30 --longest 30 --alphabet 2" + tiny + "--output-dir mqmtar");
+  refused(evaluate + "mqmtar/checkpoint.safetensors --lengths 29", "mqmtar needs lengths of at least 30");
   refused(evaluate + "mqmtar/checkpoint.safetensors --lengths 64", "needs more different keys than an alphabet of 2 has");
   std::string text;
   for (int i = 0; i < 200; ++i) text += static_cast<char>('a' + i * i % 7);
