@@ -21,14 +21,14 @@ import time
 
 KERNELS = ["softmax", "epanechnikov", "biweight", "triweight", "entmax", "norm_relu", "relumax", "topk_softmax", "topk_uniform"]
 SEEDS = [1, 2, 3]
-SMALL = "--layers 2 --heads 4 --width 64 --pairs 64 --learning-rate 4e-3 --neighbors 4"
+SMALL = "--heads 4 --width 64 --pairs 64 --learning-rate 4e-3 --neighbors 4"
 TASKS = {
-    "copy": "--alphabet 16 --longest 8 --batch 32 --steps 1500",
-    "reverse": "--alphabet 16 --longest 8 --batch 32 --steps 3500",
-    "sort": "--alphabet 16 --longest 8 --batch 32 --steps 3000",
-    "mqmtar": "--alphabet 16 --longest 16 --shortest 8 --batch 16 --steps 2500",
+    "copy": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 1500",
+    "reverse": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 3500",
+    "sort": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 3000",
+    "mqmtar": "--layers 4 --alphabet 64 --shortest 30 --longest 40 --batch 16 --steps 4000",
 }
-AUTOMATA = "--longest 9 --batch 8 --steps 1000"
+AUTOMATA = "--layers 2 --longest 9 --batch 8 --steps 1000"
 EXAMPLES = [200, 1000, 8000]
 
 
