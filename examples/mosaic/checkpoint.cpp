@@ -79,7 +79,7 @@ Checkpoint load_checkpoint(const std::string& path) {
     for_each_setting(result.settings, [&](const char* name, auto& value, const char*) { settings.at(name).get_to(value); });
     result.data = DataMark{metadata.at("fingerprint"), metadata.at("alphabet")};
     result.step = nlohmann::json::parse(metadata.at("step")).get<Index>();
-    check_settings(result.settings);
+    result.settings = checked(result.settings);
   } catch (const std::exception&) {
     refuse(path + ": its metadata are damaged");
   }

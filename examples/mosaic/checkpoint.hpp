@@ -1,6 +1,7 @@
 // All that a run is: what continues from a checkpoint equals what was never interrupted.
 #pragma once
 
+#include "data.hpp"
 #include "history.hpp"
 #include "network.hpp"
 #include "safetensors.hpp"
@@ -10,11 +11,6 @@
 #include <string>
 
 namespace program {
-
-/// What was trained on: the fingerprint and the characters of a text.
-struct DataMark {
-  std::string fingerprint, alphabet;
-};
 
 /// A safetensors file. The tensors are the parameters by name, adamw.first.* and adamw.second.* of the same shapes,
 /// history.training and history.validation; the metadata are format, step, settings (JSON), fingerprint and alphabet.

@@ -70,6 +70,16 @@ Evaluation Network::evaluate(std::span<const Batch> batches) {
   return sum;
 }
 
+const nadaraya::RowMatrix<float>& Network::logits(const Batch& batch) {
+  model_.forward(parameters_, batch.tokens, batch.shape, evaluation_tape_, pool_);
+  return evaluation_tape_.logits;
+}
+
+const nadaraya::RowMatrix<float>& Network::logits(std::span<const int> tokens, mosaic::Model<float>::Past& past) {
+  model_.extend(parameters_, tokens, past, evaluation_tape_, pool_);
+  return evaluation_tape_.logits;
+}
+
 std::span<const float> Network::logits_after(std::span<const int> tokens) {
   const auto length = static_cast<Index>(tokens.size());
   model_.forward(parameters_, tokens, mosaic::Sequences{1, length}, evaluation_tape_, pool_);

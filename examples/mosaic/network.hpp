@@ -42,6 +42,14 @@ class Network {
 
   Evaluation evaluate(std::span<const Batch> batches);
 
+  /// What may follow each token of a batch: [tokens x vocabulary].
+  const nadaraya::RowMatrix<float>& logits(const Batch& batch);
+
+  /// Sequences that grow together.
+  nadaraya::mosaic::Model<float>::Past past(Index sequences, Index capacity) const { return model_.past(sequences, capacity); }
+  /// The same of tokens that follow those of the past, which they join.
+  const nadaraya::RowMatrix<float>& logits(std::span<const int> tokens, nadaraya::mosaic::Model<float>::Past& past);
+
   /// What may follow the tokens: a logit for each of the vocabulary.
   std::span<const float> logits_after(std::span<const int> tokens);
 

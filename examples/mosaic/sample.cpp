@@ -37,6 +37,7 @@ void sample(const SampleOptions& o) {
   if (!(o.temperature >= 0 && std::isfinite(o.temperature))) refuse("--temperature must be at least 0 and finite");
   if (o.prompt.empty()) refuse("--prompt must have a character");
   const Checkpoint checkpoint = load_checkpoint(o.checkpoint);
+  if (checkpoint.settings.task != "text") refuse(o.checkpoint + ": it is a model of the task " + checkpoint.settings.task + ", not of text");
   const Alphabet alphabet(from_utf8(checkpoint.data.alphabet, o.checkpoint));
   std::vector<int> tokens = alphabet.tokens(from_utf8(o.prompt, "--prompt"), "--prompt");
   Network network(checkpoint.settings, alphabet.size(), o.threads);

@@ -2,8 +2,7 @@
 #pragma once
 
 #include "alphabet.hpp"
-#include "batch.hpp"
-#include "settings.hpp"
+#include "data.hpp"
 
 #include <cstddef>
 #include <string>
@@ -11,22 +10,22 @@
 
 namespace program {
 
-class Text {
+class Text final : public Data {
  public:
   /// Throws UsageError for a file that cannot be read, is not UTF-8, or is too short for a block in either part.
   Text(const std::string& path, Index block);
 
-  const Alphabet& alphabet() const { return alphabet_; }
-  /// Of the file's bytes: FNV-1a in 64 bits, in hexadecimal.
-  const std::string& fingerprint() const { return fingerprint_; }
+  int vocabulary() const override { return alphabet_.size(); }
+  /// The fingerprint is of the file's bytes: FNV-1a in 64 bits, in hexadecimal.
+  DataMark mark() const override { return {fingerprint_, alphabet_.utf8()}; }
 
   /// Sequences from anywhere in the training part, the same for the same seed and step.
-  Batch training(std::uint64_t seed, Index step, Index count) const;
+  Batch training(std::uint64_t seed, Index step, Index count) const override;
 
   /// Sequences of the validation part that do not overlap: all, in the order of the text, or
   /// that many of them, evenly spread.
-  std::vector<Batch> validation() const { return validation(blocks()); }
-  std::vector<Batch> validation(Index count) const;
+  std::vector<Batch> validation() const override { return validation(blocks()); }
+  std::vector<Batch> validation(Index count) const override;
 
  private:
   Index blocks() const { return static_cast<Index>(tokens_.size() - split_ - 1) / block_; }

@@ -1,10 +1,10 @@
 #include "train.hpp"
 
 #include "checkpoint.hpp"
+#include "data.hpp"
 #include "interrupt.hpp"
 #include "network.hpp"
 #include "progress.hpp"
-#include "text.hpp"
 #include "usage.hpp"
 
 #include <nlohmann/json.hpp>
@@ -13,6 +13,7 @@
 #include <chrono>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <optional>
 #include <system_error>
 #include <vector>
@@ -31,8 +32,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 
 /// The settings of the run: those of the checkpoint where there is one.
 Settings settle(const TrainOptions& o, const std::optional<Checkpoint>& earlier) {
-  check_settings(o.settings);
-  if (!earlier) return o.settings;
+  if (!earlier) return checked(o.settings);
   require_same(o.settings, o.given, *earlier);
   return earlier->settings;
 }
@@ -50,10 +50,10 @@ class Run {
       : options_(options),
         path_(path),
         settings_(settle(options, earlier)),
-        text_(options.text, settings_.block),
-        mark_{text_.fingerprint(), text_.alphabet().utf8()},
-        network_(settings_, text_.alphabet().size(), options.threads),
-        sample_(text_.validation(sampled_sequences)) {
+        data_(open_data(settings_, options.text)),
+        mark_(data_->mark()),
+        network_(settings_, data_->vocabulary(), options.threads),
+        sample_(data_->validation(sampled_sequences)) {
     if (!earlier) return;
     if (earlier->data.fingerprint != mark_.fingerprint) refuse("--text " + options.text + ": " + path_ + " was begun with another text");
     restore_parameters(*earlier, network_);
@@ -65,7 +65,7 @@ class Run {
   int train() {
     const Index first = step();
     const Index last = std::clamp(options_.stop_at.value_or(settings_.steps), first, settings_.steps);
-    const Index tokens = settings_.batch * settings_.block;
+    Index tokens = 0;
     const Interrupt interrupt;
     Progress progress(first, last);
     if (history_.validation.empty()) validate();
@@ -73,16 +73,18 @@ class Run {
     const auto start = std::chrono::steady_clock::now();
     Index saved = -1;
     while (step() < last && interrupt.signal() == 0) {
-      history_.training.push_back(static_cast<float>(network_.train(text_.training(settings_.seed, step(), settings_.batch))));
+      const Batch batch = data_->training(settings_.seed, step(), settings_.batch);
+      history_.training.push_back(static_cast<float>(network_.train(batch)));
+      tokens += batch.shape.tokens();
       if (step() % settings_.validate_every == 0 || step() == settings_.steps) validate();
       if (step() % options_.save_every == 0) {
         save();
         saved = step();
       }
-      progress.show(step(), history_.recent_loss(), static_cast<double>(history_.validation.back().loss), static_cast<double>((step() - first) * tokens));
+      progress.show(step(), history_.recent_loss(), static_cast<double>(history_.validation.back().loss), static_cast<double>(tokens));
     }
     seconds_ = seconds_since(start) - (validating_ - validating_before);
-    tokens_per_second_ = seconds_ > 0 ? static_cast<double>((step() - first) * tokens) / seconds_ : 0.0;
+    tokens_per_second_ = seconds_ > 0 ? static_cast<double>(tokens) / seconds_ : 0.0;
     if (saved != step()) save();
     return interrupt.signal();
   }
@@ -90,7 +92,8 @@ class Run {
   bool finished() const { return history_.training.size() == static_cast<std::size_t>(settings_.steps); }
 
   nlohmann::json report() {
-    nlohmann::json json{{"kernel", settings_.kernel},
+    nlohmann::json json{{"task", settings_.task},
+                        {"kernel", settings_.kernel},
                         {"seed", settings_.seed},
                         {"step", step()},
                         {"steps", settings_.steps},
@@ -102,7 +105,7 @@ class Run {
                         {"seconds", seconds_},
                         {"threads", network_.threads()}};
     if (finished()) {
-      const Evaluation all = network_.evaluate(text_.validation());
+      const Evaluation all = network_.evaluate(data_->validation());
       json["validation_loss"] = all.mean_loss();
       json["validation_tokens"] = all.targets;
       json["mean_support"] = all.mean_support();
@@ -112,7 +115,7 @@ class Run {
   }
 
   void draw() const {
-    draw_curve(options_.output_dir, settings_.kernel + ", seed " + std::to_string(settings_.seed));
+    draw_curve(options_.output_dir, (settings_.task == "text" ? "" : settings_.task + ", ") + settings_.kernel + ", seed " + std::to_string(settings_.seed));
   }
 
  private:
@@ -134,7 +137,7 @@ class Run {
   const TrainOptions& options_;
   std::string path_;
   Settings settings_;
-  Text text_;
+  std::unique_ptr<Data> data_;
   DataMark mark_;
   Network network_;
   std::vector<Batch> sample_;

@@ -1,4 +1,4 @@
-// mosaic train: a language model of a text's characters.
+// mosaic train: a language model of a text's characters, or a model of a task.
 #pragma once
 
 #include "settings.hpp"

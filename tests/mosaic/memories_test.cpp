@@ -234,6 +234,51 @@ TEST_CASE("a prediction depends on what came before it", "[mosaic]") {
   }
 }
 
+TEST_CASE("a model that reads on says what it says of the whole", "[mosaic]") {
+  for (const Choice& choice : all_kernels()) {
+    INFO(choice.name);
+    const Small small(choice.kernel);
+    Model<double>::Tape whole, tape;
+    small.model.forward(small.parameters, small.tokens, small.shape, whole, serial);
+    Model<double>::Past past = small.model.past(small.shape.count, 9);
+    for (const Index n : {1, 1, 3, 2}) {
+      const Index first = past.tokens;
+      std::vector<int> tokens;
+      for (Index s = 0; s < small.shape.count; ++s) {
+        const auto from = small.tokens.begin() + s * small.shape.length + first;
+        tokens.insert(tokens.end(), from, from + n);
+      }
+      small.model.extend(small.parameters, tokens, past, tape, serial);
+      REQUIRE(past.tokens == first + n);
+      for (Index s = 0; s < small.shape.count; ++s) {
+        const RowMatrix<double> expected = whole.logits.middleRows(s * small.shape.length + first, n);
+        REQUIRE(difference(tape.logits.middleRows(s * n, n), expected, 1e-13) == "");
+      }
+    }
+    REQUIRE(past.tokens == small.shape.length);
+  }
+}
+
+TEST_CASE("what a model that reads on refuses, and then has not read", "[mosaic]") {
+  const Small small(kernel_of("softmax"));
+  Model<double>::Tape tape, expected;
+  Model<double>::Past past = small.model.past(2, 3), other = past;
+  const auto refused = [&](const std::vector<int>& tokens, const std::string& why) {
+    REQUIRE_THROWS_WITH(small.model.extend(small.parameters, tokens, past, tape, serial), "nadaraya::mosaic::Model::" + why);
+  };
+  refused({}, "extend: there are 0 tokens for 2 sequences");
+  refused({1, 2, 3}, "extend: there are 3 tokens for 2 sequences");
+  refused({1, 2, 3, 4, 1, 2, 3, 4}, "extend: there are 0 and 4 tokens for a capacity of 3");
+  refused({1, 5}, "extend: token 1 is 5, and the vocabulary has 5");
+  small.model.extend(small.parameters, std::vector{1, 2, 3, 4}, past, tape, serial);
+  refused({1, 2, 3, 4}, "extend: there are 2 and 2 tokens for a capacity of 3");
+  small.model.extend(small.parameters, std::vector{1, 2, 3, 4}, other, expected, serial);
+  small.model.extend(small.parameters, std::vector{0, 4}, past, tape, serial);
+  small.model.extend(small.parameters, std::vector{0, 4}, other, expected, serial);
+  REQUIRE(tape.logits == expected.logits);
+  REQUIRE_THROWS_WITH(small.model.past(-1, 3), catch_shim::contains("there are -1 sequences of at most 3 tokens"));
+}
+
 TEST_CASE("the same bits with any number of threads", "[mosaic]") {
   // Wide enough that every module has several pieces of work.
   Small small(kernel_of("biweight"));

@@ -47,6 +47,26 @@ class Block {
     x += tape.persistent.out;
   }
 
+  /// What the tokens of sequences leave to those that follow.
+  struct Past {
+    typename ContextualMemory<Scalar>::Past contextual;
+    RowMatrix<Scalar> persistent;
+
+    Past(Index sequences, Index most_tokens, Index width)
+        : contextual(sequences, most_tokens, width), persistent(RowMatrix<Scalar>::Zero(sequences, width)) {}
+  };
+
+  /// forward, in place, for tokens that follow the `read` ones of the past, which they join.
+  void extend(const Parameters<Scalar>& parameters, const Sequences& shape, Index read, Past& past, RowMatrix<Scalar>& x,
+              Tape& tape, const AnyExecutor& executor) const {
+    contextual_norm_.forward(parameters, x, tape.contextual_norm, executor);
+    contextual_.extend(parameters, shape, tape.contextual_norm.out, read, past.contextual, tape.contextual, executor);
+    x += tape.contextual.out;
+    persistent_norm_.forward(parameters, x, tape.persistent_norm, executor);
+    persistent_.extend(parameters, shape, tape.persistent_norm.out, past.persistent, tape.persistent, executor);
+    x += tape.persistent.out;
+  }
+
   /// Turns the gradient by the result into the one by x. Adds to `grads`.
   void backward(const Parameters<Scalar>& parameters, const Sequences& shape, const Dropout& dropout, Tape& tape,
                 RowMatrix<Scalar>& grad, Parameters<Scalar>& grads, const AnyExecutor& executor) const {

@@ -53,6 +53,46 @@ class ContextualMemory {
     projection_.forward(parameters, tape.read, tape.out, executor);
   }
 
+  /// What the tokens of sequences leave to those that follow.
+  struct Past {
+    RowMatrix<Scalar> average, linear;  ///< of the last token: what the extractors hand on
+    RowMatrix<Scalar> key, value;       ///< of all tokens: [sequences x capacity]
+    Index capacity;
+
+    Past(Index sequences, Index most_tokens, Index width)
+        : average(RowMatrix<Scalar>::Zero(sequences, width)),
+          linear(RowMatrix<Scalar>::Zero(sequences, width)),
+          key(sequences * most_tokens, width),
+          value(sequences * most_tokens, width),
+          capacity(most_tokens) {}
+
+    HeadView<const Scalar> heads(const RowMatrix<Scalar>& x, Index tokens, Index count) const {
+      return HeadView<const Scalar>(x.data(), average.rows(), count, tokens, x.cols() / count,
+                                    {capacity * x.cols(), x.cols() / count, x.cols()});
+    }
+  };
+
+  /// forward for tokens that follow the `read` ones of the past, which they join.
+  void extend(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x, Index read,
+              Past& past, Tape& tape, const AnyExecutor& executor) const {
+    keys_.extend(parameters, shape, x, past.average, tape.keys, executor);
+    values_.extend(parameters, shape, x, past.linear, tape.values, executor);
+    const Index n = shape.length;
+    const Index waiting = read > 0 ? 1 : 0;  // the value that looks ahead to the first token here
+    for (Index s = 0; s < shape.count; ++s) {
+      const Index at = s * past.capacity + read;
+      past.key.middleRows(at, n) = tape.keys.key.middleRows(s * n, n);
+      past.value.middleRows(at - waiting, n + waiting) =
+          tape.values.value.middleRows(s * (n + 1) + 1 - waiting, n + waiting);
+    }
+    if (!tape.pass) tape.pass = kernel_.make_pass();
+    tape.read.resize(x.rows(), x.cols());
+    tape.pass->forward(width_.shapes(parameters), as_heads(std::as_const(tape.keys.key), shape, heads_),
+                       past.heads(past.key, read + n, heads_), past.heads(past.value, read + n, heads_),
+                       as_heads(tape.read, shape, heads_), executor);
+    projection_.forward(parameters, tape.read, tape.out, executor);
+  }
+
   /// Adds to `grads` and overwrites grad_x.
   void backward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
                 const Tape& tape, const RowMatrix<Scalar>& grad_out, Parameters<Scalar>& grads,

@@ -39,6 +39,15 @@ class KeyExtractor {
     unit_norm(tape.average, heads_, tape.key, tape.norms, executor);
   }
 
+  /// forward for tokens behind others; `last` is the leaky average's.
+  template <class Scalar>
+  void extend(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+              RowMatrix<Scalar>& last, Tape<Scalar>& tape, const AnyExecutor& executor) const {
+    linear_.forward(parameters, x, tape.linear, executor);
+    average_.extend(parameters, shape, tape.linear, last, tape.average, executor);
+    unit_norm(tape.average, heads_, tape.key, tape.norms, executor);
+  }
+
   /// Adds to `grads` and overwrites grad_x.
   template <class Scalar>
   void backward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,

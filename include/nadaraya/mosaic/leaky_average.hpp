@@ -32,18 +32,16 @@ class LeakyAverage {
   template <class Scalar>
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
                RowMatrix<Scalar>& y, const AnyExecutor& executor) const {
-    y.resize(x.rows(), x.cols());
-    const Index dim = x.cols() / heads_;
-    executor.parallel_for(shape.count * heads_, [&](Index piece) {
-      const Index head = piece % heads_;
-      const Index first = piece / heads_ * shape.length;
-      const Scalar kept = decay(parameters, head);
-      for (Index t = first; t < first + shape.length; ++t) {
-        auto y_t = y.row(t).segment(head * dim, dim);
-        y_t = (Scalar(1) - kept) * x.row(t).segment(head * dim, dim);
-        if (t > first) y_t += kept * y.row(t - 1).segment(head * dim, dim);
-      }
-    });
+    average(parameters, shape, x, static_cast<const RowMatrix<Scalar>*>(nullptr), y, executor);
+  }
+
+  /// forward for tokens behind others. `last` [sequences x width] has the averages at the token before, 0
+  /// if there is none, and then those at the last one here.
+  template <class Scalar>
+  void extend(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+              RowMatrix<Scalar>& last, RowMatrix<Scalar>& y, const AnyExecutor& executor) const {
+    average(parameters, shape, x, &last, y, executor);
+    for (Index s = 0; s < shape.count; ++s) last.row(s) = y.row((s + 1) * shape.length - 1);
   }
 
   /// With g_t = dL/dy_t + e^-l g_{t+1}: dL/dx_t = (1 - e^-l) g_t, dL/dl = -e^-l sum_t g_t.(y_{t-1} - x_t).
@@ -77,6 +75,27 @@ class LeakyAverage {
   }
 
  private:
+  template <class Scalar>
+  void average(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+               const RowMatrix<Scalar>* before, RowMatrix<Scalar>& y, const AnyExecutor& executor) const {
+    y.resize(x.rows(), x.cols());
+    const Index dim = x.cols() / heads_;
+    executor.parallel_for(shape.count * heads_, [&](Index piece) {
+      const Index head = piece % heads_;
+      const Index first = piece / heads_ * shape.length;
+      const Scalar kept = decay(parameters, head);
+      for (Index t = first; t < first + shape.length; ++t) {
+        auto y_t = y.row(t).segment(head * dim, dim);
+        y_t = (Scalar(1) - kept) * x.row(t).segment(head * dim, dim);
+        if (t > first) {
+          y_t += kept * y.row(t - 1).segment(head * dim, dim);
+        } else if (before != nullptr) {
+          y_t += kept * before->row(piece / heads_).segment(head * dim, dim);
+        }
+      }
+    });
+  }
+
   Index heads_;
   Slot beta_;
 };

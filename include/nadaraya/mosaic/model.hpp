@@ -85,6 +85,47 @@ class Model {
     embedding_.logits(parameters, tape.norm.out, tape.logits, executor);
   }
 
+  /// What sequences that grow have read so far: the way to generate, where each token is read once.
+  struct Past {
+    Index sequences = 0;
+    Index capacity = 0;  ///< tokens that a sequence may grow to
+    Index tokens = 0;    ///< that each has read
+    std::vector<typename Block<Scalar>::Past> blocks;
+  };
+
+  Past past(Index sequences, Index capacity) const {
+    nadaraya::detail::require(sequences >= 0 && capacity >= 0, "mosaic::Model::past: there are ", sequences,
+                              " sequences of at most ", capacity, " tokens");
+    Past result{sequences, capacity, 0, {}};
+    for (Index b = 0; b < size_.layers; ++b) result.blocks.emplace_back(sequences, capacity, size_.width);
+    return result;
+  }
+
+  /// forward without dropout for tokens, as many for each sequence, that follow those of the past, which
+  /// they join: logits as if all had been read at once, of these tokens only. A token costs what it would
+  /// have cost as the last one there. The tape is of no use to backward.
+  /// Throws std::invalid_argument, and changes nothing, if there are no tokens, not as many for each
+  /// sequence, more than fit, or one is outside the vocabulary.
+  void extend(const Parameters<Scalar>& parameters, std::span<const int> tokens, Past& past, Tape& tape,
+              const AnyExecutor& executor) const {
+    require_parameters(parameters);
+    const auto count = static_cast<Index>(tokens.size());
+    nadaraya::detail::require(past.sequences > 0 && count > 0 && count % past.sequences == 0,
+                              "mosaic::Model::extend: there are ", count, " tokens for ", past.sequences, " sequences");
+    const Sequences shape{past.sequences, count / past.sequences};
+    nadaraya::detail::require(shape.length <= past.capacity - past.tokens, "mosaic::Model::extend: there are ",
+                              past.tokens, " and ", shape.length, " tokens for a capacity of ", past.capacity);
+    embedding_.validate(tokens, "mosaic::Model::extend");
+    tape.blocks.resize(blocks_.size());
+    embedding_.forward(parameters, tokens, tape.x);
+    for (std::size_t b = 0; b < blocks_.size(); ++b) {
+      blocks_[b].extend(parameters, shape, past.tokens, past.blocks[b], tape.x, tape.blocks[b], executor);
+    }
+    past.tokens += shape.length;
+    norm_.forward(parameters, tape.x, tape.norm, executor);
+    embedding_.logits(parameters, tape.norm.out, tape.logits, executor);
+  }
+
   /// Adds the gradients of the parameters to `grads`, given dL/dlogits and the tape of forward.
   void backward(const Parameters<Scalar>& parameters, Tape& tape, const RowMatrix<Scalar>& grad_logits,
                 Parameters<Scalar>& grads, const AnyExecutor& executor) const {

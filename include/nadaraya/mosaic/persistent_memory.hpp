@@ -45,14 +45,14 @@ class PersistentMemory {
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x, Tape& tape,
                const AnyExecutor& executor) const {
     keys_.forward(parameters, shape, x, tape.keys, executor);
-    tape.read.resize(x.rows(), x.cols());
-    // The pairs are the same for all tokens: one long sequence.
-    const Sequences all{1, x.rows()};
-    tape.pass.forward(width_.shapes(parameters), as_heads(std::as_const(tape.keys.key), all, heads_),
-                      pairs(parameters, memory_key_), pairs(parameters, memory_value_), as_heads(tape.read, all, heads_),
-                      executor);
-    scale_.forward(parameters, tape.read, tape.scaled, executor);
-    projection_.forward(parameters, tape.scaled, tape.out, executor);
+    look_up(parameters, tape, executor);
+  }
+
+  /// forward for tokens behind others; `last` is the key extractor's.
+  void extend(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+              RowMatrix<Scalar>& last, Tape& tape, const AnyExecutor& executor) const {
+    keys_.extend(parameters, shape, x, last, tape.keys, executor);
+    look_up(parameters, tape, executor);
   }
 
   /// Adds to `grads` and overwrites grad_x.
@@ -79,6 +79,18 @@ class PersistentMemory {
   }
 
  private:
+  /// From tape.keys on.
+  void look_up(const Parameters<Scalar>& parameters, Tape& tape, const AnyExecutor& executor) const {
+    tape.read.resize(tape.keys.key.rows(), tape.keys.key.cols());
+    // The pairs are the same for all tokens: one long sequence.
+    const Sequences all{1, tape.read.rows()};
+    tape.pass.forward(width_.shapes(parameters), as_heads(std::as_const(tape.keys.key), all, heads_),
+                      pairs(parameters, memory_key_), pairs(parameters, memory_value_), as_heads(tape.read, all, heads_),
+                      executor);
+    scale_.forward(parameters, tape.read, tape.scaled, executor);
+    projection_.forward(parameters, tape.scaled, tape.out, executor);
+  }
+
   HeadView<const Scalar> pairs(const Parameters<Scalar>& parameters, const Slot& slot) const {
     return HeadView<const Scalar>::bhnd(parameters[slot].data(), 1, heads_, pairs_, slot.cols);
   }

@@ -40,22 +40,25 @@ class ValueExtractor {
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
                Tape<Scalar>& tape, const AnyExecutor& executor) const {
     linear_.forward(parameters, x, tape.linear, executor);
-    const RowMatrix<Scalar>& w = tape.linear;
-    tape.mixed.resize(w.rows(), w.cols());
-    const Index dim = w.cols() / heads_;
-    executor.parallel_for(shape.count, [&](Index sequence) {
-      const Index last = (sequence + 1) * shape.length - 1;
-      for (Index h = 0; h < heads_; ++h) {
-        const Scalar c = parameters[mix_](0, h);
-        for (Index t = sequence * shape.length; t <= last; ++t) {
-          auto m = tape.mixed.row(t).segment(h * dim, dim);
-          m = c * w.row(t).segment(h * dim, dim);
-          if (t < last) m += (Scalar(1) - c) * w.row(t + 1).segment(h * dim, dim);
-        }
-      }
-    });
-    unit_norm(tape.mixed, heads_, tape.unit, tape.norms, executor);
-    scale_.forward(parameters, tape.unit, tape.value, executor);
+    look_ahead(parameters, shape, tape, executor);
+  }
+
+  /// forward for tokens behind others, whose result begins with the value of the token before them, since
+  /// it needs the first one here: [sequences x (length + 1)] tokens, and the last one's is not final. `last`
+  /// [sequences x width] is W x of the token before, and then of the last one here.
+  template <class Scalar>
+  void extend(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
+              RowMatrix<Scalar>& last, Tape<Scalar>& tape, const AnyExecutor& executor) const {
+    RowMatrix<Scalar> linear;
+    linear_.forward(parameters, x, linear, executor);
+    const Sequences longer{shape.count, shape.length + 1};
+    tape.linear.resize(longer.tokens(), x.cols());
+    for (Index s = 0; s < shape.count; ++s) {
+      tape.linear.row(s * longer.length) = last.row(s);
+      tape.linear.middleRows(s * longer.length + 1, shape.length) = linear.middleRows(s * shape.length, shape.length);
+      last.row(s) = linear.row((s + 1) * shape.length - 1);
+    }
+    look_ahead(parameters, longer, tape, executor);
   }
 
   /// Adds to `grads` and overwrites grad_x.
@@ -89,6 +92,28 @@ class ValueExtractor {
   }
 
  private:
+  /// From tape.linear on.
+  template <class Scalar>
+  void look_ahead(const Parameters<Scalar>& parameters, const Sequences& shape, Tape<Scalar>& tape,
+                  const AnyExecutor& executor) const {
+    const RowMatrix<Scalar>& w = tape.linear;
+    tape.mixed.resize(w.rows(), w.cols());
+    const Index dim = w.cols() / heads_;
+    executor.parallel_for(shape.count, [&](Index sequence) {
+      const Index last = (sequence + 1) * shape.length - 1;
+      for (Index h = 0; h < heads_; ++h) {
+        const Scalar c = parameters[mix_](0, h);
+        for (Index t = sequence * shape.length; t <= last; ++t) {
+          auto m = tape.mixed.row(t).segment(h * dim, dim);
+          m = c * w.row(t).segment(h * dim, dim);
+          if (t < last) m += (Scalar(1) - c) * w.row(t + 1).segment(h * dim, dim);
+        }
+      }
+    });
+    unit_norm(tape.mixed, heads_, tape.unit, tape.norms, executor);
+    scale_.forward(parameters, tape.unit, tape.value, executor);
+  }
+
   Index heads_;
   ValueScale scale_;
   Slot mix_;
