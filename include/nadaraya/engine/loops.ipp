@@ -390,10 +390,15 @@ struct Loops {
   /// g_j = x[key_j] . y, and 0 without reading where p_j = 0.
   template <class T>
   static void dots(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g) {
-    for (Index j = 0; j < n; ++j) {
-      g[j] = T(0);
-      if (p[j] == T(0)) continue;
-      g[j] = dot(x + key[j] * stride, y, cols);
+    for (Index j = 0; j < n;) {
+      if (j + 4 <= n && p[j] != T(0) && p[j + 1] != T(0) && p[j + 2] != T(0) && p[j + 3] != T(0)) {
+        for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(x + key[i] * stride, cols);
+        four_dots(key + j, x, stride, cols, y, g + j);
+        j += 4;
+        continue;
+      }
+      g[j] = p[j] == T(0) ? T(0) : dot(x + key[j] * stride, y, cols);
+      ++j;
     }
   }
 
@@ -403,15 +408,7 @@ struct Loops {
     Index j = 0;
     for (; j + 4 <= n; j += 4) {
       for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(x + key[i] * stride, cols);
-      const T* row[] = {x + key[j] * stride, x + key[j + 1] * stride, x + key[j + 2] * stride, x + key[j + 3] * stride};
-      PackOf<T> sum[4] = {PackOf<T>(T(0)), PackOf<T>(T(0)), PackOf<T>(T(0)), PackOf<T>(T(0))};
-      each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
-        const PackOf<T> factor = load_up_to(y + c, count);
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(row[i] + c, count), factor, sum[i]);
-      });
-#pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) z[j + i] = total(sum[i]);
+      four_dots(key + j, x, stride, cols, y, z + j);
     }
     for (; j < n; ++j) z[j] = dot(x + key[j] * stride, y, cols);
   }
@@ -421,6 +418,7 @@ struct Loops {
   static void scatter(const KeyIndex* key, const T* p, Index n, const T* y, Index cols, T* x, Index stride) {
     for (Index j = 0; j < n; ++j) {
       if (p[j] == T(0)) continue;
+      if (j + 4 < n) fetch(x + key[j + 4] * stride, cols);
       const PackOf<T> factor = broadcast(p[j]);
       T* row = x + key[j] * stride;
       each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
@@ -501,6 +499,21 @@ struct Loops {
     }
     for (; j < n; j += lanes<T>) even = fma(load_up_to(x + j, n - j), load_up_to(y + j, n - j), even);
     return total(even + odd);
+  }
+
+  /// Four rows with y, column by column, so that none waits for another's sum.
+  template <class T>
+  NADARAYA_INLINE static void four_dots(const KeyIndex* key, const T* x, Index stride, Index cols, const T* y, T* z) {
+    PackOf<T> sum[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sum[i] = PackOf<T>(T(0));
+    each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> factor = load_up_to(y + c, count);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(x + key[i] * stride + c, count), factor, sum[i]);
+    });
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) z[i] = total(sum[i]);
   }
 
   template <int Packs, class T>
