@@ -26,7 +26,7 @@ TASKS = {
     "copy": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 1500",
     "reverse": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 3500",
     "sort": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 3000",
-    "mqmtar": "--layers 4 --alphabet 64 --shortest 30 --longest 40 --batch 16 --steps 4000",
+    "mqmtar": "--layers 4 --alphabet 64 --shortest 30 --longest 40 --batch 16 --steps 6000",
 }
 AUTOMATA = "--layers 2 --longest 9 --batch 8 --steps 1000"
 EXAMPLES = [200, 1000, 8000]
