@@ -152,7 +152,7 @@ struct Loops {
       const unsigned mask = ~above(square, most) & present<T>(n - j);
       compress_keys(out + kept, mask, key + j, T());
       compress_run(places + kept, mask, first + static_cast<KeyIndex>(j), T());
-      kept += __builtin_popcount(mask);
+      kept += simd::count_ones(mask);
     }
     return kept;
   }
@@ -160,10 +160,14 @@ struct Loops {
   /// rank[i] = how many of n keys are smaller than key[i]. Both have a pack of slack.
   static void ranks(const KeyIndex* key, Index n, KeyIndex* rank) {
     for (Index i = 0; i < n; i += lanes<KeyIndex>) {
-      const auto keys = load(key + i).v;
-      auto smaller = PackOf<KeyIndex>(0).v;
-      for (Index j = 0; j < n; ++j) smaller -= keys > key[j];
-      store(rank + i, PackOf<KeyIndex>(smaller));
+      const PackOf<KeyIndex> keys = load(key + i);
+      PackOf<KeyIndex> smaller(0);
+      // Keys are not negative: the sign of a difference, spread over all bits, is minus one where it is less.
+      for (Index j = 0; j < n; ++j) {
+        const typename PackOf<KeyIndex>::Vector less = (PackOf<KeyIndex>(key[j]) - keys).v >> 31;
+        smaller = smaller - PackOf<KeyIndex>(less);
+      }
+      store(rank + i, smaller);
     }
   }
 
@@ -175,11 +179,11 @@ struct Loops {
     KeyIndex count = 0;
     for (Index w = 0; w < words; ++w) {
       before[w] = count;
-      count += __builtin_popcountll(bits[w]);
+      count += simd::count_ones(bits[w]);
     }
     for (Index j = 0; j < n; ++j) {
       const std::uint64_t smaller = bits[key[j] / 64] & ((std::uint64_t(1) << (key[j] % 64)) - 1);
-      rank[j] = before[key[j] / 64] + __builtin_popcountll(smaller);
+      rank[j] = before[key[j] / 64] + simd::count_ones(smaller);
     }
   }
 

@@ -246,7 +246,7 @@ class Scores {
     for (Index r = 0; r < count; ++r) {
       const Index query = query_at(r);
       // Queries are near each other, but not in memory.
-      if (r + 8 < count) __builtin_prefetch(queries_.row(query_at(r + 8)));
+      if (r + 8 < count) simd::prefetch(queries_.row(query_at(r + 8)));
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       row.clear();
       refine(row);

@@ -3,6 +3,8 @@
 
 #include "nadaraya/detail/inline.hpp"
 
+#include <cstdint>
+
 #if !defined(__GNUC__) && !defined(__clang__)
 #include <bit>
 #endif
@@ -16,6 +18,14 @@ namespace nadaraya::simd {
 NADARAYA_INLINE int count_ones(unsigned mask) {
 #if defined(__GNUC__) || defined(__clang__)
   return __builtin_popcount(mask);
+#else
+  return std::popcount(mask);
+#endif
+}
+
+NADARAYA_INLINE int count_ones(std::uint64_t mask) {
+#if defined(__GNUC__) || defined(__clang__)
+  return __builtin_popcountll(mask);
 #else
   return std::popcount(mask);
 #endif
