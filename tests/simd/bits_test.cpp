@@ -6,7 +6,7 @@
 #include <bit>
 
 TEST_CASE("bits of every mask of 16 lanes", "[simd]") {
-  bool right = nadaraya::simd::count_ones(0) == 0;
+  bool right = nadaraya::simd::count_ones(0u) == 0;
   for (unsigned mask = 1; mask <= 0xffffu; ++mask) {
     right = right && nadaraya::simd::count_ones(mask) == std::popcount(mask);
     right = right && nadaraya::simd::lowest_one(mask) == std::countr_zero(mask);

@@ -239,7 +239,8 @@ struct VnniSketch : PortableSketch {
       sums = _mm512_sub_ps(sums, _mm512_fmadd_ps(size, slack, one));
       // The second operand where the first is NaN.
       sums = _mm512_maskz_min_ps(0xffff, _mm512_maskz_max_ps(0xffff, sums, _mm512_sub_ps(_mm512_setzero_ps(), bound)), bound);
-      const __m512i whole = _mm512_maskz_cvt_roundps_epi32(0xffff, sums, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC);
+      // Rounded to the nearest: of the one that has been taken off, half is left.
+      const __m512i whole = _mm512_maskz_cvtps_epi32(0xffff, sums);
       const __m512i threshold = _mm512_add_epi32(whole, _mm512_loadu_si512(to.zero + r));
       _mm512_storeu_si512(to.threshold + r, _mm512_mask_mov_epi32(threshold, out_of_reach, _mm512_set1_epi32(0x7fffffff)));
       _mm512_storeu_ps(to.base + r, _mm512_sub_ps(centre, error));
