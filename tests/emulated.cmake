@@ -7,11 +7,14 @@ if(NOT NADARAYA_QEMU OR CMAKE_CROSSCOMPILING OR NOT CMAKE_SYSTEM_PROCESSOR MATCH
     CMAKE_CXX_FLAGS MATCHES "-march|-mavx|-fsanitize")
   return()
 endif()
+# A hundred thousand rows of one loop need not be emulated.
+set(filter_of_engine "~screening misses no key*")
 set(tier_of_Haswell avx2)
 set(tier_of_Nehalem baseline)
 foreach(cpu Haswell Nehalem)
   foreach(name simd engine entmax)
-    add_test(NAME emulated/${cpu}/${name} COMMAND "${NADARAYA_QEMU}" -cpu ${cpu} $<TARGET_FILE:test_${name}>)
+    add_test(NAME emulated/${cpu}/${name} COMMAND "${NADARAYA_QEMU}" -cpu ${cpu} $<TARGET_FILE:test_${name}>
+      ${filter_of_${name}})
     set_tests_properties(emulated/${cpu}/${name} PROPERTIES LABELS emulated TIMEOUT 600
       ENVIRONMENT NADARAYA_EXPECTED_TIER=${tier_of_${cpu}})
   endforeach()

@@ -9,7 +9,8 @@ namespace nadaraya {
 /// similarity may stand in for it: keys and queries are reduced to a byte a number, the products of
 /// those rule out all keys whose similarity, with everything that the bytes miss and every rounding
 /// counted in, cannot reach the floor, and the few others are scored as ever. The result is the exact
-/// one: the same support and weights, up to the rounding of sums in another order.
+/// one: the same support and weights, up to the rounding of sums in another order. (Which order may depend on keys
+/// that are masked, if they share a panel of 64 with others: the last digits can, nothing else.)
 ///
 /// It applies to dot products of float and double without an additive bias, under kernels and
 /// normalizations that have floors: compact ones that are adaptive or anchored, and nearest neighbours.

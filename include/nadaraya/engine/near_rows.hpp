@@ -113,7 +113,8 @@ void find_near(const Grid<Scalar>& grid, const Sim& similarity, const M& mask, c
   };
   for (std::size_t j = 0; j < std::size_t(found); ++j) {
     // The point next to its neighbours in the grid, not among the keys, where it may be anywhere.
-    Scalar point[Grid<Scalar>::max_dimension];
+    // Whole vectors of them: gcc 12 does not see that Eigen reads no more than there are columns.
+    Scalar point[Grid<Scalar>::max_dimension + 1] = {};
     grid.copy_point(near.places[j], point);
     add(near.keys[j], View<Scalar>{point, 1, keys.cols, keys.cols}.eigen_row(0));
   }

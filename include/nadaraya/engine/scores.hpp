@@ -345,14 +345,21 @@ class Scores {
     }
   }
 
-  /// Gives the candidates of a row their similarities.
+  /// Gives the screened candidates of a row their similarities. Those of exact panels have theirs: another
+  /// order of sums might round them to below a floor that they set.
   void rescore(Index r, Workspace<Scalar>& work) const {
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
     row.set_margin(Scalar(0));
-    with_loops<Scalar>([&](auto loops) {
-      loops.scores(row.key_data(), static_cast<Index>(row.size()), keys_.data, keys_.stride, keys_.cols,
-                   work.scaled.data() + r * queries_.cols, row.value_data());
-    });
+    const auto score = [&](std::size_t first, std::size_t count) {
+      with_loops<Scalar>([&](auto loops) {
+        loops.scores(row.key_data() + first, static_cast<Index>(count), keys_.data, keys_.stride, keys_.cols,
+                     work.scaled.data() + r * queries_.cols, row.value_data() + first);
+      });
+    };
+    if (!sketch_->any_exact()) return score(0, row.size());
+    for (std::size_t j = 0; j < row.size(); ++j) {
+      if (!sketch_->exact(row.keys()[j] / panel_keys)) score(j, 1);
+    }
   }
 
   /// Asks for the first keys of a row, so that they are there when they are scored.

@@ -95,6 +95,8 @@ class KeySketch {
     return exact_[static_cast<std::size_t>(panel)] || !(errors(panel).rest <= most_.rest);
   }
 
+  bool any_exact() const { return any_exact_; }
+
   /// The largest errors of panels that are not exact.
   const PanelErrors<Scalar>& most() const { return most_; }
 
@@ -135,6 +137,7 @@ class KeySketch {
       if (!exact_[p]) rests.push_back(errors_[p].rest);
     }
     most_ = PanelErrors<Scalar>{};
+    any_exact_ = rests.size() < errors_.size();
     if (rests.empty()) return;
     const auto middle = rests.begin() + static_cast<std::ptrdiff_t>(rests.size() / 2);
     std::nth_element(rests.begin(), middle, rests.end());
@@ -146,6 +149,7 @@ class KeySketch {
       most_.taken = (std::max)(most_.taken, e.taken);
       most_.rounding = (std::max)(most_.rounding, e.rounding);
     }
+    for (Index panel = 0; panel < panels(); ++panel) any_exact_ = any_exact_ || exact(panel);
   }
 
   Index cols_;
@@ -155,6 +159,7 @@ class KeySketch {
   std::vector<Scalar> centres_;
   std::vector<PanelErrors<Scalar>> errors_;
   std::vector<char> exact_;
+  bool any_exact_ = false;
   PanelErrors<Scalar> most_;
 };
 
