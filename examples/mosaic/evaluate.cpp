@@ -136,7 +136,7 @@ nlohmann::json evaluate_automata(Network& network, const Settings& settings, con
       };
       add("model", softmax(logits, static_cast<Index>(t)));
       add("uniform", uniform);
-      for (const std::size_t order : {2, 3, 4}) {
+      for (const std::size_t order : {std::size_t(2), std::size_t(3), std::size_t(4)}) {
         add(std::to_string(order) + "-gram", n_gram_law(std::span<const int>(text).first(t + 1), order, kinds));
       }
     }
