@@ -58,6 +58,4 @@ nadaraya_warnings(test_odr)
 target_compile_definitions(test_odr PRIVATE EIGEN_DONT_VECTORIZE EIGEN_MAX_ALIGN_BYTES=16)
 set_source_files_properties(odr/native.cpp PROPERTIES COMPILE_OPTIONS
   "-O2;$<$<BOOL:${NADARAYA_MARCH_NATIVE}>:-march=native>")
-add_dependencies(unit_tests test_odr)
 add_test(NAME headers/odr COMMAND test_odr)
-set_tests_properties(headers/odr PROPERTIES LABELS unit)

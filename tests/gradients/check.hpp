@@ -8,7 +8,9 @@
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
+#include <functional>
 #include <string>
+#include <utility>
 
 namespace nadaraya::test {
 
@@ -24,14 +26,15 @@ struct Tally {
 /// of a steep profile), and rounding, 1e-19 / h, is below 1e-11.
 constexpr double step = 1e-7;
 
+using Wide = RowMatrix<long double>;
+
 template <class Op, class X>
 long double loss(const Op& op, const X& q, const X& k, const X& v, const RowMatrix<double>& g) {
   return reference::attend<long double>(op, q, k, v).cwiseProduct(g.cast<long double>()).sum();
 }
 
 /// Do two problems leave the same pairs weightless?
-template <class Low, class High>
-bool same_support(const Low& low, const High& high) {
+inline bool same_support(const Wide& low, const Wide& high) {
   return ((low.array() > 0) == (high.array() > 0)).all();
 }
 
@@ -48,29 +51,38 @@ inline void compare(double actual, long double numeric, bool smooth, Tally& tall
   }
 }
 
-/// All entries of one operand.
-template <class Op, class Vary>
-void compare_operand(const Op& op, const RowMatrix<double>& gradient, const Vary& problem, Index rows, Index cols,
-                     Tally& tally, const std::string& name) {
-  for (Index i = 0; i < rows; ++i) {
-    for (Index j = 0; j < cols; ++j) {
-      const auto [low, low_support] = problem(op, i, j, -step);
-      const auto [high, high_support] = problem(op, i, j, step);
-      const std::string what = name + "(" + std::to_string(i) + ", " + std::to_string(j) + ")";
-      compare(gradient(i, j), (high - low) / (2 * static_cast<long double>(step)), same_support(low_support, high_support),
-              tally, what);
+/// The loss and the weights of a problem, by how far its query, key and value have been moved.
+using Moved = std::function<std::pair<long double, Wide>(const Wide&, const Wide&, const Wide&)>;
+
+/// All entries of the gradients of query, key and value.
+inline void compare_operands(const RowMatrix<double>& query, const RowMatrix<double>& key, const RowMatrix<double>& value,
+                             const Moved& moved, Tally& tally) {
+  const RowMatrix<double>* gradients[] = {&query, &key, &value};
+  const char* names[] = {"query", "key", "value"};
+  Wide by[] = {Wide::Zero(query.rows(), query.cols()), Wide::Zero(key.rows(), key.cols()), Wide::Zero(value.rows(), value.cols())};
+  for (int operand = 0; operand < 3; ++operand) {
+    for (Index i = 0; i < by[operand].rows(); ++i) {
+      for (Index j = 0; j < by[operand].cols(); ++j) {
+        by[operand](i, j) = -step;
+        const auto [low, low_support] = moved(by[0], by[1], by[2]);
+        by[operand](i, j) = step;
+        const auto [high, high_support] = moved(by[0], by[1], by[2]);
+        by[operand](i, j) = 0;
+        const std::string what = std::string(names[operand]) + "(" + std::to_string(i) + ", " + std::to_string(j) + ")";
+        compare((*gradients[operand])(i, j), (high - low) / (2 * static_cast<long double>(step)),
+                same_support(low_support, high_support), tally, what);
+      }
     }
   }
 }
 
-/// One parameter: `with(x)` is the operator with the parameter at x.
-template <class With, class Problem>
-void compare_parameter(double gradient, double x, const With& with, const Problem& problem, Tally& tally,
-                       const std::string& name) {
+/// One parameter, given the loss and the weights by its value.
+inline void compare_parameter(double gradient, double x, const std::function<std::pair<long double, Wide>(double)>& at,
+                              Tally& tally, const std::string& name) {
   const double low_x = x - step;
   const double high_x = x + step;
-  const auto [low, low_support] = problem(with(low_x));
-  const auto [high, high_support] = problem(with(high_x));
+  const auto [low, low_support] = at(low_x);
+  const auto [high, high_support] = at(high_x);
   const long double width = static_cast<long double>(high_x) - static_cast<long double>(low_x);
   compare(gradient, (high - low) / width, same_support(low_support, high_support), tally, name);
 }
@@ -100,36 +112,23 @@ void check(const K& kernel, const N& normalization, const S& similarity, const M
   REQUIRE(tape.empty_rows() == empty);
 
   const auto grads = op.backward(tape, g);
-  const auto solved = [&](const auto& varied, const RowMatrix<double>& dq, const RowMatrix<double>& dk,
-                          const RowMatrix<double>& dv) {
-    using Wide = RowMatrix<long double>;
-    const Wide wq = q.cast<long double>() + dq.cast<long double>();
-    const Wide wk = k.cast<long double>() + dk.cast<long double>();
-    const Wide wv = v.cast<long double>() + dv.cast<long double>();
-    return std::pair<long double, Wide>(loss(varied, wq, wk, wv, g), reference::weights<long double>(varied, wq, wk));
+  const Wide wq = q.cast<long double>(), wk = k.cast<long double>(), wv = v.cast<long double>();
+  const auto solved = [&](const auto& varied, const Wide& at_q, const Wide& at_k, const Wide& at_v) {
+    return std::pair<long double, Wide>(loss(varied, at_q, at_k, at_v, g), reference::weights<long double>(varied, at_q, at_k));
   };
-  const RowMatrix<double> q0 = RowMatrix<double>::Zero(5, 3);
-  const RowMatrix<double> k0 = RowMatrix<double>::Zero(7, 3);
-  const RowMatrix<double> v0 = RowMatrix<double>::Zero(7, 2);
-  const auto bump = [](RowMatrix<double> zero, Index i, Index j, double h) {
-    zero(i, j) = h;
-    return zero;
+  const auto moved = [&](const Wide& by_q, const Wide& by_k, const Wide& by_v) {
+    return solved(op, wq + by_q, wk + by_k, wv + by_v);
   };
-  compare_operand(op, grads.query, [&](const auto& o, Index i, Index j, double h) { return solved(o, bump(q0, i, j, h), k0, v0); },
-                  5, 3, tally, "query");
-  compare_operand(op, grads.key, [&](const auto& o, Index i, Index j, double h) { return solved(o, q0, bump(k0, i, j, h), v0); },
-                  7, 3, tally, "key");
-  compare_operand(op, grads.value, [&](const auto& o, Index i, Index j, double h) { return solved(o, q0, k0, bump(v0, i, j, h)); },
-                  7, 2, tally, "value");
+  compare_operands(grads.query, grads.key, grads.value, moved, tally);
 
-  const auto at_inputs = [&](const auto& varied) { return solved(varied, q0, k0, v0); };
+  const auto at_inputs = [&](const auto& varied) { return solved(varied, wq, wk, wv); };
   if constexpr (HasBandwidth<N>) {
     const auto with = [&](double h) {
       N varied = normalization;
       varied.bandwidth = h;
-      return NadarayaWatson(kernel, varied, similarity, mask);
+      return at_inputs(NadarayaWatson(kernel, varied, similarity, mask));
     };
-    compare_parameter(grads.bandwidth, normalization.bandwidth, with, at_inputs, tally, "bandwidth");
+    compare_parameter(grads.bandwidth, normalization.bandwidth, with, tally, "bandwidth");
   }
   if constexpr (ScaledSimilarity<S>) {
     S varied = similarity;
@@ -137,7 +136,7 @@ void check(const K& kernel, const N& normalization, const S& similarity, const M
     const auto with = [&](double s) {
       S scaled = varied;
       scaled.scale = s;
-      return NadarayaWatson(kernel, normalization, scaled, mask);
+      return at_inputs(NadarayaWatson(kernel, normalization, scaled, mask));
     };
     double scale = 0;
     if constexpr (requires { *varied.scale; }) {
@@ -145,13 +144,13 @@ void check(const K& kernel, const N& normalization, const S& similarity, const M
     } else {
       scale = varied.scale;
     }
-    compare_parameter(grads.scale, scale, with, at_inputs, tally, "scale");
+    compare_parameter(grads.scale, scale, with, tally, "scale");
   }
   if constexpr (AlphaKernel<K>) {
     const auto with = [&](double alpha) {
-      return NadarayaWatson(K::from_alpha(alpha), normalization, similarity, mask);
+      return at_inputs(NadarayaWatson(K::from_alpha(alpha), normalization, similarity, mask));
     };
-    compare_parameter(grads.alpha, kernel.alpha(), with, at_inputs, tally, "alpha");
+    compare_parameter(grads.alpha, kernel.alpha(), with, tally, "alpha");
   }
 }
 

@@ -1,8 +1,8 @@
 // The .npy reader and writer: what is written is read back, and what is malformed is refused.
 #include "examples/attend/npy.hpp"
 
-#include "tests/attend/program.hpp"
 #include "tests/support/catch.hpp"
+#include "tests/support/folder.hpp"
 #include "tests/support/random.hpp"
 
 #include <sstream>
