@@ -80,11 +80,4 @@ const nadaraya::RowMatrix<float>& Network::logits(std::span<const int> tokens, m
   return evaluation_tape_.logits;
 }
 
-std::span<const float> Network::logits_after(std::span<const int> tokens) {
-  const auto length = static_cast<Index>(tokens.size());
-  model_.forward(parameters_, tokens, mosaic::Sequences{1, length}, evaluation_tape_, pool_);
-  const auto& logits = evaluation_tape_.logits;
-  return {logits.row(length - 1).data(), static_cast<std::size_t>(logits.cols())};
-}
-
 }  // namespace program

@@ -50,9 +50,6 @@ class Network {
   /// The same of tokens that follow those of the past, which they join.
   const nadaraya::RowMatrix<float>& logits(std::span<const int> tokens, nadaraya::mosaic::Model<float>::Past& past);
 
-  /// What may follow the tokens: a logit for each of the vocabulary.
-  std::span<const float> logits_after(std::span<const int> tokens);
-
  private:
   Settings settings_;
   nadaraya::mosaic::ThreadPool pool_;

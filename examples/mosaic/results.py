@@ -26,7 +26,7 @@ TASKS = {
     "copy": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 1500",
     "reverse": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 3500",
     "sort": "--layers 2 --alphabet 16 --longest 8 --batch 32 --steps 3000",
-    "mqmtar": "--layers 4 --alphabet 64 --shortest 30 --longest 40 --batch 16 --steps 6000",
+    "mqmtar": "--layers 4 --alphabet 64 --shortest 30 --longest 32 --batch 16 --steps 5000",
 }
 AUTOMATA = "--layers 2 --longest 9 --batch 8 --steps 1000"
 EXAMPLES = [200, 1000, 8000]
@@ -56,10 +56,11 @@ def rows(text):
             for kernel in KERNELS:
                 train = f"--task {task} {sizes} {SMALL} --kernel {kernel} --seed {seed}"
                 yield Row(f"lengths/{seed}/{task}/{kernel}", train.split(), ["--examples", "200"])
-    for examples in EXAMPLES:
-        for kernel in KERNELS:
-            train = f"--task automata {AUTOMATA} {SMALL} --examples {examples} --kernel {kernel}"
-            yield Row(f"automata/{examples}/{kernel}", train.split(), ["--examples", "100"])
+    for seed in SEEDS:
+        for examples in EXAMPLES:
+            for kernel in KERNELS:
+                train = f"--task automata {AUTOMATA} {SMALL} --examples {examples} --kernel {kernel} --seed {seed}"
+                yield Row(f"automata/{seed}/{examples}/{kernel}", train.split(), ["--examples", "100"])
 
 
 def run(todo, o):
@@ -119,7 +120,9 @@ def language_table(o):
         runs = [r for (_, k), r in found.items() if k == kernel]
         if runs:
             column = lambda name, digits: spread([r[name] for r in runs], digits)
-            lines.append([kernel, str(len(runs)), column("validation_loss", 3), column("mean_support", 1), column("empty_share_at_first", 3), column("empty_share", 3), f"{statistics.mean(r['tokens_per_second'] for r in runs):,.0f}"])
+            fewest = min(r["threads"] for r in runs)
+            speed = statistics.mean(r["tokens_per_second"] for r in runs if r["threads"] == fewest)
+            lines.append([kernel, str(len(runs)), column("validation_loss", 3), column("mean_support", 1), column("empty_share_at_first", 3), column("empty_share", 3), f"{speed:,.0f}"])
     return table(["kernel", "seeds", "validation loss", "mean support", "empty rows at first", "at the end", "tokens/s"], lines)
 
 
@@ -148,19 +151,29 @@ def lengths_tables(o):
     return text
 
 
+def distances(o, kernel, examples):
+    """Of the seeds: the distances over all words, and those by the words seen before."""
+    models = [r["results"]["model"] for r in load(o, f"automata/*/{examples}/{kernel}", "evaluate.json").values()]
+    return [m["distance"] for m in models], list(zip(*(m["by_words"] for m in models)))
+
+
+def others(o):
+    """What those know that learn nothing beforehand, if a row reported it: the same in every report."""
+    found = load(o, "automata/*/*/*", "evaluate.json")
+    return next(iter(found.values()))["results"] if found else {}
+
+
 def automata_table(o):
-    found = load(o, "automata/*/*", "evaluate.json")
-    distance = lambda r, who: f"{r['results'][who]['distance']:.3f}"
     lines = []
     for kernel in KERNELS:
-        cells = [distance(found[str(n), kernel], "model") if (str(n), kernel) in found else "" for n in EXAMPLES]
-        if any(cells):
-            lines.append([kernel] + cells)
-    if found:
-        report = next(iter(found.values()))
-        for who in ("2-gram", "3-gram", "4-gram", "uniform"):
-            lines.append([who] + [distance(report, who)] * len(EXAMPLES))
-    return table(["training examples"] + [str(n) for n in EXAMPLES], lines)
+        by_examples = [distances(o, kernel, n)[0] for n in EXAMPLES]
+        if any(by_examples):
+            lines.append([kernel, str(max(map(len, by_examples)))] + [spread(d, 3) if d else "" for d in by_examples])
+    known = others(o)
+    for who in ("2-gram", "3-gram", "4-gram", "uniform"):
+        if who in known:
+            lines.append([who, ""] + [f"{known[who]['distance']:.3f}"] * len(EXAMPLES))
+    return table(["training examples", "seeds"] + [str(n) for n in EXAMPLES], lines)
 
 
 COLORS = ["#000000", "#e69f00", "#56b4e9", "#009e73", "#d55e00", "#0072b2", "#cc79a7", "#999999", "#b8a000", "#8b4513", "#444444", "#bbbbbb"]
@@ -181,13 +194,16 @@ def curves(panels, path, size):
     subprocess.run(["gnuplot"], input=script, text=True, check=True)
 
 
+def point(x, values):
+    return x, statistics.mean(values), statistics.stdev(values) if len(values) > 1 else 0
+
+
 def plots(o):
     panels = []
     for task in TASKS:
         lines = []
         for kernel in KERNELS:
-            by_length = accuracies(o, task, kernel, "token_accuracy")
-            points = [(n, statistics.mean(v), statistics.stdev(v) if len(v) > 1 else 0) for n, v in sorted(by_length.items())]
+            points = [point(n, v) for n, v in sorted(accuracies(o, task, kernel, "token_accuracy").items())]
             if points:
                 lines.append((kernel, points))
         if lines:
@@ -195,20 +211,20 @@ def plots(o):
             panels.append((task, f"set logscale x 2\nset yrange [0:1.05]\nset xlabel 'length of source'\n{first}", lines))
     if panels:
         curves(panels, o.output_dir / "lengths.svg", "1400,420")
-    found = load(o, "automata/*/*", "evaluate.json")
-    if found:
-        report = next(iter(found.values()))["results"]
-        by_examples, by_words = [], []
-        for kernel in KERNELS:
-            points = [(n, found[str(n), kernel]["results"]["model"]["distance"], 0) for n in EXAMPLES if (str(n), kernel) in found]
-            if points:
-                by_examples.append((kernel, points))
-            if (str(EXAMPLES[-1]), kernel) in found:
-                words = found[str(EXAMPLES[-1]), kernel]["results"]["model"]["by_words"]
-                by_words.append((kernel, [(i, y, 0) for i, y in enumerate(words)]))
-        for who in ("2-gram", "3-gram", "uniform"):
-            by_examples.append((who, [(n, report[who]["distance"], 0) for n in EXAMPLES]))
-            by_words.append((who, [(i, y, 0) for i, y in enumerate(report[who]["by_words"])]))
+    by_examples, by_words = [], []
+    for kernel in KERNELS:
+        points = [point(n, d) for n in EXAMPLES if (d := distances(o, kernel, n)[0])]
+        if points:
+            by_examples.append((kernel, points))
+        words = distances(o, kernel, EXAMPLES[-1])[1]
+        if words:
+            by_words.append((kernel, [point(i, d) for i, d in enumerate(words)]))
+    known = others(o)
+    for who in ("2-gram", "3-gram", "uniform"):
+        if who in known:
+            by_examples.append((who, [(n, known[who]["distance"], 0) for n in EXAMPLES]))
+            by_words.append((who, [(i, y, 0) for i, y in enumerate(known[who]["by_words"])]))
+    if by_examples:
         common = "set yrange [0.2:0.9]\n"
         curves([("all words", common + "set ylabel 'total variation distance'\nset logscale x 2\nset xlabel 'training examples'", by_examples),
                 (f"{EXAMPLES[-1]} training examples", common + "set ylabel ''\nunset logscale x\nset xlabel 'words seen before in the sequence'", by_words)],

@@ -45,12 +45,20 @@ void sample(const SampleOptions& o) {
 
   std::cout << o.prompt;
   const nadaraya::mosaic::CounterRandom random(o.seed, 0, 0);
-  const auto most = static_cast<std::size_t>(checkpoint.settings.block);
+  // The model reads on where the block has room; later every character has a block of its own, which begins one further.
+  const Index most = checkpoint.settings.block;
+  auto past = network.past(1, most);
+  Index unread = std::min(std::ssize(tokens), most);
   for (Index i = 0; i < o.characters && std::cout; ++i) {
-    const std::span<const int> seen = std::span<const int>(tokens).last(std::min(tokens.size(), most));
+    const auto& logits = network.logits(std::span<const int>(tokens).last(static_cast<std::size_t>(unread)), past);
+    const std::span<const float> next(logits.row(unread - 1).data(), static_cast<std::size_t>(logits.cols()));
     const double at = static_cast<double>(random[static_cast<std::uint64_t>(i)] >> 11) * 0x1p-53;
-    tokens.push_back(choose(network.logits_after(seen), o.temperature, at));
+    tokens.push_back(choose(next, o.temperature, at));
     std::cout << alphabet.character(tokens.back()) << std::flush;
+    unread = 1;
+    if (past.tokens < most) continue;
+    past = network.past(1, most);
+    unread = most;
   }
   std::cout << std::endl;
   if (!std::cout) refuse("standard output cannot be written");

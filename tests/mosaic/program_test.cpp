@@ -105,6 +105,25 @@ TEST_CASE("evaluate measures the distance to the law of automata", "[mosaic]") {
   for (const std::string who : {"model", "uniform", "2-gram", "3-gram", "4-gram"}) REQUIRE_THAT(out, catch_shim::contains("\"" + who + "\":{\"by_words\":["));
 }
 
+TEST_CASE("a sample goes on the same from any of its characters", "[mosaic]") {
+  // What a model reads on from and what it reads at once are the same, within a block of 8 and behind it.
+  const Folder folder;
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += static_cast<char>('a' + i * i % 7);
+  folder.put("text", text);
+  succeed(folder, "train --text text --block 8 --layers 2 --heads 2 --width 8 --pairs 4 --batch 4 --steps 60 "
+                  "--learning-rate 1e-2 --output-dir model");
+  const std::string sample = "sample --checkpoint model/checkpoint.safetensors --temperature 0 ";
+  const std::string whole = succeed(folder, sample + "--prompt a --characters 29");
+  REQUIRE(whole.size() == 31);
+  for (std::size_t seen = 2; seen < 30; seen += 3) {
+    const std::string rest = std::to_string(30 - seen);
+    REQUIRE(succeed(folder, sample + "--prompt " + whole.substr(0, seen) + " --characters " + rest) == whole);
+  }
+  const std::string drawn = "sample --checkpoint model/checkpoint.safetensors --prompt ab --characters 40 --seed 3 --threads ";
+  REQUIRE(succeed(folder, drawn + "1") == succeed(folder, drawn + "2"));
+}
+
 TEST_CASE("what tasks refuse", "[mosaic]") {
   const Folder folder;
   const auto refused = [&](const std::string& arguments, const std::string& reason) { require_refused(folder, arguments, reason); };
