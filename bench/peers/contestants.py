@@ -8,6 +8,7 @@ import importlib.metadata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -29,15 +30,17 @@ PACKAGES = {ORT: ["onnx", "onnxruntime"], TORCH: ["torch"], ENTMAX: ["torch", "e
 
 @dataclass(frozen=True)
 class Setting:
-    """One problem; `scale` is 1 / sqrt(dim) times the score scale."""
+    """One problem; `scale` is 1 / sqrt(dim) times the score scale. `text` is a file, or None for random numbers."""
 
     tokens: int
+    queries: int
     score_scale: float
     heads: int
     dim: int
     causal: bool
     threads: int
     seed: int
+    text: Path | None
 
     @property
     def scale(self) -> float:
@@ -49,16 +52,50 @@ class Setting:
         return (self.tokens + 1) / 2 if self.causal else float(self.tokens)
 
 
+DECAYS = [0.4, 1.0, 2.0]  # of the leaky averages of a text, those of examples/text_memory
+
+
+def text_dim(text: bytes) -> int:
+    return len(DECAYS) * len(set(text))
+
+
+def text_memory(text: bytes) -> tuple[Array, Array]:
+    """For each place but the last of a text: leaky averages of its characters so far, of length one, and the next
+    character as a unit vector filled up with zeros."""
+    letters = np.unique(np.frombuffer(text, np.uint8), return_inverse=True)[1]
+    size = int(letters.max()) + 1
+    averages = np.zeros((len(DECAYS), size), np.float32)
+    keys = np.zeros((len(letters) - 1, len(DECAYS), size), np.float32)
+    keep = np.exp(-np.array(DECAYS, np.float32))[:, None]
+    for i, letter in enumerate(letters[:-1]):
+        averages *= keep
+        averages[:, letter] += 1
+        keys[i] = averages
+    keys /= np.linalg.norm(keys, axis=2, keepdims=True) * len(DECAYS) ** 0.5
+    values = np.zeros((len(keys), len(DECAYS) * size), np.float32)
+    values[np.arange(len(keys)), letters[1:]] = 1
+    return keys.reshape(len(keys), -1), values
+
+
 class Inputs:
-    """Standard normal numbers, [H, N, D] float32. The arrays stay where they are: contestants share their memory."""
+    """Standard normal numbers, float32, of the shapes [H, N, D], or of one head the memory of a text, asked by what comes
+    after it. The arrays stay where they are: contestants share their memory."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         random = np.random.default_rng(setting.seed)
         shape = (setting.heads, setting.tokens, setting.dim)
-        self.query, self.key, self.value, self.grad_out = (random.standard_normal(shape, np.float32) for _ in range(4))
+        queries = (setting.heads, setting.queries, setting.dim)
+        if setting.text is None:
+            self.query = random.standard_normal(queries, np.float32)
+            self.key, self.value = (random.standard_normal(shape, np.float32) for _ in range(2))
+        else:
+            keys, values = text_memory(setting.text.read_bytes())
+            self.key, self.value = (np.ascontiguousarray(x[None, : setting.tokens]) for x in (keys, values))
+            self.query = np.ascontiguousarray(keys[None, setting.tokens : setting.tokens + setting.queries])
+        self.grad_out = random.standard_normal(queries, np.float32)
         self.checked_head = setting.heads - 1
-        self.checked_rows = np.unique(np.linspace(0, setting.tokens - 1, 64).astype(int))
+        self.checked_rows = np.unique(np.linspace(0, setting.queries - 1, 64).astype(int))
 
     @contextmanager
     def gradient_of_checked_rows(self) -> Iterator[None]:
@@ -97,7 +134,7 @@ class Contestant(Protocol):
 def problem_of(inputs: Inputs) -> native.Problem:
     s = inputs.setting
     places = (native.address(x) for x in (inputs.query, inputs.key, inputs.value))
-    return native.Problem(*places, s.heads, s.tokens, s.dim, s.scale, int(s.causal), s.threads)
+    return native.Problem(*places, s.heads, s.queries, s.tokens, s.dim, s.scale, int(s.causal), s.threads)
 
 
 class Ours:
@@ -106,7 +143,8 @@ class Ours:
     def __init__(self, library: native.Ours, inputs: Inputs, rule: str, backward: bool) -> None:
         self.rule, self.backward = rule, backward
         self._library, self._inputs, self._problem = library, inputs, problem_of(inputs)
-        self._outputs = [np.zeros_like(inputs.query) for _ in range(4 if backward else 1)]
+        like = [inputs.query, inputs.query, inputs.key, inputs.value] if backward else [inputs.query]
+        self._outputs = [np.zeros_like(x) for x in like]
         places = [native.address(x) for x in self._outputs]
         self._results = native.Results(out=places[0])
         if backward:
@@ -161,7 +199,7 @@ class OnnxRuntime(Softmax):
     def __init__(self, onnx: ModuleType, runtime: ModuleType, inputs: Inputs) -> None:
         self._inputs = inputs
         s = inputs.setting
-        self._shape = (s.tokens, s.heads, s.dim)
+        self._shape = (s.queries, s.heads, s.dim)
         options = runtime.SessionOptions()
         options.intra_op_num_threads = s.threads
         options.inter_op_num_threads = 1
@@ -173,17 +211,20 @@ class OnnxRuntime(Softmax):
         self._binding = self._session.io_binding()
         self._bound = {}
         for name, array in zip("QKV", (inputs.query, inputs.key, inputs.value)):
-            together = np.ascontiguousarray(array.transpose(1, 0, 2)).reshape(1, s.tokens, s.heads * s.dim)
+            together = np.ascontiguousarray(array.transpose(1, 0, 2)).reshape(1, array.shape[1], s.heads * s.dim)
             self._bound[name] = runtime.OrtValue.ortvalue_from_numpy(together)
             self._binding.bind_ortvalue_input(name, self._bound[name])
-        self._bound["O"] = runtime.OrtValue.ortvalue_from_numpy(np.zeros_like(together))
+        self._bound["O"] = runtime.OrtValue.ortvalue_from_numpy(
+            np.zeros((1, s.queries, s.heads * s.dim), np.float32)
+        )
         self._binding.bind_ortvalue_output("O", self._bound["O"])
 
     @staticmethod
     def _model(onnx: ModuleType, s: Setting) -> Any:
         helper = importlib.import_module("onnx.helper")
         float32 = onnx.TensorProto.FLOAT
-        tensors = {n: helper.make_tensor_value_info(n, float32, [1, s.tokens, s.heads * s.dim]) for n in "QKVO"}
+        rows = {"Q": s.queries, "K": s.tokens, "V": s.tokens, "O": s.queries}
+        tensors = {n: helper.make_tensor_value_info(n, float32, [1, rows[n], s.heads * s.dim]) for n in "QKVO"}
         node = helper.make_node(
             "MultiHeadAttention", ["Q", "K", "V"], ["O"], domain="com.microsoft", num_heads=s.heads, scale=s.scale,
             unidirectional=int(s.causal),
@@ -257,7 +298,7 @@ def entmax_attention(torch: ModuleType, entmax: ModuleType, inputs: Inputs, rule
         return weights(query, key) @ value
 
     def support(query: Any, key: Any) -> float:
-        return torch.count_nonzero(weights(query, key)).item() / (s.heads * s.tokens)
+        return torch.count_nonzero(weights(query, key)).item() / (s.heads * s.queries)
 
     return Torch(ENTMAX, rule, backward, torch, inputs, attend, support)
 

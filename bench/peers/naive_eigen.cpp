@@ -15,19 +15,20 @@ namespace {
 using Matrix = Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 void attend(const Problem& p, Eigen::Index head, float* out) {
-  const Eigen::Index n = p.tokens, d = p.dim, first = head * p.head_size();
-  const Eigen::Map<const Matrix> query(p.query + first, n, d), key(p.key + first, n, d), value(p.value + first, n, d);
+  const Eigen::Index m = p.queries, n = p.tokens, d = p.dim;
+  const Eigen::Map<const Matrix> query(p.query + head * m * d, m, d);
+  const Eigen::Map<const Matrix> key(p.key + head * n * d, n, d), value(p.value + head * n * d, n, d);
 
-  Matrix weights(n, n);
+  Matrix weights(m, n);
   weights.noalias() = static_cast<float>(p.scale) * query * key.transpose();
-  for (Eigen::Index i = 0; i < n; ++i) {
+  for (Eigen::Index i = 0; i < m; ++i) {
     const Eigen::Index visible = p.causal != 0 ? i + 1 : n;
     auto row = weights.row(i).head(visible).array();
     row = (row - row.maxCoeff()).exp();
     row /= row.sum();
     weights.row(i).tail(n - visible).setZero();
   }
-  Eigen::Map<Matrix>(out + first, n, d).noalias() = weights * value;
+  Eigen::Map<Matrix>(out + head * m * d, m, d).noalias() = weights * value;
 }
 
 void attend_heads(const Problem& p, float* out) {

@@ -95,6 +95,7 @@ class Problem(ctypes.Structure):
         ("key", ctypes.c_void_p),
         ("value", ctypes.c_void_p),
         ("heads", ctypes.c_int64),
+        ("queries", ctypes.c_int64),
         ("tokens", ctypes.c_int64),
         ("dim", ctypes.c_int64),
         ("scale", ctypes.c_double),

@@ -38,16 +38,17 @@ struct Workers {
 
 template <class A>
 void run_attention(const A& attention, const Problem& p, const Results& to) {
-  const auto input = [&](const float* all) { return HeadView<const float>::bhnd(all, 1, p.heads, p.tokens, p.dim); };
-  const auto result = [&](float* all) { return HeadView<float>::bhnd(all, 1, p.heads, p.tokens, p.dim); };
+  const auto input = [&](const float* all, Index rows) { return HeadView<const float>::bhnd(all, 1, p.heads, rows, p.dim); };
+  const auto result = [&](float* all, Index rows) { return HeadView<float>::bhnd(all, 1, p.heads, rows, p.dim); };
   const Workers workers{p.threads};
-  if (to.grad_out == nullptr && to.mean_support == nullptr) {
-    return attention(input(p.query), input(p.key), input(p.value), result(to.out), workers);
-  }
-  const auto tape = attention.forward(input(p.query), input(p.key), input(p.value), result(to.out), workers);
+  const auto query = input(p.query, p.queries), key = input(p.key, p.tokens), value = input(p.value, p.tokens);
+  const auto out = result(to.out, p.queries);
+  if (to.grad_out == nullptr && to.mean_support == nullptr) return attention(query, key, value, out, workers);
+  const auto tape = attention.forward(query, key, value, out, workers);
   if (to.mean_support != nullptr) *to.mean_support = tape.mean_support();
   if (to.grad_out == nullptr) return;
-  attention.backward(tape, input(to.grad_out), result(to.grad_query), result(to.grad_key), result(to.grad_value), workers);
+  attention.backward(tape, input(to.grad_out, p.queries), result(to.grad_query, p.queries), result(to.grad_key, p.tokens),
+                     result(to.grad_value, p.tokens), workers);
 }
 
 template <class K>

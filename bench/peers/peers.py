@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times the library's operators beside their peers on this machine: ONNX Runtime, PyTorch, the entmax package, and
 attention written plainly with Eigen. All do float32 attention on the same standard normal queries, keys and values
-(batch 1), in interleaved rounds with as many threads; every result is compared with float64.
+(batch 1), or on the memory of a text, in interleaved rounds with as many threads; every result is compared with float64.
 
   pip install -r requirements.txt
   python peers.py --score-scale 0.25 1 4                 one table
@@ -36,7 +36,7 @@ except ImportError:
 
 import native
 import plots
-from contestants import OURS, Contestant, Field, Inputs, Setting
+from contestants import OURS, Contestant, Field, Inputs, Setting, text_dim
 from native import Refusal
 from oracles import RULES
 
@@ -80,7 +80,7 @@ class Row:
     def dense_gflops(self) -> float:
         """As if every visible pair were computed: two products forward, five backward."""
         s = self.setting
-        return (14 if self.backward else 4) * s.heads * s.tokens * s.visible * s.dim / self.median / 1e9
+        return (14 if self.backward else 4) * s.heads * s.queries * s.visible * s.dim / self.median / 1e9
 
 
 def progress(text: str) -> None:
@@ -298,6 +298,9 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="peers.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--n", type=whole_number(1), nargs="+", default=[1024], metavar="N", help="tokens (default: 1024)")
+    add("--queries", type=whole_number(1), metavar="M", help="queries (default: as many as tokens)")
+    add("--text", type=Path, metavar="FILE",
+        help="the first N characters as examples/text_memory remembers them, asked by those that follow; sets --heads and --dim")
     add("--heads", type=whole_number(1), default=8, metavar="H", help="heads (default: 8)")
     add("--dim", type=whole_number(1), default=64, metavar="D", help="dimensions of a head (default: 64)")
     add("--score-scale", type=positive, nargs="+", default=[1.0], metavar="S",
@@ -328,6 +331,19 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     options = parser.parse_args(argv)
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: no such folder")
+    if options.causal and options.queries:
+        parser.error("--causal has as many queries as tokens: leave out --queries")
+    if options.text:
+        try:
+            text = options.text.read_bytes()
+        except OSError as error:
+            parser.error(f"--text {options.text}: {error.strerror}")
+        if options.causal or options.sweep or options.scales:
+            parser.error("--text goes with neither --causal nor --sweep nor --scales")
+        needed = max(n + (options.queries or n) for n in options.n) + 1
+        if len(text) < needed:
+            parser.error(f"--text {options.text}: has {len(text)} characters, and {needed} are needed")
+        options.heads, options.dim = 1, text_dim(text)
     return options
 
 
@@ -336,7 +352,10 @@ def settings(o: argparse.Namespace) -> list[Setting]:
     if o.scales:
         # Alone, --scales replaces the default problem.
         points = (points if o.sweep else []) + [(SCALES_TOKENS, scale) for scale in SCALES]
-    return [Setting(n, scale, o.heads, o.dim, o.causal, o.threads, o.seed) for n, scale in dict.fromkeys(points)]
+    return [
+        Setting(n, o.queries or n, scale, o.heads, o.dim, o.causal, o.threads, o.seed, o.text)
+        for n, scale in dict.fromkeys(points)
+    ]
 
 
 def heading(report: dict[str, Any]) -> str:
@@ -345,7 +364,8 @@ def heading(report: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return (
         f"{m['cpu']}, {m['logical_cpus']} logical CPUs, load {m['load_average'][0]:.2f}; {versions}\n\n"
-        f"H {s['heads']}, D {s['dim']}, {'causal' if s['causal'] else 'no mask'}, float32, threads {s['threads']}, "
+        f"{s['text'] + ', ' if s['text'] else ''}H {s['heads']}, D {s['dim']}, "
+        f"{str(s['queries']) + ' queries, ' if s['queries'] else ''}{'causal' if s['causal'] else 'no mask'}, float32, threads {s['threads']}, "
         f"medians of {rounds} interleaved rounds\n"
     )
 
@@ -357,7 +377,8 @@ def describe(o: argparse.Namespace, argv: Sequence[str], versions: dict[str, str
         **commit(),
         "machine": machine(),
         "versions": versions,
-        "settings": {name: getattr(o, name) for name in ("heads", "dim", "causal", "threads", "rounds", "seed")},
+        "settings": {name: getattr(o, name) for name in ("heads", "dim", "causal", "threads", "rounds", "seed", "queries")}
+        | {"text": o.text and o.text.name},
     }
 
 

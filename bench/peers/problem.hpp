@@ -5,19 +5,19 @@
 #include <cstdio>
 #include <exception>
 
-/// One call of attention without a batch. Every array is contiguous [heads x tokens x dim].
+/// One call of attention without a batch. Queries and outputs are contiguous [heads x queries x dim], keys and
+/// values [heads x tokens x dim].
 struct Problem {
   const float* query;
   const float* key;
   const float* value;
   std::int64_t heads;
+  std::int64_t queries;
   std::int64_t tokens;
   std::int64_t dim;
   double scale;
   std::int32_t causal;
   std::int32_t threads;
-
-  std::int64_t head_size() const { return tokens * dim; }
 };
 
 /// The message of the last call that failed.

@@ -27,3 +27,4 @@
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/similarity/squared_distance.hpp"
 #include "nadaraya/version.hpp"
+#include "nadaraya/workspace.hpp"

@@ -9,6 +9,7 @@
 #include "tests/support/catch.hpp"
 
 #include <limits>
+#include <type_traits>
 #include <vector>
 
 using namespace nadaraya;
@@ -56,6 +57,18 @@ TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]",
     const auto expected = Portable::profile_sums(kernel, map, T(0), z.data(), n);
     REQUIRE(std::abs(sums.value - expected.value) <= tolerance * (1 + expected.value));
     REQUIRE(std::abs(sums.slope - expected.slope) <= tolerance * (1 + expected.slope));
+    if constexpr (CompactKernel<std::remove_cvref_t<decltype(kernel)>>) {
+      RowMap<T> moved = map;
+      int step = 0;
+      loops.descend(kernel, moved, T(0), z.data(), n, [&](const engine::ProfileSums<T>& at) NADARAYA_INLINE_LAMBDA {
+        const auto expected_at = Portable::profile_sums(kernel, moved, T(0), z.data(), n);
+        REQUIRE(std::abs(at.value - expected_at.value) <= tolerance * (1 + expected_at.value));
+        REQUIRE(std::abs(at.slope - expected_at.slope) <= tolerance * (1 + expected_at.slope));
+        moved.offset = map.offset - T(0.25) * static_cast<T>(step + 1);
+        return ++step < 4;
+      });
+      REQUIRE(step == 4);
+    }
     for (const bool keep_all : {false, true}) {
       std::vector<T> t = z, t_portably = z;
       std::vector<T> p(z.size()), p_portably(z.size());
@@ -83,7 +96,8 @@ TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]",
         compare(loops, Uniform{}, n, width, random);
       }
     }
-    compare(loops, Biweight{}, 3000, 2.0, random);
+    // Around the lengths of short rows, and far beyond.
+    for (const Index n : {63, 64, 65, 3000}) compare(loops, Biweight{}, n, 2.0, random);
   });
 }
 
@@ -112,6 +126,24 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
       loops.scatter(keys.data(), p.data(), 5, y.data(), cols, sum.data(), stride);
       Portable::scatter(keys.data(), p.data(), 5, y.data(), cols, sum_portably.data(), stride);
       REQUIRE(largest_difference(first(sum, 9 * stride), first(sum_portably, 9 * stride)) <= tolerance);
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("rows are transposed in every tier", "[engine]", float, double) {
+  using T = TestType;
+  test::Random random(11);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (const Index n : {0, 1, 2, 7, 8, 16, 19, 33}) {
+      for (const Index cols : {0, 1, 4, 15, 16, 17, 34}) {
+        INFO(tier << ", " << n << " rows, " << cols << " columns");
+        const Index stride = cols + 3, to_stride = n + 2;
+        const std::vector<T> x = numbers<T>(n * stride, random);
+        std::vector<T> to(static_cast<std::size_t>(cols * to_stride), T(42)), expected = to;
+        loops.transpose(x.data(), stride, n, cols, to.data(), to_stride);
+        Portable::transpose(x.data(), stride, n, cols, expected.data(), to_stride);
+        REQUIRE(to == expected);
+      }
     }
   });
 }

@@ -54,6 +54,10 @@ void check_threads(const Op& op) {
   };
   for (const int count : {1, 2, 3, 4, 8}) same(Threads{count});
   same(Backwards{});
+  const Workspace<float> kept;
+  same(kept);
+  same(kept);
+  same(Workspace<float, Threads>(Threads{3}));
 }
 
 }  // namespace

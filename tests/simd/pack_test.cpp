@@ -56,6 +56,27 @@ TEMPLATE_TEST_CASE("a pack is computed on lane by lane", "[simd]", float, double
   });
 }
 
+TEMPLATE_TEST_CASE("packs exchange the lanes whose numbers have a bit", "[simd]", float, double) {
+  using T = TestType;
+  with_every_pack<T>([&](auto pack, const char* name) {
+    using P = decltype(pack);
+    INFO(P::lanes << " lanes, " << name);
+    if constexpr (P::lanes >= 2) {
+      constexpr std::size_t bit = P::lanes / 2;
+      P a, b;
+      for (std::size_t j = 0; j < P::lanes; ++j) {
+        a.v[j] = static_cast<T>(j);
+        b.v[j] = static_cast<T>(100 + j);
+      }
+      simd::exchange<bit>(a, b);
+      for (std::size_t j = 0; j < P::lanes; ++j) {
+        REQUIRE(a.v[j] == static_cast<T>((j & bit) != 0 ? 100 + j - bit : j));
+        REQUIRE(b.v[j] == static_cast<T>((j & bit) != 0 ? 100 + j : j + bit));
+      }
+    }
+  });
+}
+
 TEST_CASE("the default is what the compiler has", "[simd]") {
 #if NADARAYA_HAS_VECTORS
   REQUIRE(std::is_same_v<simd::Pack<float, 16>, simd::Pack<float, 16, simd::Vectors>>);

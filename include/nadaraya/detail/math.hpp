@@ -22,12 +22,12 @@ Scalar log(const Scalar& x) {
   return Scalar(log(x));
 }
 template <class Scalar>
-Scalar sqrt(const Scalar& x) {
+NADARAYA_INLINE Scalar sqrt(const Scalar& x) {
   using std::sqrt;
   return Scalar(sqrt(x));
 }
 template <class Scalar>
-Scalar abs(const Scalar& x) {
+NADARAYA_INLINE Scalar abs(const Scalar& x) {
   return x < Scalar(0) ? Scalar(-x) : x;
 }
 
@@ -64,7 +64,7 @@ Scalar pow(const Scalar& x, double exponent) {
 
 /// x^(1/N) for x >= 0.
 template <int N, class Scalar>
-Scalar root(const Scalar& x) {
+NADARAYA_INLINE Scalar root(const Scalar& x) {
   static_assert(N >= 1);
   if constexpr (N == 1) {
     return x;

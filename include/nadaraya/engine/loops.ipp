@@ -44,6 +44,20 @@ struct Loops {
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { store_up_to(y + j, by * load_up_to(x + j, count), count); });
   }
 
+  /// to[c][j] = x[j][c] for n rows of x. Rows lie `stride` apart, and `to_stride`.
+  template <class T>
+  static void transpose(const T* x, Index stride, Index n, Index cols, T* to, Index to_stride) {
+    Index j = 0;
+    for (; j + lanes<T> <= n; j += lanes<T>) {
+      Index c = 0;
+      for (; c + lanes<T> <= cols; c += lanes<T>) {
+        transpose_tile(x + j * stride + c, stride, to + c * to_stride + j, to_stride);
+      }
+      transpose_rest(x + j * stride, stride, lanes<T>, c, cols, to + j, to_stride);
+    }
+    transpose_rest(x + j * stride, stride, n - j, Index(0), cols, to + j, to_stride);
+  }
+
   /// Asks for the cache lines of n scalars.
   template <class T>
   NADARAYA_INLINE static void fetch(const T* x, Index n) {
@@ -190,12 +204,10 @@ struct Loops {
   /// The largest of n > 0 scalars; undefined if one of them is NaN.
   template <class T>
   static T largest(const T* z, Index n) {
-    PackOf<T> top(z[0]);
-    Index j = 0;
-    for (; j + lanes<T> <= n; j += lanes<T>) top = larger(top, load(z + j));
-    T result = largest_lane(top);
-    for (; j < n; ++j) result = z[j] > result ? z[j] : result;
-    return result;
+    if (n < lanes<T>) return largest_lane(load_part(z, n, broadcast(z[0])));
+    PackOf<T> top = load(z);
+    for (Index j = lanes<T>; j + lanes<T> <= n; j += lanes<T>) top = larger(top, load(z + j));
+    return largest_lane(larger(top, load(z + n - lanes<T>)));
   }
 
   /// Is any of them NaN or above the bound?
@@ -268,6 +280,42 @@ struct Loops {
       });
       return ProfileSums<T>{static_cast<T>(value), static_cast<T>(slope)};
     });
+  }
+
+  /// Calls next(sums), those of profile_sums at map.offset, which may move it, for as long as it returns true.
+  template <class K, class T, class Next>
+  static void descend(const K& kernel, RowMap<T>& map, T edge, const T* z, Index n, const Next& next) {
+    constexpr int packs = 4;
+    if (n > packs * lanes<T>) {
+      while (next(profile_sums(kernel, map, edge, z, n))) {}
+      return;
+    }
+    // A short row stays in registers: t = x + offset. What is behind its end is nowhere supported.
+    static_assert(K::compact);
+    constexpr T nowhere = -std::numeric_limits<T>::infinity();
+    const bool exact = is_power_of_two(map.width);
+    const PackOf<T> pivot(map.pivot), width(map.width), inverse(T(1) / map.width), bound(edge);
+    PackOf<T> x[packs];
+#pragma GCC unroll 4
+    for (int k = 0; k < packs; ++k) {
+      const Index left = n - k * lanes<T>;
+      x[k] = left >= lanes<T> ? load(z + k * lanes<T>)
+             : left > 0       ? load_part(z + k * lanes<T>, left, broadcast(nowhere))
+                              : broadcast(nowhere);
+      x[k] = exact ? (x[k] - pivot) * inverse : (x[k] - pivot) / width;
+    }
+    ProfileSums<T> sums;
+    do {
+      const PackOf<T> offset(map.offset);
+      PackOf<T> values(T(0)), slopes(T(0));
+#pragma GCC unroll 4
+      for (int k = 0; k < packs; ++k) {
+        const PackOf<T> t = x[k] + offset;
+        values = values + where_above(t, bound, kernel.profile(t));
+        slopes = slopes + where_above(t, bound, kernel.derivative(t));
+      }
+      sums = ProfileSums<T>{static_cast<T>(total(values)), static_cast<T>(total(slopes))};
+    } while (next(sums));
   }
 
   /// Reduces a row to its support, in place: z becomes t, and p = kappa(t) / mass. Returns its size.
@@ -432,6 +480,36 @@ struct Loops {
   }
 
  private:
+  template <class T>
+  NADARAYA_INLINE static void transpose_tile(const T* x, Index stride, T* to, Index to_stride) {
+    PackOf<T> row[lanes<T>];
+#pragma GCC unroll 16
+    for (Index j = 0; j < lanes<T>; ++j) row[j] = load(x + j * stride);
+    exchange_from<1>(row);
+#pragma GCC unroll 16
+    for (Index j = 0; j < lanes<T>; ++j) store(to + j * to_stride, row[j]);
+  }
+
+  /// The bits of a lane's number from that of S on.
+  template <Index S, class T, std::size_t Lanes>
+  NADARAYA_INLINE static void exchange_from(T (&row)[Lanes]) {
+    if constexpr (S < static_cast<Index>(Lanes)) {
+#pragma GCC unroll 16
+      for (Index j = 0; j < static_cast<Index>(Lanes); ++j) {
+        if ((j & S) == 0) simd::exchange<static_cast<std::size_t>(S)>(row[j], row[j + S]);
+      }
+      exchange_from<2 * S>(row);
+    }
+  }
+
+  template <class T>
+  NADARAYA_INLINE static void transpose_rest(const T* x, Index stride, Index n, Index first, Index cols, T* to,
+                                             Index to_stride) {
+    for (Index c = first; c < cols; ++c) {
+      for (Index j = 0; j < n; ++j) to[c * to_stride + j] = x[j * stride + c];
+    }
+  }
+
   static constexpr int tile_rows = 6;
   static constexpr int tile_packs = bytes == 64 ? 4 : 2;
 

@@ -76,17 +76,11 @@ inline Index panel_begin(Index key) { return key / panel_keys * panel_keys; }
 template <class Scalar>
 void pack_panel(const View<Scalar>& rows, Index first, Scalar* panel) {
   const Index count = rows.rows - first < panel_keys ? rows.rows - first : panel_keys;
-  // A few columns at a time, so that the panel's lines stay in the cache until they are full.
-  constexpr Index step = 16;
-  for (Index d = 0; d < rows.cols; d += step) {
-    const Index end = rows.cols - d < step ? rows.cols : d + step;
-    for (Index j = 0; j < count; ++j) {
-      const Scalar* row = rows.row(first + j);
-      for (Index c = d; c < end; ++c) panel[c * panel_keys + j] = row[c];
-    }
-    for (Index c = d; c < end; ++c) {
-      for (Index j = count; j < panel_keys; ++j) panel[c * panel_keys + j] = Scalar(0);
-    }
+  with_loops<Scalar>([&](auto loops) {
+    loops.transpose(rows.row(first), rows.stride, count, rows.cols, panel, panel_keys);
+  });
+  for (Index c = 0; c < rows.cols; ++c) {
+    for (Index j = count; j < panel_keys; ++j) panel[c * panel_keys + j] = Scalar(0);
   }
 }
 

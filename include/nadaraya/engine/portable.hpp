@@ -38,6 +38,13 @@ struct Moments {
 /// kernel itself knows its edge.
 struct Portable {
   template <class T>
+  static void transpose(const T* x, Index stride, Index n, Index cols, T* to, Index to_stride) {
+    for (Index c = 0; c < cols; ++c) {
+      for (Index j = 0; j < n; ++j) to[c * to_stride + j] = x[j * stride + c];
+    }
+  }
+
+  template <class T>
   static Index filter(const T* z, Index n, const T& floor, KeyIndex first, T* out_z, KeyIndex* out_key) {
     Index kept = 0;
     for (Index j = 0; j < n; ++j) {
@@ -86,6 +93,11 @@ struct Portable {
     const T slope =
         detail::sum<T>(size, [&](std::size_t j) { return profile_derivative(kernel, map.coordinate(z[j])); });
     return ProfileSums<T>{value, slope};
+  }
+
+  template <class K, class T, class Next>
+  static void descend(const K& kernel, RowMap<T>& map, const T& edge, const T* z, Index n, const Next& next) {
+    while (next(profile_sums(kernel, map, edge, z, n))) {}
   }
 
   template <class K, class T>

@@ -305,7 +305,8 @@ class Scores {
           }
           return false;
         }
-        refine_at *= 4;
+        // Raising the floors of short lists costs less than what passes the lower ones.
+        refine_at *= keys_seen >= 1024 && left <= 32 * static_cast<std::size_t>(count) ? 2 : 4;
       }
       for (Index r = 0; r < count; ++r) {
         close_list(r, work);

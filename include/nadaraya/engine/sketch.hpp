@@ -184,11 +184,9 @@ class QuerySketch {
       if (!prepare_query(queries + r * cols, r)) return false;
     }
     transposed_.resize(static_cast<std::size_t>(cols * padded_));
-    for (Index r = 0; r < padded_; r += lane) {
-      for (Index d = 0; d < cols; ++d) {
-        Scalar* to = transposed_.data() + d * padded_ + r;
-        for (Index i = 0; i < lane; ++i) to[i] = r + i < count ? queries[(r + i) * cols + d] : Scalar(0);
-      }
+    with_loops<Scalar>([&](auto loops) { loops.transpose(queries, cols, count, cols, transposed_.data(), padded_); });
+    for (Index d = 0; d < cols; ++d) {
+      for (Index r = count; r < padded_; ++r) transposed_[static_cast<std::size_t>(d * padded_ + r)] = Scalar(0);
     }
     chunk_ = -1;
     return true;

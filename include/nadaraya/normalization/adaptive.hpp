@@ -35,9 +35,9 @@ struct Adaptive {
     if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
     const auto width = static_cast<Scalar>(kernel.width());
     RowMap<Scalar> map{detail::largest(z), width, Scalar(1), Scalar(1)};
-    if constexpr (requires { detail::newton_step(kernel, map, z); }) {
+    if constexpr (requires { detail::step_down(kernel, map, z, 2); }) {
       map.offset = detail::offset_of_floor(map, known);
-      for (int step = 0; step < 2; ++step) map.offset = detail::newton_step(kernel, map, z);
+      detail::step_down(kernel, map, z, 2);
     }
     const Scalar slack(Scalar(16) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(map.pivot) + width));
     return Scalar(map.pivot - width * map.offset - slack);

@@ -21,6 +21,14 @@ engine::ProfileSums<Scalar> profile_sums(const K& kernel, const RowMap<Scalar>& 
   });
 }
 
+/// Calls next(sums), the profile_sums at map.offset, which may move it, for as long as it returns true.
+template <Kernel K, class Scalar, class Next>
+void descend(const K& kernel, RowMap<Scalar>& map, RowView<Scalar> z, const Next& next) {
+  engine::with_kernel_loops<K, Scalar>([&](auto loops) {
+    loops.descend(kernel, map, engine::edge_of<Scalar>(kernel), z.data(), static_cast<Index>(z.size()), next);
+  });
+}
+
 /// Sum of kappa over the support of a map: its mass.
 template <Kernel K, class Scalar>
 Scalar total_weight(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> z) {

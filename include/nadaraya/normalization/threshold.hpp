@@ -1,6 +1,7 @@
 // The threshold of a row: the tau that makes the weights of a compact kernel sum to one.
 #pragma once
 
+#include "nadaraya/detail/inline.hpp"
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
@@ -33,7 +34,7 @@ Scalar norm_step(const K& kernel, const engine::ProfileSums<Scalar>& sums, const
 /// The same where the root of the total is at hand: with c^N = total, total (1/c - 1) =
 /// c^(N-1) (1 - total) / (1 + c + ... + c^(N-1)), which loses no digits near total = 1.
 template <int N, class Scalar>
-Scalar norm_step(const RectifiedPolynomial<N>&, const engine::ProfileSums<Scalar>& sums, const Scalar& m) {
+NADARAYA_INLINE Scalar norm_step(const RectifiedPolynomial<N>&, const engine::ProfileSums<Scalar>& sums, const Scalar& m) {
   const Scalar c = root<N>(sums.value);
   Scalar powers(1);
   for (int i = 1; i < N; ++i) powers = Scalar(1) + c * powers;
@@ -48,12 +49,15 @@ Scalar offset_of_floor(const RowMap<Scalar>& map, const Scalar& floor) {
   return offset < Scalar(1) ? offset : Scalar(1);
 }
 
-/// One step from m = map.offset down towards the root, and never past it: for a rectified
-/// polynomial the norm is convex in m (Minkowski), so every tangent lies below it.
+/// Some steps from map.offset down towards the root, and never past it: for a rectified polynomial the
+/// norm is convex in m (Minkowski), so every tangent lies below it.
 template <int N, class Scalar>
-Scalar newton_step(const RectifiedPolynomial<N>& kernel, const RowMap<Scalar>& map, RowView<Scalar> z) {
-  const Scalar next = norm_step(kernel, profile_sums(kernel, map, z), map.offset);
-  return next < map.offset ? next : map.offset;
+void step_down(const RectifiedPolynomial<N>& kernel, RowMap<Scalar>& map, RowView<Scalar> z, int steps) {
+  descend(kernel, map, z, [&](const engine::ProfileSums<Scalar>& sums) NADARAYA_INLINE_LAMBDA {
+    const Scalar next = norm_step(kernel, sums, map.offset);
+    if (next < map.offset) map.offset = next;
+    return --steps > 0;
+  });
 }
 
 /// [z] sorted downwards.
@@ -131,31 +135,29 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known
   Scalar low = lowest;
   auto high = static_cast<Scalar>(centre(kernel));
   RowMap<Scalar> map{detail::largest(z), width, high, Scalar(1)};
-  if constexpr (requires { detail::newton_step(kernel, map, z); }) {
+  if constexpr (requires { detail::step_down(kernel, map, z, 1); }) {
     high = detail::offset_of_floor(map, known);
     map.offset = high;
   }
-  while (true) {
+  bool settled = false;
+  detail::descend(kernel, map, z, [&](const engine::ProfileSums<Scalar>& sums) NADARAYA_INLINE_LAMBDA {
+    map.mass = sums.value;
+    if (settled) return false;
     const Scalar m = map.offset;
-    const auto sums = detail::profile_sums(kernel, map, z);
     (sums.value < Scalar(1) ? low : high) = m;
     Scalar next = detail::norm_step(kernel, sums, m);
-    if (next == m) {
-      map.mass = sums.value;
-      return map;
-    }
+    if (next == m) return false;
     const Scalar tolerance(Scalar(2) * epsilon * (std::min)(Scalar(m - lowest), Scalar(detail::abs(m) + Scalar(1) / width)));
     if (detail::abs(Scalar(next - m)) <= tolerance) {
-      map.offset = next;
-      break;
-    }
-    if (!(next > low && next < high)) {
+      settled = true;
+    } else if (!(next > low && next < high)) {
       next = Scalar(low + (high - low) / Scalar(2));
-      if (!(next > low && next < high)) break;
+      settled = !(next > low && next < high);
+      if (settled) next = m;
     }
     map.offset = next;
-  }
-  map.mass = detail::profile_sums(kernel, map, z).value;
+    return true;
+  });
   return map;
 }
 

@@ -6,12 +6,14 @@
 #include "nadaraya/pass/backward.hpp"
 #include "nadaraya/pass/forward.hpp"
 #include "nadaraya/pass/memory.hpp"
+#include "nadaraya/workspace.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace nadaraya::pass {
@@ -149,6 +151,18 @@ class Batch {
   std::vector<Head<Scalar, S>> parts_;
 };
 
+/// Where a call's scratch memory comes from: its executor if that keeps some, else `own`.
+template <class Scalar, class E>
+engine::Pool<engine::Workspace<Scalar>>& workspaces_of(const E&, engine::Pool<engine::Workspace<Scalar>>& own) {
+  return own;
+}
+template <class Scalar, class Kept, class E>
+engine::Pool<engine::Workspace<Scalar>>& workspaces_of(const Workspace<Kept, E>& executor,
+                                                       engine::Pool<engine::Workspace<Scalar>>&) {
+  static_assert(std::is_same_v<Kept, Scalar>, "the workspace is for another scalar than that of the operands");
+  return executor.pieces();
+}
+
 /// Regresses every head: rows of outs[h], and its records unless there are none.
 template <class Scalar, class K, class N, class S, class M, class E>
 void regress(std::span<const Operands<Scalar, K, N, S, M>> heads, std::span<const RowsMap<Scalar>> outs,
@@ -161,7 +175,8 @@ void regress(std::span<const Operands<Scalar, K, N, S, M>> heads, std::span<cons
     passes.emplace_back(batch.policies(h), batch.head(h));
     blocks.add(batch.head(h).blocks());
   }
-  engine::Pool<engine::Workspace<Scalar>> workspaces;
+  engine::Pool<engine::Workspace<Scalar>> own;
+  auto& workspaces = workspaces_of(executor, own);
   executor.parallel_for(blocks.total(), [&](Index piece) {
     // The last blocks first: under a causal mask they are the longest.
     const auto [h, block] = blocks[blocks.total() - 1 - piece];
@@ -209,7 +224,8 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Operands<Scala
 
   Pieces pieces;
   for (const auto& pass : passes) pieces.add(pass->groups() + pass->blocks());
-  engine::Pool<engine::Workspace<Scalar>> workspaces;
+  engine::Pool<engine::Workspace<Scalar>> own;
+  auto& workspaces = workspaces_of(executor, own);
   executor.parallel_for(pieces.total(), [&](Index i) {
     const auto [h, piece] = pieces[i];
     auto& pass = *passes[h];

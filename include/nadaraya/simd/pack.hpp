@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 // gcc notes that vectors wider than the baseline's are passed differently by code that has the
 // instructions for them. A Pack is passed by address, by both.
@@ -88,6 +89,34 @@ struct Pack {
     }
   }
 };
+
+namespace detail {
+
+template <std::size_t S, class P, std::size_t... J>
+NADARAYA_INLINE void exchange(P& a, P& b, std::index_sequence<J...>) {
+  if constexpr (requires { a.v.lane; }) {
+    for (std::size_t j = S; j < P::lanes; ++j) {
+      if ((j & S) == 0) continue;
+      const auto moved = a.v[j];
+      a.v[j] = b.v[j - S];
+      b.v[j - S] = moved;
+    }
+  } else {
+    const typename P::Vector first = a.v;
+    a.v = __builtin_shufflevector(first, b.v, ((J & S) != 0 ? P::lanes + J - S : J)...);
+    b.v = __builtin_shufflevector(first, b.v, ((J & S) != 0 ? P::lanes + J : J + S)...);
+  }
+}
+
+}  // namespace detail
+
+/// Exchanges the lanes of a whose number has the bit S with those of b that are S before them. For each bit
+/// of their number in turn, done to the pairs of packs whose own numbers differ in that bit, it
+/// transposes as many packs as they have lanes.
+template <std::size_t S, class T, std::size_t Bytes, class Lanes>
+NADARAYA_INLINE void exchange(Pack<T, Bytes, Lanes>& a, Pack<T, Bytes, Lanes>& b) {
+  detail::exchange<S>(a, b, std::make_index_sequence<Pack<T, Bytes, Lanes>::lanes>{});
+}
 
 }  // namespace nadaraya::simd
 

@@ -43,12 +43,12 @@ NADARAYA_INLINE void store(T* to, const PackOf<T>& p) {
 
 #if NADARAYA_TIER_X86 == 64
 
-/// The first n < lanes scalars, zero behind them. Nothing further is read.
-NADARAYA_INLINE PackOf<float> load_part(const float* from, Index n) {
-  return PackOf<float>(_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), from));
+/// The first n < lanes scalars, and the lanes of `rest` behind them. Nothing further is read.
+NADARAYA_INLINE PackOf<float> load_part(const float* from, Index n, const PackOf<float>& rest) {
+  return PackOf<float>(_mm512_mask_loadu_ps(rest.v, static_cast<__mmask16>((1u << n) - 1u), from));
 }
-NADARAYA_INLINE PackOf<double> load_part(const double* from, Index n) {
-  return PackOf<double>(_mm512_maskz_loadu_pd(static_cast<__mmask8>((1u << n) - 1u), from));
+NADARAYA_INLINE PackOf<double> load_part(const double* from, Index n, const PackOf<double>& rest) {
+  return PackOf<double>(_mm512_mask_loadu_pd(rest.v, static_cast<__mmask8>((1u << n) - 1u), from));
 }
 NADARAYA_INLINE void store_part(float* to, const PackOf<float>& p, Index n) {
   _mm512_mask_storeu_ps(to, static_cast<__mmask16>((1u << n) - 1u), p.v);
@@ -108,10 +108,10 @@ NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, d
 
 #else
 
-/// The first n < lanes scalars, zero behind them. Nothing further is read.
+/// The first n < lanes scalars, and the lanes of `rest` behind them. Nothing further is read.
 template <class T>
-NADARAYA_INLINE PackOf<T> load_part(const T* from, Index n) {
-  PackOf<T> p(T(0));
+NADARAYA_INLINE PackOf<T> load_part(const T* from, Index n, const PackOf<T>& rest) {
+  PackOf<T> p = rest;
   std::memcpy(&p.v, from, static_cast<std::size_t>(n) * sizeof(T));
   return p;
 }
@@ -208,6 +208,12 @@ NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, T
 
 #endif
 
+/// The first n < lanes scalars, zero behind them.
+template <class T>
+NADARAYA_INLINE PackOf<T> load_part(const T* from, Index n) {
+  return load_part(from, n, PackOf<T>(T(0)));
+}
+
 /// x where t is above the bound or NaN, 0 elsewhere.
 template <class T>
 NADARAYA_INLINE PackOf<T> where_above(const PackOf<T>& t, const PackOf<T>& bound, const PackOf<T>& x) {
@@ -260,6 +266,31 @@ NADARAYA_INLINE T total(const PackOf<T>& x) {
 }
 #endif
 
+/// The largest of the lanes. NaN may vanish.
+#if NADARAYA_TIER_X86 >= 32
+NADARAYA_INLINE float largest_of_half(__m256 x) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+NADARAYA_INLINE double largest_of_half(__m256d x) {
+  const __m128d two = _mm_max_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
+  return _mm_cvtsd_f64(_mm_max_sd(two, _mm_unpackhi_pd(two, two)));
+}
+#endif
+#if NADARAYA_TIER_X86 == 64
+NADARAYA_INLINE float largest_lane(const PackOf<float>& x) {
+  return largest_of_half(_mm256_max_ps(_mm512_maskz_extractf32x8_ps(0xff, x.v, 0), _mm512_maskz_extractf32x8_ps(0xff, x.v, 1)));
+}
+NADARAYA_INLINE double largest_lane(const PackOf<double>& x) {
+  return largest_of_half(_mm256_max_pd(_mm512_maskz_extractf64x4_pd(0xff, x.v, 0), _mm512_maskz_extractf64x4_pd(0xff, x.v, 1)));
+}
+#elif NADARAYA_TIER_X86 == 32
+template <class T>
+NADARAYA_INLINE T largest_lane(const PackOf<T>& x) {
+  return largest_of_half(x.v);
+}
+#else
 template <class T>
 NADARAYA_INLINE T largest_lane(const PackOf<T>& x) {
   T all[PackOf<T>::lanes];
@@ -271,6 +302,7 @@ NADARAYA_INLINE T largest_lane(const PackOf<T>& x) {
   }
   return all[0];
 }
+#endif
 
 #undef NADARAYA_TIER_X86
 #undef NADARAYA_TIER_NEON

@@ -1,0 +1,37 @@
+// Scratch memory that outlives a call.
+#pragma once
+
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/scores.hpp"
+#include "nadaraya/types.hpp"
+
+#include <utility>
+
+namespace nadaraya {
+
+/// An executor that keeps the scratch memory of what it executes for the next time, a piece for each of
+/// the threads that work at once:
+///   const Workspace<float, Threads> workspace(Threads{4});
+///   for (...) op.forward(query, key, value, out, workspace);
+/// Results are the same as without it, bit for bit. Operators of any policies and sizes may share one,
+/// also at the same time. A piece is as large as the largest block of 96 queries so far has needed: a
+/// number and a key for each of their candidates, and about 100 KiB. Copies that a call makes of its
+/// operands, as for packed keys, are not part of it. Neither copied nor moved.
+template <class Scalar, Executor E = Serial>
+class Workspace {
+ public:
+  explicit Workspace(E executor = E{}) : executor_(std::move(executor)) {}
+
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn) const {
+    executor_.parallel_for(n, fn);
+  }
+
+  engine::Pool<engine::Workspace<Scalar>>& pieces() const { return pieces_; }
+
+ private:
+  E executor_;
+  mutable engine::Pool<engine::Workspace<Scalar>> pieces_;
+};
+
+}  // namespace nadaraya
