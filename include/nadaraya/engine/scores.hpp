@@ -12,9 +12,11 @@
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <type_traits>
@@ -68,7 +70,8 @@ struct Search {
 };
 
 /// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
-/// product. A handful of queries is scored from the keys as they lie: packing would cost more.
+/// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys that
+/// are screened are packed when a panel is first asked for, which may never be. Neither copied nor moved.
 template <class Scalar, class Sim>
 class ScoredKeys {
  public:
@@ -83,7 +86,10 @@ class ScoredKeys {
       if (search.reach < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.reach);
     }
     if constexpr (by_products) {
-      if (search.queries >= worth_packing && grid_.empty()) rows_ = PackedRows<Scalar>(keys);
+      keys_ = keys;
+      in_panels_ = search.queries >= worth_packing && grid_.empty();
+      packed_ = false;
+      if (in_panels_ && !search.sketched) pack();
       if (search.sketched) {
         if (!sketch_) sketch_.emplace(keys.cols);
         sketch_->update(keys, kept);
@@ -96,16 +102,34 @@ class ScoredKeys {
   }
 
   const Grid<Scalar>& grid() const { return grid_; }
-  bool packed() const { return !rows_.empty(); }
+  /// Are they to be read in panels?
+  bool in_panels() const { return in_panels_; }
+  /// ... and ready for it?
+  bool packed() const { return packed_.load(std::memory_order_acquire); }
   const KeySketch<Scalar>* sketch() const { return sketch_ ? &*sketch_ : nullptr; }
-  const Scalar* panel(Index first_key) const { return rows_.panel(first_key); }
+  const Scalar* panel(Index first_key) const {
+    pack();
+    return rows_.panel(first_key);
+  }
+  /// By whichever thread comes first.
+  void pack() const {
+    if (packed()) return;
+    const std::lock_guard<std::mutex> lock(packing_);
+    if (packed()) return;
+    rows_ = PackedRows<Scalar>(keys_);
+    packed_.store(true, std::memory_order_release);
+  }
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
 
  private:
   /// Packing a key costs about as much as scoring it four times.
   static constexpr Index worth_packing = 4;
 
-  PackedRows<Scalar> rows_;
+  View<Scalar> keys_;
+  bool in_panels_ = false;
+  mutable std::mutex packing_;
+  mutable std::atomic<bool> packed_{false};
+  mutable PackedRows<Scalar> rows_;
   std::vector<Scalar> norms_;
   std::optional<KeySketch<Scalar>> sketch_;
   Grid<Scalar> grid_;
@@ -175,6 +199,7 @@ class Scores {
       return;
     }
 
+    if (in_lists()) scored_.pack();
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
     // keeps most of what it sees, for which that is much work for little, more seldom.
     Index keys_seen = 0;
@@ -263,7 +288,7 @@ class Scores {
   /// Can candidates leave the product loop as such? Not if a bias has to come between the products and
   /// the floors; and they do from packed keys.
   static constexpr bool lists_candidates = by_products && !BiasMask<M>;
-  bool in_lists() const { return lists_candidates && scored_.packed(); }
+  bool in_lists() const { return lists_candidates && scored_.in_panels(); }
 
   /// The same as the score pass of visit_block, with the keys screened first: the rows of the block, their
   /// lists closed, or false and rows as they were, if there is no sketch or too little is ruled out.
@@ -457,7 +482,7 @@ class Scores {
     if constexpr (by_products) {
       const Scalar* scaled = work.scaled.data() + r * queries_.cols;
       with_loops<Scalar>([&](auto loops) {
-        if (scored_.packed()) {
+        if (scored_.in_panels()) {
           loops.template multiply<false>(rows, queries_.cols, panel_keys, scaled, queries_.cols, Index(1),
                                          scored_.panel(first_key), panel_keys, work.tile.data(), panel_keys);
         } else {

@@ -49,7 +49,7 @@ class Backward {
     if (!any_recomputed) return;
     groups_.resize(static_cast<std::size_t>(
         std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()))));
-    if (InPanels<Scalar, K, N, S> && head.scored->packed()) panels_.emplace(head, grad_out);
+    if (InPanels<Scalar, K, N, S> && head.scored->in_panels()) panels_.emplace(head, grad_out);
   }
 
   Index blocks() const { return static_cast<Index>(records_.size()); }

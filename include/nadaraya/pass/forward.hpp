@@ -100,7 +100,7 @@ class Forward {
     work.maps.resize(static_cast<std::size_t>(range.count));
     work.supports.resize(static_cast<std::size_t>(range.count));
     if constexpr (online) {
-      if (head_.scored->packed()) {
+      if (head_.scored->in_panels()) {
         regress_online(range, work, out, out_stride);
         if (record != nullptr) record->assign(work, range.count, true);
         if (!bad_values().empty()) mix_rows_that_see_bad_values(block, work, out, out_stride);
