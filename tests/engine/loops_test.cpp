@@ -130,6 +130,25 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
   });
 }
 
+TEMPLATE_TEST_CASE("rows are multiplied and divided in every tier", "[engine]", float, double) {
+  using T = TestType;
+  test::Random random(17);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index n = 0; n <= 40; ++n) {
+      INFO(tier << ", n = " << n);
+      const std::vector<T> x = numbers<T>(n, random);
+      std::vector<T> product(static_cast<std::size_t>(n + 1), T(42)), quotient = product;
+      loops.scale(x.data(), n, T(0.3), product.data());
+      loops.divide(x.data(), n, T(0.3), quotient.data());
+      for (std::size_t j = 0; j < static_cast<std::size_t>(n); ++j) {
+        REQUIRE(product[j] == x[j] * T(0.3));
+        REQUIRE(quotient[j] == x[j] / T(0.3));
+      }
+      REQUIRE((product.back() == T(42) && quotient.back() == T(42)));
+    }
+  });
+}
+
 TEMPLATE_TEST_CASE("rows are transposed in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(11);

@@ -44,6 +44,13 @@ struct Loops {
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { store_up_to(y + j, by * load_up_to(x + j, count), count); });
   }
 
+  /// y = x / divisor
+  template <class T>
+  static void divide(const T* x, Index n, T divisor, T* y) {
+    const PackOf<T> by(divisor);
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { store_up_to(y + j, load_up_to(x + j, count) / by, count); });
+  }
+
   /// to[c][j] = x[j][c] for n rows of x. Rows lie `stride` apart, and `to_stride`.
   template <class T>
   static void transpose(const T* x, Index stride, Index n, Index cols, T* to, Index to_stride) {

@@ -199,7 +199,9 @@ class Scores {
       return;
     }
 
-    if (in_lists()) scored_.pack();
+    if constexpr (lists_candidates) {
+      if (in_lists()) scored_.pack();
+    }
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
     // keeps most of what it sees, for which that is much work for little, more seldom.
     Index keys_seen = 0;

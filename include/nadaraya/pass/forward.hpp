@@ -249,7 +249,7 @@ class Forward {
         map = RowMap<Scalar>{};
         work.supports[static_cast<std::size_t>(r)] = 0;
       } else {
-        for (Index c = 0; c < cols; ++c) out_i[c] = sum[c] / map.mass;
+        engine::with_loops<Scalar>([&](auto loops) { loops.divide(sum, cols, map.mass, out_i); });
         if (detail::is_nan(map.mass)) {
           std::fill(out_i, out_i + cols, map.mass);
           map = RowMap<Scalar>{map.mass, map.mass, map.mass, map.mass};
@@ -280,7 +280,7 @@ class Forward {
     if (map.pivot < top) {
       const Scalar rescale = kernel_.profile(Scalar(map.offset + (map.pivot - top) / map.width));
       Scalar* sum = work.mixed.data() + r * head_.value.cols;
-      for (Index c = 0; c < head_.value.cols; ++c) sum[c] *= rescale;
+      engine::with_loops<Scalar>([&](auto loops) { loops.scale(sum, head_.value.cols, rescale, sum); });
       map.mass *= rescale;
       map.pivot = top;
     }
