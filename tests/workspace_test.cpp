@@ -12,10 +12,15 @@ namespace {
 
 std::atomic<long> allocations{0};
 
-void* allocate(std::size_t size, std::size_t alignment) {
+/// Null where there is no memory.
+void* find(std::size_t size, std::size_t alignment) noexcept {
   ++allocations;
   size = (size + alignment - 1) / alignment * alignment;
-  if (void* memory = std::aligned_alloc(alignment, size == 0 ? alignment : size)) return memory;
+  return std::aligned_alloc(alignment, size == 0 ? alignment : size);
+}
+
+void* allocate(std::size_t size, std::size_t alignment) {
+  if (void* memory = find(size, alignment)) return memory;
   throw std::bad_alloc();
 }
 
@@ -24,6 +29,10 @@ void* allocate(std::size_t size, std::size_t alignment) {
 // Every allocation by new is counted.
 void* operator new(std::size_t size) { return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new(std::size_t size, std::align_val_t alignment) { return allocate(size, static_cast<std::size_t>(alignment)); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return find(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
+  return find(size, static_cast<std::size_t>(alignment));
+}
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }

@@ -54,6 +54,8 @@ struct Loops {
   /// to[c][j] = x[j][c] for n rows of x. Rows lie `stride` apart, and `to_stride`.
   template <class T>
   static void transpose(const T* x, Index stride, Index n, Index cols, T* to, Index to_stride) {
+    // Then there need not be a `to` to count from.
+    if (cols == 0) return;
     Index j = 0;
     for (; j + lanes<T> <= n; j += lanes<T>) {
       Index c = 0;
