@@ -59,11 +59,12 @@ def text_dim(text: bytes) -> int:
     return len(DECAYS) * len(set(text))
 
 
-def text_memory(text: bytes) -> tuple[Array, Array]:
-    """For each place but the last of a text: leaky averages of its characters so far, of length one, and the next
+def text_memory(text: bytes, places: int) -> tuple[Array, Array]:
+    """For the first places of a text, which end before it does: leaky averages of its characters so far, of length one, and the next
     character as a unit vector filled up with zeros."""
     letters = np.unique(np.frombuffer(text, np.uint8), return_inverse=True)[1]
     size = int(letters.max()) + 1
+    letters = letters[: places + 1]
     averages = np.zeros((len(DECAYS), size), np.float32)
     keys = np.zeros((len(letters) - 1, len(DECAYS), size), np.float32)
     keep = np.exp(-np.array(DECAYS, np.float32))[:, None]
@@ -90,7 +91,7 @@ class Inputs:
             self.query = random.standard_normal(queries, np.float32)
             self.key, self.value = (random.standard_normal(shape, np.float32) for _ in range(2))
         else:
-            keys, values = text_memory(setting.text.read_bytes())
+            keys, values = text_memory(setting.text.read_bytes(), setting.tokens + setting.queries)
             self.key, self.value = (np.ascontiguousarray(x[None, : setting.tokens]) for x in (keys, values))
             self.query = np.ascontiguousarray(keys[None, setting.tokens : setting.tokens + setting.queries])
         self.grad_out = random.standard_normal(queries, np.float32)

@@ -302,8 +302,9 @@ struct Loops {
     // A short row stays in registers: t = x + offset. What is behind its end is nowhere supported.
     static_assert(K::compact);
     constexpr T nowhere = -std::numeric_limits<T>::infinity();
-    const bool exact = is_power_of_two(map.width);
-    const PackOf<T> pivot(map.pivot), width(map.width), inverse(T(1) / map.width), bound(edge);
+    RowMap<T> from_pivot = map;
+    from_pivot.offset = T(0);
+    const PackOf<T> bound(edge);
     PackOf<T> x[packs];
 #pragma GCC unroll 4
     for (int k = 0; k < packs; ++k) {
@@ -311,8 +312,11 @@ struct Loops {
       x[k] = left >= lanes<T> ? load(z + k * lanes<T>)
              : left > 0       ? load_part(z + k * lanes<T>, left, broadcast(nowhere))
                               : broadcast(nowhere);
-      x[k] = exact ? (x[k] - pivot) * inverse : (x[k] - pivot) / width;
     }
+    with_division(from_pivot, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
+#pragma GCC unroll 4
+      for (int k = 0; k < packs; ++k) x[k] = coordinate(x[k]);
+    });
     ProfileSums<T> sums;
     do {
       const PackOf<T> offset(map.offset);

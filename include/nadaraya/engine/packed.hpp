@@ -72,16 +72,20 @@ inline constexpr Index panel_keys = 64;
 /// The first key of the panel that a key lies in.
 inline Index panel_begin(Index key) { return key / panel_keys * panel_keys; }
 
-/// The panel that begins with a row: column after column; filled up with zeros where rows end.
+/// `count` rows, column after column of `width` numbers, filled up with zeros.
+template <class Scalar>
+void pack_columns(const Scalar* rows, Index stride, Index count, Index cols, Index width, Scalar* to) {
+  with_loops<Scalar>([&](auto loops) { loops.transpose(rows, stride, count, cols, to, width); });
+  for (Index c = 0; c < cols; ++c) {
+    for (Index j = count; j < width; ++j) to[c * width + j] = Scalar(0);
+  }
+}
+
+/// The panel that begins with a row, filled up where rows end.
 template <class Scalar>
 void pack_panel(const View<Scalar>& rows, Index first, Scalar* panel) {
   const Index count = rows.rows - first < panel_keys ? rows.rows - first : panel_keys;
-  with_loops<Scalar>([&](auto loops) {
-    loops.transpose(rows.row(first), rows.stride, count, rows.cols, panel, panel_keys);
-  });
-  for (Index c = 0; c < rows.cols; ++c) {
-    for (Index j = count; j < panel_keys; ++j) panel[c * panel_keys + j] = Scalar(0);
-  }
+  pack_columns(rows.row(first), rows.stride, count, rows.cols, panel_keys, panel);
 }
 
 /// Rows in panels of panel_keys. Size: that of the rows.

@@ -77,6 +77,9 @@ class ScoredKeys {
  public:
   static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
 
+  /// So many queries: packing a key costs about as much as scoring it four times.
+  static constexpr Index worth_packing = 4;
+
   ScoredKeys() = default;
   ScoredKeys(const View<Scalar>& keys, const Search<Scalar>& search) { read(keys, 0, search); }
 
@@ -122,9 +125,6 @@ class ScoredKeys {
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
 
  private:
-  /// Packing a key costs about as much as scoring it four times.
-  static constexpr Index worth_packing = 4;
-
   View<Scalar> keys_;
   bool in_panels_ = false;
   mutable std::mutex packing_;

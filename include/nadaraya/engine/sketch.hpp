@@ -184,10 +184,7 @@ class QuerySketch {
       if (!prepare_query(queries + r * cols, r)) return false;
     }
     transposed_.resize(static_cast<std::size_t>(cols * padded_));
-    with_loops<Scalar>([&](auto loops) { loops.transpose(queries, cols, count, cols, transposed_.data(), padded_); });
-    for (Index d = 0; d < cols; ++d) {
-      for (Index r = count; r < padded_; ++r) transposed_[static_cast<std::size_t>(d * padded_ + r)] = Scalar(0);
-    }
+    pack_columns(queries, cols, count, cols, padded_, transposed_.data());
     chunk_ = -1;
     return true;
   }

@@ -104,8 +104,7 @@ class Batch {
     const Index queries = scored ? query_count(memory) : 0;
     if (head.made != nullptr) {
       // As it is, for a few queries or where it is screened; many read it in panels.
-      constexpr Index few = 4;
-      if (queries < few || sketch_of<Scalar>(*head.policies, head.made->sketched())) return;
+      if (queries < engine::ScoredKeys<Scalar, S>::worth_packing || sketch_of<Scalar>(*head.policies, head.made->sketched())) return;
       memories_[memory].emplace();
       memories_[memory]->read(head.made->key(), head.made->value(), 0, engine::Search<Scalar>{queries});
       return;
