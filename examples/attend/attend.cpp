@@ -10,7 +10,6 @@
 #include <cmath>
 #include <exception>
 #include <iostream>
-#include <map>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -19,14 +18,7 @@
 namespace program {
 namespace {
 
-using Run = Result (*)(const Problem&, const Options&);
-
-const std::map<std::string, Run>& kernels() {
-  static const std::map<std::string, Run> all = {{"epanechnikov", run_epanechnikov}, {"biweight", run_biweight},
-                                                 {"triweight", run_triweight},       {"polynomial", run_polynomial},
-                                                 {"gaussian", run_gaussian},         {"uniform", run_uniform}};
-  return all;
-}
+const std::vector<std::string> kernels = {"epanechnikov", "biweight", "triweight", "polynomial", "gaussian", "uniform"};
 
 void check_options(const Options& o) {
   const auto belongs = [](bool wanted, bool given, const std::string& flag, const std::string& to) {
@@ -116,7 +108,7 @@ void run(const Options& o) {
   output.open();
 
   const auto start = std::chrono::steady_clock::now();
-  const Result result = kernels().at(o.kernel)(in, o);
+  const Result result = in.query.is_float32() ? run_float32(in, o) : run_float64(in, o);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   for (const auto& [name, array] : result.files) output.stage(name, array);
@@ -156,7 +148,7 @@ int main(int argc, char** argv) {
   app.add_option("--value", o.value, "value .npy")->required();
   app.add_option("--grad-output", o.grad_output, "gradient of the output: also write grad_query, grad_key, grad_value");
   app.add_option("--output-dir", o.output_dir, "folder for out.npy and the gradients")->required();
-  app.add_option("--kernel", o.kernel, "kernel")->required()->check(CLI::IsMember(&program::kernels()));
+  app.add_option("--kernel", o.kernel, "kernel")->required()->check(CLI::IsMember(program::kernels));
   app.add_option("--exponent", o.exponent, "exponent of the polynomial kernel");
   app.add_option("--alpha", o.alpha, "alpha of the polynomial kernel, 1 + 1/exponent");
   app.add_option("--normalization", o.normalization, "normalization, default adaptive")

@@ -1,4 +1,4 @@
-// What the parts of the program hand to each other: options, inputs, results, and one function a kernel.
+// What the parts of the program hand to each other: options, inputs, results, and one function a scalar.
 #pragma once
 
 #include "npy.hpp"
@@ -62,12 +62,8 @@ struct Shape {
   explicit Shape(const npy::Array& array) : Shape(array.shape) {}
 };
 
-// One source file each: an operator for every normalization, similarity and scalar takes a while to compile.
-Result run_epanechnikov(const Problem& in, const Options& options);
-Result run_biweight(const Problem& in, const Options& options);
-Result run_triweight(const Problem& in, const Options& options);
-Result run_polynomial(const Problem& in, const Options& options);
-Result run_gaussian(const Problem& in, const Options& options);
-Result run_uniform(const Problem& in, const Options& options);
+// One source file each: an operator for every kernel, normalization and similarity takes a while to compile.
+Result run_float32(const Problem& in, const Options& options);
+Result run_float64(const Problem& in, const Options& options);
 
 }  // namespace program

@@ -102,6 +102,8 @@ struct HeadPlace {
 template <class Scalar>
 class AttentionTape {
  public:
+  AttentionTape() = default;
+
   Index batch() const { return shapes_.query.batch; }
   Index heads() const { return shapes_.query.heads; }
   Index sequences() const { return sequences_.sequences(); }
@@ -132,9 +134,21 @@ class AttentionTape {
   template <class, class, class, class>
   friend class Attention;
 
+  /// A tape without records, of validated operands.
+  AttentionTape(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
+                const detail::HeadShape& out, const Packed& sequences, const char* function)
+      : shapes_{detail::HeadShape(query), detail::HeadShape(key), detail::HeadShape(value)}, sequences_(sequences) {
+    shapes_.validate(sequences, out, function);
+    tapes_.resize(static_cast<std::size_t>(query.batch() * sequences.sequences() * query.heads()));
+    for_each([&](std::size_t i, const detail::HeadPlace& at) {
+      tapes_[i].query_ = Rows<Scalar>(at.queries_of(query));
+      tapes_[i].key_ = Rows<Scalar>(at.keys_of(key));
+      tapes_[i].value_ = Rows<Scalar>(at.keys_of(value));
+    });
+  }
+
   /// visit(i, place) for tapes_[i], numbered by batch entry, sequence and head.
-  template <class Visit>
-  void for_each(const Visit& visit) const {
+  void for_each(detail::FunctionRef<void(std::size_t i, const detail::HeadPlace& place)> visit) const {
     std::size_t i = 0;
     Index memory = -1;
     for (Index b = 0; b < batch(); ++b) {
@@ -150,6 +164,74 @@ class AttentionTape {
         }
       }
     }
+  }
+
+  template <class S>
+  std::vector<pass::Operands<Scalar, S>> operands() const {
+    std::vector<pass::Operands<Scalar, S>> all;
+    for_each([&](std::size_t i, const detail::HeadPlace& at) {
+      all.push_back({&tapes_[i].query_, &tapes_[i].key_, &tapes_[i].value_, at.memory});
+    });
+    return all;
+  }
+
+  /// The policies of tapes_[i], given those of one query head or of each.
+  template <class Policies>
+  std::vector<Policies> in_order(const std::vector<Policies>& heads) const {
+    std::vector<Policies> all;
+    for_each([&](std::size_t, const detail::HeadPlace& at) {
+      all.push_back(heads[heads.size() == 1 ? 0 : static_cast<std::size_t>(at.head)]);
+    });
+    return all;
+  }
+
+  void make_records() {
+    for (Tape<Scalar>& one : tapes_) one.make_records();
+  }
+
+  template <class S, class M>
+  void regress(const std::vector<pass::Policies<pass::ForwardRule<Scalar>, S, M>>& heads, const HeadView<Scalar>& out,
+               const pass::Execution<Scalar>& execution) {
+    std::vector<WritableRows<Scalar>> places;
+    std::vector<pass::RowsMap<Scalar>> outs;
+    std::vector<std::span<pass::Record<Scalar>>> records;
+    for_each([&](std::size_t, const detail::HeadPlace& at) { places.emplace_back(at.queries_of(out)); });
+    for (auto& place : places) outs.push_back(place.matrix());
+    for (auto& one : tapes_) records.push_back(one.records_);
+    pass::regress<Scalar, S, M>(in_order(heads), operands<S>(), outs, records, execution);
+    for (auto& one : tapes_) one.find_rows();
+    for_each([&](std::size_t i, const detail::HeadPlace& at) { places[i].commit(at.queries_of(out)); });
+  }
+
+  /// Returns the gradients of the parameters for each tape.
+  template <class S, class M>
+  std::vector<ParameterGradients<Scalar>> pull_back(
+      const std::vector<pass::Policies<pass::BackwardRule<Scalar>, S, M>>& heads, const HeadView<const Scalar>& grad_out,
+      const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+      const pass::Execution<Scalar>& execution) const {
+    std::vector<Rows<Scalar>> grads_out(tapes_.size());
+    std::vector<WritableRows<Scalar>> queries, keys, values;
+    std::vector<pass::GradientPlaces<Scalar>> places;
+    for_each([&](std::size_t i, const detail::HeadPlace& at) {
+      grads_out[i] = Rows<Scalar>(at.queries_of(grad_out));
+      queries.emplace_back(at.queries_of(grad_query));
+      if (!at.new_memory) return;
+      keys.emplace_back(at.keys_of(grad_key));
+      values.emplace_back(at.keys_of(grad_value));
+    });
+    for_each([&](std::size_t i, const detail::HeadPlace& at) {
+      const auto memory = static_cast<std::size_t>(at.memory);
+      places.push_back({tapes_[i].records_, grads_out[i].view(), queries[i].matrix(), keys[memory].matrix(),
+                        values[memory].matrix()});
+    });
+    const auto parameters = pass::pull_back<Scalar, S, M>(in_order(heads), operands<S>(), places, execution);
+    for_each([&](std::size_t i, const detail::HeadPlace& at) {
+      queries[i].commit(at.queries_of(grad_query));
+      if (!at.new_memory) return;
+      keys[static_cast<std::size_t>(at.memory)].commit(at.keys_of(grad_key));
+      values[static_cast<std::size_t>(at.memory)].commit(at.keys_of(grad_value));
+    });
+    return parameters;
   }
 
   detail::AttentionShapes shapes_;
@@ -193,7 +275,8 @@ class Attention {
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
     AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::operator()");
-    regress(tape, out, executor);
+    const ForwardRules<Scalar> rules(operators_);
+    tape.regress(rules.policies, out, pass::Execution<Scalar>(executor));
   }
 
   /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
@@ -225,17 +308,19 @@ class Attention {
         places.emplace_back(out.rows(b, h));
       }
     }
-    std::vector<Operands<Scalar>> operands;
+    const ForwardRules<Scalar> rules(operators_);
+    std::vector<pass::Policies<pass::ForwardRule<Scalar>, S, M>> policies;
+    std::vector<pass::Operands<Scalar, S>> operands;
     std::vector<pass::RowsMap<Scalar>> outs;
     const std::vector<std::span<pass::Record<Scalar>>> no_records(queries.size());
     for (std::size_t i = 0; i < queries.size(); ++i) {
       const Index h = static_cast<Index>(i) % query.heads();
       const Index memory = static_cast<Index>(i) / query.heads() * key_heads + h * key_heads / query.heads();
-      operands.push_back({&head(h).policies_, &queries[i], nullptr, nullptr, memory,
-                          &caches[static_cast<std::size_t>(memory)].memory()});
+      policies.push_back(rules.policies[rules.policies.size() == 1 ? 0 : static_cast<std::size_t>(h)]);
+      operands.push_back({&queries[i], nullptr, nullptr, memory, &caches[static_cast<std::size_t>(memory)].memory()});
       outs.push_back(places[i].matrix());
     }
-    pass::regress<Scalar, K, N, S, M>(operands, outs, no_records, executor);
+    pass::regress<Scalar, S, M>(policies, operands, outs, no_records, pass::Execution<Scalar>(executor));
     for (std::size_t i = 0; i < places.size(); ++i) {
       places[i].commit(out.rows(static_cast<Index>(i) / query.heads(), static_cast<Index>(i) % query.heads()));
     }
@@ -251,8 +336,9 @@ class Attention {
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
     AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::forward");
-    for (Tape<Scalar>& one : tape.tapes_) one.make_records();
-    regress(tape, out, executor);
+    tape.make_records();
+    const ForwardRules<Scalar> rules(operators_);
+    tape.regress(rules.policies, out, pass::Execution<Scalar>(executor));
     return tape;
   }
 
@@ -284,42 +370,37 @@ class Attention {
         }
       }
     }
-    const std::size_t count = tape.tapes_.size();
-    std::vector<Rows<Scalar>> grads_out(count);
-    std::vector<WritableRows<Scalar>> queries, keys, values;
-    tape.for_each([&](std::size_t i, const auto& at) {
-      grads_out[i] = Rows<Scalar>(at.queries_of(grad_out));
-      queries.emplace_back(at.queries_of(grad_query));
-      if (!at.new_memory) return;
-      keys.emplace_back(at.keys_of(grad_key));
-      values.emplace_back(at.keys_of(grad_value));
-    });
-    const auto operands = operands_of(tape);
-    std::vector<pass::GradientPlaces<Scalar>> places;
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto memory = static_cast<std::size_t>(operands[i].memory);
-      places.push_back({tape.tapes_[i].records_, grads_out[i].view(), queries[i].matrix(), keys[memory].matrix(),
-                        values[memory].matrix()});
-    }
-    const auto by_place = pass::pull_back<Scalar, K, N, S, M>(operands, places, executor);
-
+    const BackwardRules<Scalar> rules(operators_);
+    const auto by_place =
+        tape.pull_back(rules.policies, HeadView<const Scalar>(grad_out), grad_query, grad_key, grad_value, pass::Execution<Scalar>(executor));
     std::vector<typename Operator::template ParametersOf<Scalar>> parameters(static_cast<std::size_t>(shapes.query.heads));
-    tape.for_each([&](std::size_t i, const auto& at) {
-      queries[i].commit(at.queries_of(grad_query));
-      if (at.new_memory) {
-        keys[static_cast<std::size_t>(at.memory)].commit(at.keys_of(grad_key));
-        values[static_cast<std::size_t>(at.memory)].commit(at.keys_of(grad_value));
-      }
+    tape.for_each([&](std::size_t i, const detail::HeadPlace& at) {
       parameters[static_cast<std::size_t>(at.head)] += by_place[i];
     });
     return parameters;
   }
 
  private:
-  template <class Scalar>
-  using Operands = pass::Operands<Scalar, K, N, S, M>;
   using Shapes = detail::AttentionShapes;
   using Shape = detail::HeadShape;
+
+  /// The rules of some operators, and with them their policies as the passes take them.
+  template <class Rule, class RuleOf>
+  struct Rules {
+    std::vector<RuleOf> rules;
+    std::vector<pass::Policies<Rule, S, M>> policies;
+
+    explicit Rules(const std::vector<Operator>& operators) {
+      for (const Operator& one : operators) rules.emplace_back(one.row_rule());
+      for (std::size_t h = 0; h < rules.size(); ++h) policies.push_back(operators[h].template policies<Rule>(rules[h]));
+    }
+    Rules(const Rules&) = delete;
+    Rules& operator=(const Rules&) = delete;
+  };
+  template <class Scalar>
+  using ForwardRules = Rules<pass::ForwardRule<Scalar>, pass::ForwardRuleOf<Scalar, K, N>>;
+  template <class Scalar>
+  using BackwardRules = Rules<pass::BackwardRule<Scalar>, pass::BackwardRuleOf<Scalar, K, N>>;
 
   /// A tape without records, of validated operands.
   template <class Q, class Ke, class V, class Scalar>
@@ -329,18 +410,12 @@ class Attention {
     static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && std::is_same_v<std::remove_const_t<Ke>, Scalar> &&
                       std::is_same_v<std::remove_const_t<V>, Scalar>,
                   "query, key, value and out must have the same scalar");
-    AttentionTape<Scalar> tape;
-    tape.shapes_ = Shapes{Shape(query), Shape(key), Shape(value)};
-    tape.sequences_ = sequences;
-    tape.shapes_.validate(sequences, Shape(out), function);
+    AttentionTape<Scalar> tape(HeadView<const Scalar>(query), HeadView<const Scalar>(key), HeadView<const Scalar>(value),
+                               Shape(out), sequences, function);
     require_heads(query.heads(), function);
-    tape.tapes_.resize(static_cast<std::size_t>(query.batch() * sequences.sequences() * query.heads()));
-    tape.for_each([&](std::size_t i, const auto& at) {
-      Tape<Scalar>& one = tape.tapes_[i];
-      one.query_ = Rows<Scalar>(at.queries_of(query));
-      one.key_ = Rows<Scalar>(at.keys_of(key));
-      one.value_ = Rows<Scalar>(at.keys_of(value));
-      head(at.head).template validate<Scalar>(one.query_.matrix(), one.key_.matrix(), function);
+    tape.for_each([&](std::size_t i, const detail::HeadPlace& at) {
+      const Tape<Scalar>& one = tape.tapes_[i];
+      head(at.head).template validate<Scalar>(one.query().matrix(), one.key().matrix(), function);
     });
     return tape;
   }
@@ -349,29 +424,6 @@ class Attention {
     const auto operators = static_cast<Index>(operators_.size());
     detail::require(operators == 1 || operators == heads, function, ": there are operators for ", operators,
                     " heads, and query has ", heads);
-  }
-
-  template <class Scalar>
-  std::vector<Operands<Scalar>> operands_of(const AttentionTape<Scalar>& tape) const {
-    std::vector<Operands<Scalar>> operands;
-    tape.for_each([&](std::size_t i, const auto& at) {
-      const Tape<Scalar>& one = tape.tapes_[i];
-      operands.push_back({&head(at.head).policies_, &one.query_, &one.key_, &one.value_, at.memory});
-    });
-    return operands;
-  }
-
-  template <class Scalar, class E>
-  void regress(AttentionTape<Scalar>& tape, const HeadView<Scalar>& out, const E& executor) const {
-    std::vector<WritableRows<Scalar>> places;
-    std::vector<pass::RowsMap<Scalar>> outs;
-    std::vector<std::span<pass::Record<Scalar>>> records;
-    tape.for_each([&](std::size_t, const auto& at) { places.emplace_back(at.queries_of(out)); });
-    for (auto& place : places) outs.push_back(place.matrix());
-    for (auto& one : tape.tapes_) records.push_back(one.records_);
-    pass::regress<Scalar, K, N, S, M>(operands_of(tape), outs, records, executor);
-    for (auto& one : tape.tapes_) one.find_rows();
-    tape.for_each([&](std::size_t i, const auto& at) { places[i].commit(at.queries_of(out)); });
   }
 
   std::vector<Operator> operators_;

@@ -38,6 +38,17 @@ struct AlphaGradient {
 template <int>
 struct NoGradient {};
 
+inline void require_query_and_key(Index query_rows, Index query_cols, Index key_rows, Index key_cols, const char* function) {
+  require(query_cols == key_cols, function, ": query and key must have the same number of columns, got ",
+          shape(query_rows, query_cols), " and ", shape(key_rows, key_cols));
+  require(key_rows <= (std::numeric_limits<KeyIndex>::max)(), function, ": key has ", key_rows, " rows, more than 2^31 - 1");
+}
+
+inline void require_key_and_value(Index key_rows, Index key_cols, Index value_rows, Index value_cols, const char* function) {
+  require(key_rows == value_rows, function, ": key and value must have the same number of rows, got ",
+          shape(key_rows, key_cols), " and ", shape(value_rows, value_cols));
+}
+
 }  // namespace detail
 
 /// Gradients of a loss by those of an operator's parameters that exist: `.scale` of the similarity,
@@ -93,20 +104,23 @@ class NadarayaWatson {
   using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>>;
 
   explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
-      : policies_{std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask), Screening::automatic} {
+      : kernel_(std::move(kernel)),
+        normalization_(std::move(normalization)),
+        similarity_(std::move(similarity)),
+        mask_(std::move(mask)) {
     if constexpr (requires { N::template check<K, S, M>(); }) N::template check<K, S, M>();
   }
 
-  const K& kernel() const { return policies_.kernel; }
-  const N& normalization() const { return policies_.normalization; }
-  const S& similarity() const { return policies_.similarity; }
-  const M& mask() const { return policies_.mask; }
-  Screening screening() const { return policies_.screening; }
+  const K& kernel() const { return kernel_; }
+  const N& normalization() const { return normalization_; }
+  const S& similarity() const { return similarity_; }
+  const M& mask() const { return mask_; }
+  Screening screening() const { return screening_; }
 
   /// The same operator, with that choice of whether to screen keys.
   NadarayaWatson with(Screening screening) const {
     NadarayaWatson other = *this;
-    other.policies_.screening = screening;
+    other.screening_ = screening;
     return other;
   }
 
@@ -118,7 +132,8 @@ class NadarayaWatson {
     validate<Scalar>(query, key, "NadarayaWatson::operator()");
     require_values<Scalar>(key, value, "NadarayaWatson::operator()");
     RowMatrix<Scalar> out(query.rows(), value.cols());
-    regress(Rows<Scalar>(query), Rows<Scalar>(key), Rows<Scalar>(value), out, executor, {});
+    const Rows<Scalar> queries(query), keys(key), values(value);
+    regress<Scalar>({&queries, &keys, &values, 0}, WritableRows<Scalar>(out).matrix(), {}, pass::Execution<Scalar>(executor));
     return out;
   }
 
@@ -129,10 +144,8 @@ class NadarayaWatson {
     validate<Scalar>(query, cache.keys(), "NadarayaWatson::operator()");
     RowMatrix<Scalar> out(query.rows(), cache.value_cols());
     const Rows<Scalar> queries(query);
-    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &queries, nullptr, nullptr, 0, &cache.memory()};
-    const pass::RowsMap<Scalar> to = WritableRows<Scalar>(out).matrix();
-    const std::span<pass::Record<Scalar>> no_records;
-    pass::regress<Scalar, K, N, S, M>({&operands, 1}, {&to, 1}, {&no_records, 1}, executor);
+    regress<Scalar>({&queries, nullptr, nullptr, 0, &cache.memory()}, WritableRows<Scalar>(out).matrix(), {},
+                    pass::Execution<Scalar>(executor));
     return out;
   }
 
@@ -150,7 +163,10 @@ class NadarayaWatson {
     tape.key_ = Rows<Scalar>(std::forward<Ke>(key));
     tape.value_ = Rows<Scalar>(std::forward<V>(value));
     tape.make_records();
-    regress(tape.query_, tape.key_, tape.value_, out, executor, std::span(tape.records_));
+    WritableRows<Scalar> rows(out);
+    regress<Scalar>({&tape.query_, &tape.key_, &tape.value_, 0}, rows.matrix(), tape.records_,
+                    pass::Execution<Scalar>(executor));
+    rows.commit(out);
     tape.find_rows();
     return tape;
   }
@@ -169,11 +185,13 @@ class NadarayaWatson {
     grads.query.resize(tape.queries(), tape.query().cols());
     grads.key.resize(tape.keys(), tape.key().cols());
     grads.value.resize(tape.keys(), tape.value().cols());
-    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &tape.query_, &tape.key_, &tape.value_, 0};
+    const pass::BackwardRuleOf<Scalar, K, N> rule(row_rule());
+    const auto policies = this->policies<pass::BackwardRule<Scalar>>(rule);
+    const pass::Operands<Scalar, S> operands{&tape.query_, &tape.key_, &tape.value_, 0};
     const pass::GradientPlaces<Scalar> places{tape.records_, grads_out.view(), WritableRows<Scalar>(grads.query).matrix(),
                                               WritableRows<Scalar>(grads.key).matrix(),
                                               WritableRows<Scalar>(grads.value).matrix()};
-    grads += pass::pull_back<Scalar, K, N, S, M>({&operands, 1}, {&places, 1}, executor).front();
+    grads += pass::pull_back<Scalar, S, M>({&policies, 1}, {&operands, 1}, {&places, 1}, pass::Execution<Scalar>(executor)).front();
     return grads;
   }
 
@@ -182,38 +200,29 @@ class NadarayaWatson {
   Eigen::SparseMatrix<ScalarOf<Q>, Eigen::RowMajor> weights(const Q& query, const Ke& key) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::weights");
-    Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
-    const Rows<Scalar> queries(query), keys(key);
-    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &queries, &keys, &keys, 0};
-    const pass::Batch<Scalar, K, N, S, M> batch({&operands, 1}, pass::Queries::in_order, Serial{});
-    const pass::Forward<Scalar, K, N, S, M> forward(policies_, batch.head(0));
-    engine::Workspace<Scalar> work;
-    for (Index block = 0; block < batch.head(0).blocks(); ++block) {
-      forward.weigh(block, work,
-                    [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> support, RowView<Scalar> p) {
-                      result.startVec(i);
-                      for (std::size_t j = 0; j < p.size(); ++j) {
-                        if (!(p[j] == Scalar(0))) result.insertBack(i, support[j]) = p[j];
-                      }
-                    });
-    }
-    result.finalize();
-    return result;
+    const pass::ForwardRuleOf<Scalar, K, N> rule(row_rule());
+    return pass::weights(policies<pass::ForwardRule<Scalar>>(rule), Rows<Scalar>(query), Rows<Scalar>(key));
   }
 
  private:
   template <class, class, class, class>
   friend class Attention;
 
+  RowRule<K, N> row_rule() const { return RowRule<K, N>(kernel_, normalization_, distance_factor<S>()); }
+
+  /// As the passes take them; they refer to the rule and to this operator.
+  template <class Rule>
+  pass::Policies<Rule, S, M> policies(const Rule& rule) const {
+    return {&rule, &similarity_, &mask_, screening_};
+  }
+
   /// Writes the regression to `out`, and records unless there are none.
-  template <class Scalar, class Out, class E>
-  void regress(const Rows<Scalar>& query, const Rows<Scalar>& key, const Rows<Scalar>& value, Out& out,
-               const E& executor, std::span<pass::Record<Scalar>> records) const {
-    const pass::Operands<Scalar, K, N, S, M> operands{&policies_, &query, &key, &value, 0};
-    WritableRows<Scalar> rows(out);
-    const pass::RowsMap<Scalar> to = rows.matrix();
-    pass::regress<Scalar, K, N, S, M>({&operands, 1}, {&to, 1}, {&records, 1}, executor);
-    rows.commit(out);
+  template <class Scalar>
+  void regress(const pass::Operands<Scalar, S>& operands, const pass::RowsMap<Scalar>& out,
+               std::span<pass::Record<Scalar>> records, const pass::Execution<Scalar>& execution) const {
+    const pass::ForwardRuleOf<Scalar, K, N> rule(row_rule());
+    const auto policies = this->policies<pass::ForwardRule<Scalar>>(rule);
+    pass::regress<Scalar, S, M>({&policies, 1}, {&operands, 1}, {&out, 1}, {&records, 1}, execution);
   }
 
   template <class Scalar, class Q, class Ke>
@@ -221,24 +230,20 @@ class NadarayaWatson {
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
     static_assert(NormalizationOf<N, K, Scalar>,
                   "the second policy is a normalization: floor, solve, pullback; see normalization/normalization.hpp");
-    detail::require(query.cols() == key.cols(), function, ": query and key must have the same number of columns, got ",
-                    detail::shape(query), " and ", detail::shape(key));
-    detail::require(key.rows() <= (std::numeric_limits<KeyIndex>::max)(), function, ": key has ", key.rows(),
-                    " rows, more than 2^31 - 1");
-    if constexpr (requires { policies_.kernel.validate(); }) policies_.kernel.validate();
-    if constexpr (requires { policies_.similarity.validate(); }) policies_.similarity.validate();
-    if constexpr (requires { policies_.normalization.template validate<Scalar>(0.0); }) {
-      policies_.normalization.template validate<Scalar>(distance_factor<S>());
+    detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
+    if constexpr (requires { kernel_.validate(); }) kernel_.validate();
+    if constexpr (requires { similarity_.validate(); }) similarity_.validate();
+    if constexpr (requires { normalization_.template validate<Scalar>(0.0); }) {
+      normalization_.template validate<Scalar>(distance_factor<S>());
     }
     const Extent n{query.rows(), key.rows()};
-    if constexpr (requires { policies_.mask.validate(n); }) policies_.mask.validate(n);
+    if constexpr (requires { mask_.validate(n); }) mask_.validate(n);
   }
 
   template <class Scalar, class Ke, class V>
   static void require_values(const Ke& key, const V& value, const char* function) {
     static_assert(std::is_same_v<ScalarOf<V>, Scalar>, "query, key and value must have the same scalar");
-    detail::require(key.rows() == value.rows(), function, ": key and value must have the same number of rows, got ",
-                    detail::shape(key), " and ", detail::shape(value));
+    detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
   }
 
   template <class Scalar, class Out>
@@ -252,7 +257,11 @@ class NadarayaWatson {
     }
   }
 
-  Policies<K, N, S, M> policies_;
+  K kernel_;
+  N normalization_;
+  S similarity_;
+  M mask_;
+  Screening screening_ = Screening::automatic;
 };
 
 template <class K>

@@ -14,6 +14,15 @@
 
 namespace nadaraya {
 
+/// Is a candidate NaN or +infinity?
+template <class Scalar>
+bool poisoned(const Row<Scalar>& row) {
+  return engine::with_loops<Scalar>([&](auto loops) {
+    return loops.any_above(row.values().data(), static_cast<Index>(row.size()),
+                           Scalar(Eigen::NumTraits<Scalar>::highest()));
+  });
+}
+
 /// The seam between the mathematics of weights and the computation of similarities: it is given
 /// the candidates of a row and turns them into weights (`weigh`), and a gradient of those weights
 /// into one of the similarities (`unweigh`). It knows nothing of queries, keys, values or tiles.
@@ -27,6 +36,7 @@ class RowRule {
   static constexpr bool sparse = K::compact || SelectingNormalization<N>;
 
   const K& kernel() const { return kernel_; }
+  const N& normalization() const { return normalization_; }
 
   /// No key with a similarity at or below this can have weight, given the candidates so far.
   template <class Scalar>
@@ -106,14 +116,6 @@ class RowRule {
       return;
     }
     normalization_.pullback(kernel_, map, t, g, dz, parameters);
-  }
-
-  template <class Scalar>
-  static bool poisoned(const Row<Scalar>& row) {
-    return engine::with_loops<Scalar>([&](auto loops) {
-      return loops.any_above(row.values().data(), static_cast<Index>(row.size()),
-                             Scalar(Eigen::NumTraits<Scalar>::highest()));
-    });
   }
 
  private:

@@ -13,6 +13,9 @@
 
 namespace nadaraya {
 
+template <class Scalar>
+class AttentionTape;
+
 /// The record of one forward pass. It refers to the query, key and value it was made from where
 /// those are row-major lvalues: keep them alive and unchanged until backward. Size: O(queries) and,
 /// where the support is sparse, the support; where it is dense (Gaussian, flat scores) nothing per
@@ -66,8 +69,7 @@ class Tape {
  private:
   template <class, class, class, class>
   friend class NadarayaWatson;
-  template <class, class, class, class>
-  friend class Attention;
+  friend class AttentionTape<Scalar>;
 
   void make_records() { records_.resize(static_cast<std::size_t>(engine::block_count(queries()))); }
   const pass::Record<Scalar>& record(Index query) const {

@@ -45,11 +45,15 @@ void attempt(const Work& work, [[maybe_unused]] const Failed& failed) {
 }
 
 /// "[rows x cols]", for messages.
+template <class Rows, class Cols>
+std::string shape(const Rows& rows, const Cols& cols) {
+  std::ostringstream text;
+  text << '[' << rows << " x " << cols << ']';
+  return text.str();
+}
 template <class M>
 std::string shape(const M& m) {
-  std::ostringstream text;
-  text << '[' << m.rows() << " x " << m.cols() << ']';
-  return text.str();
+  return shape(m.rows(), m.cols());
 }
 
 }  // namespace nadaraya::detail

@@ -2,14 +2,17 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/types.hpp"
 
 #include <atomic>
+#include <concepts>
 #include <cstddef>
 #include <exception>
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -40,20 +43,13 @@ struct Serial {
 struct Threads {
   int count = 1;
 
-  template <class Fn>
-  void parallel_for(Index n, const Fn& fn) const {
-    run(n, [](const void* work, Index i) { (*static_cast<const Fn*>(work))(i); }, &fn);
-  }
-
- private:
-  /// Behind a pointer, so that what starts threads is compiled once.
-  void run(Index n, void (*call)(const void* work, Index i), const void* work) const {
+  void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const {
     detail::require(count >= 1, "Threads: count must be at least 1, got ", count);
     std::atomic<Index> next{0};
     std::exception_ptr error;
     std::mutex error_mutex;
     const auto take_part = [&] {
-      detail::attempt([&] { for (Index i = next++; i < n; i = next++) call(work, i); },
+      detail::attempt([&] { for (Index i = next++; i < n; i = next++) fn(i); },
                       [&] {
                         const std::lock_guard<std::mutex> lock(error_mutex);
                         error = std::current_exception();
@@ -69,6 +65,26 @@ struct Threads {
     for (std::thread& helper : helpers) helper.join();
     if (error) std::rethrow_exception(error);
   }
+};
+
+/// Any executor behind one type, so that what is executed is compiled once and not once for each. Refers
+/// to an executor, which must outlive it; costs an indirect call for each piece of work.
+class AnyExecutor {
+ public:
+  template <Executor E>
+    requires(!std::same_as<std::remove_cvref_t<E>, AnyExecutor>)
+  AnyExecutor(const E& executor)
+      : executor_(&executor), run_([](const void* self, Index n, const Work& fn) {
+          static_cast<const E*>(self)->parallel_for(n, fn);
+        }) {}
+
+  void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const { run_(executor_, n, fn); }
+
+ private:
+  using Work = detail::FunctionRef<void(Index)>;
+
+  const void* executor_;
+  void (*run_)(const void* self, Index n, const Work& fn);
 };
 
 namespace engine {

@@ -18,9 +18,13 @@
 
 namespace nadaraya::engine {
 
-/// Can keys be put in a grid under this similarity and mask? A bias can lift a key at any distance.
+/// Can keys be put in a grid under this similarity?
+template <class Scalar, class Sim>
+concept Placed = vectorized<Scalar> && LocalSimilarity<Sim, Scalar> && !PreparingSimilarity<Sim>;
+
+/// ... and found there under this mask? A bias can lift a key at any distance.
 template <class Scalar, class Sim, class M>
-concept Gridded = vectorized<Scalar> && LocalSimilarity<Sim, Scalar> && !PreparingSimilarity<Sim> && !BiasMask<M>;
+concept Gridded = Placed<Scalar, Sim> && !BiasMask<M>;
 
 /// How many of some keys are within reach of one of them, about: counted over some random pairs, of
 /// which one counts always.

@@ -2,9 +2,11 @@
 // above its floor.
 #pragma once
 
+#include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/engine/near_rows.hpp"
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
+#include "nadaraya/engine/scored_keys.hpp"
 #include "nadaraya/engine/sketch.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/mask/mask.hpp"
@@ -12,14 +14,10 @@
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <mutex>
-#include <optional>
 #include <span>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -47,94 +45,6 @@ inline QueryRange block_range(Index block, Index queries) {
   return QueryRange{first, (std::min)(block_queries, queries - first)};
 }
 
-/// NaN instead of infinity: a bound that has overflown must rule nothing out.
-template <class Scalar>
-Scalar not_infinite(const Scalar& x) {
-  return x + Scalar(0) * x;
-}
-
-/// |x|^2 of a row, for a bound.
-template <class Scalar>
-Scalar bounding_norm(const Scalar* x, Index n) {
-  Scalar sum(0);
-  for (Index d = 0; d < n; ++d) sum += x[d] * x[d];
-  return not_infinite(sum);
-}
-
-/// How keys are going to be looked for.
-template <class Scalar>
-struct Search {
-  Index queries = 0;                                                 ///< so many of them
-  Scalar reach = Scalar(Eigen::NumTraits<Scalar>::infinity());       ///< if finite, they look no farther: through a grid
-  bool sketched = false;                                             ///< with the keys screened
-};
-
-/// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
-/// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys that
-/// are screened are packed when a panel is first asked for, which may never be. Neither copied nor moved.
-template <class Scalar, class Sim>
-class ScoredKeys {
- public:
-  static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
-
-  /// So many queries: packing a key costs about as much as scoring it four times.
-  static constexpr Index worth_packing = 4;
-
-  ScoredKeys() = default;
-  ScoredKeys(const View<Scalar>& keys, const Search<Scalar>& search) { read(keys, 0, search); }
-
-  /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
-  void read(const View<Scalar>& keys, [[maybe_unused]] Index kept, const Search<Scalar>& search) {
-    if constexpr (vectorized<Scalar>) {
-      if (search.reach < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.reach);
-    }
-    if constexpr (by_products) {
-      keys_ = keys;
-      in_panels_ = search.queries >= worth_packing && grid_.empty();
-      packed_ = false;
-      if (in_panels_ && !search.sketched) pack();
-      if (search.sketched) {
-        if (!sketch_) sketch_.emplace(keys.cols);
-        sketch_->update(keys, kept);
-      }
-      if constexpr (!Sim::is_product) {
-        norms_.resize(PackedRows<Scalar>::padded(keys.rows));
-        for (Index j = kept; j < keys.rows; ++j) norms_[static_cast<std::size_t>(j)] = bounding_norm(keys.row(j), keys.cols);
-      }
-    }
-  }
-
-  const Grid<Scalar>& grid() const { return grid_; }
-  /// Are they to be read in panels?
-  bool in_panels() const { return in_panels_; }
-  /// ... and ready for it?
-  bool packed() const { return packed_.load(std::memory_order_acquire); }
-  const KeySketch<Scalar>* sketch() const { return sketch_ ? &*sketch_ : nullptr; }
-  const Scalar* panel(Index first_key) const {
-    pack();
-    return rows_.panel(first_key);
-  }
-  /// By whichever thread comes first.
-  void pack() const {
-    if (packed()) return;
-    const std::lock_guard<std::mutex> lock(packing_);
-    if (packed()) return;
-    rows_ = PackedRows<Scalar>(keys_);
-    packed_.store(true, std::memory_order_release);
-  }
-  const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
-
- private:
-  View<Scalar> keys_;
-  bool in_panels_ = false;
-  mutable std::mutex packing_;
-  mutable std::atomic<bool> packed_{false};
-  mutable PackedRows<Scalar> rows_;
-  std::vector<Scalar> norms_;
-  std::optional<KeySketch<Scalar>> sketch_;
-  Grid<Scalar> grid_;
-};
-
 /// What one block of queries needs while it is scored. Reused from block to block.
 template <class Scalar>
 struct Workspace {
@@ -159,6 +69,9 @@ struct Workspace {
 template <class Scalar, class Sim, class M>
 class Scores {
  public:
+  /// Raises the floors of rows as far as their candidates tell, and may drop some that it rules out.
+  using Refine = detail::FunctionRef<void(std::span<Row<Scalar>> rows)>;
+
   /// The views and the scored keys must outlive this object. With keys in a grid, `order` may name the
   /// queries that the blocks are made of, one after the other.
   Scores(Sim similarity, M mask, const View<Scalar>& queries, const View<Scalar>& keys,
@@ -172,36 +85,34 @@ class Scores {
 
   Extent extent() const { return Extent{queries_.rows, keys_.rows}; }
 
-  /// Calls visit(i, row) for every query i of a block, in order, where `row` holds the visible keys
-  /// whose similarity exceeds every floor known while they were seen (NaN always does). `refine(row)`
-  /// raises the floor of a row, of none at first. `row` may be changed by visit.
-  template <class Refine, class Visit>
-  void visit_block(Index block, const Refine& refine, Workspace<Scalar>& work, const Visit& visit) const {
+  /// The query that takes a place in the order of the blocks.
+  Index query(Index place) const { return order_.empty() ? place : Index(order_[static_cast<std::size_t>(place)]); }
+
+  /// Makes work.rows[r] for the r-th query of a block: the visible keys whose similarity exceeds every floor
+  /// known while they were seen (NaN always does). Rows have no floor, and no key, when they are first refined.
+  void score_block(Index block, const Refine& refine, Workspace<Scalar>& work) const {
     const auto [first_query, count] = block_range(block, queries_.rows);
+    work.rows.resize(static_cast<std::size_t>(block_queries));
+    const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
+    for (Row<Scalar>& row : rows) row.clear();
+    refine(rows);
     if constexpr (Gridded<Scalar, Sim, M>) {
-      if (!scored_.grid().empty()) return visit_near(first_query, count, refine, work, visit);
+      if (!scored_.grid().empty()) return find_near_rows(first_query, count, work);
     }
     const KeyRange seen = begin_block(first_query, count, work);
-    work.rows.resize(static_cast<std::size_t>(block_queries));
     work.ranges.resize(static_cast<std::size_t>(block_queries));
     work.lists.assign(static_cast<std::size_t>(block_queries), Candidates<Scalar>{});
     work.whole = false;
     for (Index r = 0; r < count; ++r) {
-      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-      row.clear();
-      refine(row);
       work.ranges[static_cast<std::size_t>(r)] = mask_.range(first_query + r, extent());
-      if (in_lists()) open_list(r, work);
     }
     const KeyRange each = range_of_each(count, work);
-    if (screen_block(first_query, count, seen, each, refine, work)) {
-      for (Index r = 0; r < count; ++r) visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
-      return;
-    }
+    if (screen_block(first_query, count, seen, each, refine, work)) return;
 
     if constexpr (lists_candidates) {
       if (in_lists()) scored_.pack();
     }
+    open_lists(count, work);
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
     // keeps most of what it sees, for which that is much work for little, more seldom.
     Index keys_seen = 0;
@@ -214,19 +125,16 @@ class Scores {
       }
       keys_seen += panel_keys;
       if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
-      for (Index r = 0; r < count; ++r) {
-        Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-        if (in_lists()) close_list(r, work);
-        if (!seldom || 2 * static_cast<Index>(row.size()) <= keys_seen) refine(row);
-        if (in_lists()) open_list(r, work);
+      close_lists(count, work);
+      if (!seldom) refine(rows);
+      for (std::size_t r = 0; seldom && r < rows.size(); ++r) {
+        if (2 * static_cast<Index>(rows[r].size()) <= keys_seen) refine(rows.subspan(r, 1));
       }
+      open_lists(count, work);
       refine_at *= 4;
       seldom = !seldom;
     }
-    for (Index r = 0; r < count; ++r) {
-      if (in_lists()) close_list(r, work);
-      visit(first_query + r, work.rows[static_cast<std::size_t>(r)]);
-    }
+    close_lists(count, work);
   }
 
   /// Keys are screened from now on, if there is a sketch of them.
@@ -262,24 +170,14 @@ class Scores {
   }
 
  private:
-  /// The same through the grid: refine(row) says all of a row's floor before any key is seen.
-  template <class Refine, class Visit>
-  void visit_near(Index first_query, Index count, const Refine& refine, Workspace<Scalar>& work,
-                  const Visit& visit) const {
-    work.rows.resize(static_cast<std::size_t>(block_queries));
-    const auto query_at = [&](Index r) {
-      return order_.empty() ? first_query + r : Index(order_[static_cast<std::size_t>(first_query + r)]);
-    };
+  /// Fills the rows of a block, which are empty and have all of their floor, through the grid.
+  void find_near_rows(Index first_query, Index count, Workspace<Scalar>& work) const {
     for (Index r = 0; r < count; ++r) {
-      const Index query = query_at(r);
       // Queries are near each other, but not in memory.
-      if (r + 8 < count) simd::prefetch(queries_.row(query_at(r + 8)));
+      if (r + 8 < count) simd::prefetch(queries_.row(query(first_query + r + 8)));
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-      row.clear();
-      refine(row);
       const Scalar reach = similarity_.reach(row.floor(), keys_.cols);
-      find_near(scored_.grid(), similarity_, mask_, queries_, keys_, query, reach, work.near, work.tile, row);
-      visit(query, row);
+      find_near(scored_.grid(), similarity_, mask_, queries_, keys_, query(first_query + r), reach, work.near, work.tile, row);
     }
   }
 
@@ -292,17 +190,17 @@ class Scores {
   static constexpr bool lists_candidates = by_products && !BiasMask<M>;
   bool in_lists() const { return lists_candidates && scored_.in_panels(); }
 
-  /// The same as the score pass of visit_block, with the keys screened first: the rows of the block, their
-  /// lists closed, or false and rows as they were, if there is no sketch or too little is ruled out.
-  template <class Refine>
+  /// The same as the rest of score_block, with the keys screened first: the rows of the block, or false
+  /// and empty rows, if there is no sketch or too little is ruled out.
   bool screen_block([[maybe_unused]] Index first_query, [[maybe_unused]] Index count, [[maybe_unused]] const KeyRange& seen,
                     [[maybe_unused]] const KeyRange& each, [[maybe_unused]] const Refine& refine,
                     [[maybe_unused]] Workspace<Scalar>& work) const {
     if constexpr (lists_candidates && Sim::is_product) {
       if (sketch_ == nullptr) return false;
       if (!work.sketch.prepare(work.scaled.data(), count, *sketch_)) return false;
+      const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
       for (Index r = 0; r < count; ++r) {
-        Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+        Row<Scalar>& row = rows[static_cast<std::size_t>(r)];
         row.set_margin(work.sketch.margin(r));
         work.sketch.set_level(r, row.floor());
         open_list(r, work);
@@ -313,34 +211,27 @@ class Scores {
         screen_panel(first_query, count, first_key, each, work);
         keys_seen += panel_keys;
         if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
+        for (Index r = 0; r < count; ++r) close_list(r, work);
+        refine(rows);
         std::size_t left = 0;
         for (Index r = 0; r < count; ++r) {
-          Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-          close_list(r, work);
-          refine(row);
-          left += row.size();
+          left += rows[static_cast<std::size_t>(r)].size();
+          work.sketch.set_level(r, rows[static_cast<std::size_t>(r)].floor());
           open_list(r, work);
-          work.sketch.set_level(r, row.floor());
         }
         const Index to_come = seen.last - first_key - panel_keys;
         if (!worth_screening(static_cast<double>(left) / static_cast<double>(count), keys_seen, keys_seen + to_come)) {
-          for (Index r = 0; r < count; ++r) {
-            Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-            row.clear();
-            refine(row);
-            if (in_lists()) open_list(r, work);
-          }
+          for (Row<Scalar>& row : rows) row.clear();
+          refine(rows);
           return false;
         }
         // Raising the floors of short lists costs less than what passes the lower ones.
         refine_at *= keys_seen >= 1024 && left <= 32 * static_cast<std::size_t>(count) ? 2 : 4;
       }
+      for (Index r = 0; r < count; ++r) close_list(r, work);
+      refine(rows);
       for (Index r = 0; r < count; ++r) {
-        close_list(r, work);
-        refine(work.rows[static_cast<std::size_t>(r)]);
-      }
-      for (Index r = 0; r < count; ++r) {
-        if (r + 1 < count) fetch_keys(work.rows[static_cast<std::size_t>(r + 1)]);
+        if (r + 1 < count) fetch_keys(rows[static_cast<std::size_t>(r + 1)]);
         rescore(r, work);
       }
       return true;
@@ -407,6 +298,14 @@ class Scores {
     if (list.key <= list.full) return;
     close_list(r, work);
     open_list(r, work);
+  }
+
+  /// Rows are written to through lists from now on, if they are at all; until close_lists.
+  void open_lists(Index count, Workspace<Scalar>& work) const {
+    for (Index r = 0; r < count && in_lists(); ++r) open_list(r, work);
+  }
+  void close_lists(Index count, Workspace<Scalar>& work) const {
+    for (Index r = 0; r < count && in_lists(); ++r) close_list(r, work);
   }
 
   /// Lets the product loop write to a row, until close_list.

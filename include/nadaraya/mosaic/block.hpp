@@ -1,7 +1,7 @@
 // One block: a contextual and a persistent memory, each added to what it read.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/contextual_memory.hpp"
 #include "nadaraya/mosaic/dropout.hpp"
 #include "nadaraya/mosaic/layer_norm.hpp"

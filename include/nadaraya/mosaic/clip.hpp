@@ -1,7 +1,7 @@
 // The length of a gradient, and its limit.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
 #include "nadaraya/types.hpp"
 

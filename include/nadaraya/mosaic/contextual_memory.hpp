@@ -1,7 +1,7 @@
 // The contextual memory: regression of what comes next on what was said so far in the sequence.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/kernel_width.hpp"
 #include "nadaraya/mosaic/key_extractor.hpp"
 #include "nadaraya/mosaic/linear.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/counter_random.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
 #include "nadaraya/types.hpp"

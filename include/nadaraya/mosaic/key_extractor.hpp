@@ -1,7 +1,7 @@
 // Keys: directions of a leaky average of what the tokens say.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/leaky_average.hpp"
 #include "nadaraya/mosaic/linear.hpp"
 #include "nadaraya/mosaic/parameters.hpp"

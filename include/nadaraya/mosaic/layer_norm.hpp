@@ -1,7 +1,7 @@
 // Layer normalization with a weight and no bias.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
 #include "nadaraya/types.hpp"

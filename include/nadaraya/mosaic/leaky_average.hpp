@@ -1,7 +1,7 @@
 // The leaky average: what a key remembers of the tokens before it.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
 #include "nadaraya/types.hpp"

@@ -1,7 +1,7 @@
 // A linear map of every token.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
 #include "nadaraya/mosaic/product.hpp"
 #include "nadaraya/types.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/block.hpp"
 #include "nadaraya/mosaic/cross_entropy.hpp"
 #include "nadaraya/mosaic/dropout.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nadaraya/mask/mask.hpp"
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/kernel_width.hpp"
 #include "nadaraya/mosaic/key_extractor.hpp"
 #include "nadaraya/mosaic/linear.hpp"

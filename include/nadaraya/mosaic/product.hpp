@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nadaraya/engine/tiers.hpp"
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/types.hpp"
 
 #include <type_traits>

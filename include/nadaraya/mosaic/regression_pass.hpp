@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nadaraya/attention.hpp"
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/memory_kernel.hpp"
 #include "nadaraya/types.hpp"
 

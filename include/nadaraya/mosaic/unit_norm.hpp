@@ -1,7 +1,7 @@
 // The direction of every head's part of every token.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
 #include "nadaraya/types.hpp"
 

@@ -1,7 +1,7 @@
 // Values: what a token and the one after it say.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/linear.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
 #include "nadaraya/mosaic/sequences.hpp"

@@ -1,7 +1,7 @@
 // A learned factor for each head.
 #pragma once
 
-#include "nadaraya/mosaic/any_executor.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
 #include "nadaraya/types.hpp"

@@ -1,8 +1,10 @@
 // The backward pass of one head: unmix, unweigh, unscore.
 #pragma once
 
+#include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/pass/head.hpp"
 #include "nadaraya/pass/record.hpp"
+#include "nadaraya/pass/rules.hpp"
 #include "nadaraya/rows.hpp"
 
 #include <algorithm>
@@ -24,21 +26,22 @@ using RowsMap = typename WritableRows<Scalar>::Map;
 ///      formed again, with the group's own sums for dL/dkey and dL/dvalue;
 ///   2. gather(r): dL/dkey and dL/dvalue for a range of keys, from all blocks in order.
 /// Memory: two numbers for each recorded pair, and at most `group_limit` copies of dL/dkey and dL/dvalue.
-template <class Scalar, class K, class N, class S, class M>
+template <class Scalar, class S, class M>
 class Backward {
  public:
   using Workspace = engine::Workspace<Scalar>;
 
   /// grad_query, grad_key and grad_value are zero, of the shapes of the head's operands; heads may
   /// share the last two, if their gathers do not run at once. Everything must outlive this object.
-  Backward(const Policies<K, N, S, M>& policies, const Head<Scalar, S>& head, std::span<const Record<Scalar>> records,
-           const View<Scalar>& grad_out, const RowsMap<Scalar>& grad_query, const RowsMap<Scalar>& grad_key,
-           const RowsMap<Scalar>& grad_value, Index group_limit)
-      : policies_(policies),
-        rule_(policies.rule()),
+  Backward(const Policies<BackwardRule<Scalar>, S, M>& policies, const Head<Scalar, S>& head,
+           std::span<const Record<Scalar>> records, const View<Scalar>& grad_out, const RowsMap<Scalar>& grad_query,
+           const RowsMap<Scalar>& grad_key, const RowsMap<Scalar>& grad_value, Index group_limit)
+      : rule_(*policies.rule),
+        similarity_(*policies.similarity),
+        mask_(*policies.mask),
         head_(head),
         records_(records),
-        scores_(policies_.similarity, policies_.mask, head.query, head.key, *head.scored),
+        scores_(similarity_, mask_, head.query, head.key, *head.scored),
         grad_out_(grad_out),
         grad_query_(grad_query),
         grad_key_(grad_key),
@@ -49,7 +52,7 @@ class Backward {
     if (!any_recomputed) return;
     groups_.resize(static_cast<std::size_t>(
         std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()))));
-    if (InPanels<Scalar, K, N, S> && head.scored->in_panels()) panels_.emplace(head, grad_out);
+    if (Product<Scalar, S> && rule_.traits().takes_vectors && head.scored->in_panels()) panels_.emplace(head, grad_out);
   }
 
   Index blocks() const { return static_cast<Index>(records_.size()); }
@@ -75,7 +78,7 @@ class Backward {
     sums.value.setZero(head_.value.rows, head_.value.cols);
     for (Index block = group * blocks() / groups(); block < (group + 1) * blocks() / groups(); ++block) {
       if (!records_[static_cast<std::size_t>(block)].recompute) continue;
-      if constexpr (InPanels<Scalar, K, N, S>) {
+      if constexpr (Product<Scalar, S>) {
         if (panels_) {
           pull_in_panels(block, sums, work);
           continue;
@@ -159,7 +162,7 @@ class Backward {
   };
 
   Index range_keys() const { return (std::max)(min_range_keys, (head_.key.rows + max_ranges - 1) / max_ranges); }
-  Scalar factor() const { return policies_.similarity.template product_bound<Scalar>(Scalar(0), head_.key.cols).product; }
+  Scalar factor() const { return similarity_.template product_bound<Scalar>(Scalar(0), head_.key.cols).product; }
 
   /// One row, given its keys and their coordinates: its weights, dL/dz (times the factor, if the
   /// similarity is a product) and dL/dquery. Values without weight are not read.
@@ -191,8 +194,8 @@ class Backward {
       for (std::size_t j = 0; j < keys.size(); ++j) {
         if (dz[j] == Scalar(0)) continue;
         const auto k = head_.key.eigen_row(keys[j]);
-        policies_.similarity.pullback(q, k, dz[j], grad_query_.row(query), unused);
-        if constexpr (ScaledSimilarity<S>) parameters.scale += policies_.similarity.scale_pullback(q, k, dz[j]);
+        similarity_.pullback(q, k, dz[j], grad_query_.row(query), unused);
+        if constexpr (ScaledSimilarity<S>) parameters.scale += similarity_.scale_pullback(q, k, dz[j]);
       }
     }
   }
@@ -220,21 +223,22 @@ class Backward {
       Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.query.cols);
       for (std::size_t j = 0; j < keys.size(); ++j) {
         if (dz[j] == Scalar(0)) continue;
-        policies_.similarity.pullback(head_.query.eigen_row(query), head_.key.eigen_row(keys[j]), dz[j], unused,
+        similarity_.pullback(head_.query.eigen_row(query), head_.key.eigen_row(keys[j]), dz[j], unused,
                                       grad_key.row(keys[j]));
       }
     }
   }
 
   /// The queries of a block whose pairs were not recorded that are wanted(query), row by row.
-  template <class Wanted>
-  void pull_by_rows(Index block, Group& sums, Workspace& work, const Wanted& wanted) {
+  void pull_by_rows(Index block, Group& sums, Workspace& work, const detail::FunctionRef<bool(Index query)>& wanted) {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
     std::vector<Scalar> t, p, dz;
-    const auto nothing_ruled_out = [](const Row<Scalar>&) {};
-    scores_.visit_block(block, nothing_ruled_out, work, [&](Index query, Row<Scalar>& row) {
-      if (!wanted(query)) return;
-      const Index r = query - block * engine::block_queries;
+    scores_.score_block(block, [](std::span<Row<Scalar>>) {}, work);
+    const QueryRange range = block_range(block, head_.query.rows);
+    for (Index r = 0; r < range.count; ++r) {
+      const Index query = scores_.query(range.first + r);
+      if (!wanted(query)) continue;
+      const Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       const RowMap<Scalar>& map = record.maps[static_cast<std::size_t>(r)];
       t.resize(row.size());
       p.resize(row.size());
@@ -243,7 +247,7 @@ class Backward {
       pull_row(block, r, row.keys(), RowView<Scalar>(t), RowOut<Scalar>(p), RowOut<Scalar>(dz), work);
       scatter(query, row.keys(), RowView<Scalar>(p), RowView<Scalar>(dz), WritableRows<Scalar>(sums.key).matrix(),
               WritableRows<Scalar>(sums.value).matrix());
-    });
+    }
   }
 
   /// The same as products of matrices: with P and dZ the weights and their gradients by similarity of
@@ -268,7 +272,7 @@ class Backward {
   bool is_odd(Index query) const {
     const auto& bad = panels_->grad_out.replaced();
     return std::binary_search(bad.begin(), bad.end(), query) ||
-           sees_any(policies_.mask, query, head_.finite_value->replaced(), head_.extent());
+           sees_any(mask_, query, head_.finite_value->replaced(), head_.extent());
   }
 
   void pull_panel_queries(Index block, Index r, Index count, Group& sums, Workspace& work) {
@@ -276,7 +280,7 @@ class Backward {
     ParameterGradients<Scalar>& parameters = parameters_[static_cast<std::size_t>(block)];
     const Index query = block * engine::block_queries + r;
     const Extent extent = head_.extent();
-    const KeyRange seen = range_of_all(policies_.mask, query, count, extent);
+    const KeyRange seen = range_of_all(mask_, query, count, extent);
     if (seen.first >= seen.last) return;
     const Index first = engine::panel_begin(seen.first);
     const Index n = seen.last - first;
@@ -305,9 +309,9 @@ class Backward {
       if (left_out(i)) {
         std::fill(t_i.begin(), t_i.end(), hidden);
       } else {
-        add_bias(policies_.mask, query + i, extent, first, seen.last, t_i.data());
+        add_bias(mask_, query + i, extent, first, seen.last, t_i.data());
         engine::with_loops<Scalar>([&](auto loops) { loops.coordinates(map_of(i), t_i.data(), n); });
-        hide(policies_.mask, query + i, extent, first, seen.last, hidden, t_i.data());
+        hide(mask_, query + i, extent, first, seen.last, hidden, t_i.data());
       }
       if (detail::is_nan(map_of(i).mass)) {
         for (std::size_t j = 0; j < t_i.size(); ++j) p_i[j] = t_i[j] == hidden ? Scalar(0) : map_of(i).mass;
@@ -348,8 +352,9 @@ class Backward {
     }
   }
 
-  const Policies<K, N, S, M>& policies_;
-  RowRule<K, N> rule_;
+  const BackwardRule<Scalar>& rule_;
+  const S& similarity_;
+  const M& mask_;
   const Head<Scalar, S>& head_;
   std::span<const Record<Scalar>> records_;
   engine::Scores<Scalar, S, M> scores_;

@@ -6,7 +6,10 @@
 #include "nadaraya/pass/backward.hpp"
 #include "nadaraya/pass/forward.hpp"
 #include "nadaraya/pass/memory.hpp"
+#include "nadaraya/pass/rules.hpp"
 #include "nadaraya/workspace.hpp"
+
+#include <Eigen/SparseCore>
 
 #include <algorithm>
 #include <cmath>
@@ -14,21 +17,55 @@
 #include <optional>
 #include <span>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace nadaraya::pass {
 
 /// The operands of a head. Heads that read the same keys and values follow each other and have the
 /// same `memory`, which counts up from 0. Everything must outlive the passes.
-template <class Scalar, class K, class N, class S, class M>
+template <class Scalar, class S>
 struct Operands {
-  const Policies<K, N, S, M>* policies;
   const Rows<Scalar>* query;
   const Rows<Scalar>* key;    ///< null where the memory is `made`
   const Rows<Scalar>* value;
   Index memory;
   const Memory<Scalar, S>* made = nullptr;
 };
+
+/// How the keys of a head are going to be looked for.
+template <class Scalar, class S>
+struct Plan {
+  const S* similarity;
+  Screening screening = Screening::never;
+  Scalar reach = Scalar(Eigen::NumTraits<Scalar>::infinity());  ///< no key farther from a query has weight
+  double seen = 0;                                              ///< keys that a query sees on average, if the reach is finite
+};
+
+template <class Scalar, class S, class M>
+Plan<Scalar, S> plan_of(const Policies<ForwardRule<Scalar>, S, M>& policies, [[maybe_unused]] const Extent& n,
+                        [[maybe_unused]] Index cols) {
+  Plan<Scalar, S> plan{policies.similarity, screening_of<Scalar>(policies)};
+  if constexpr (engine::Gridded<Scalar, S, M>) {
+    Row<Scalar> none;
+    policies.rule->refine({&none, 1});
+    plan.reach = policies.similarity->reach(none.floor(), cols);
+    if (std::isfinite(plan.reach)) plan.seen = mean_range(*policies.mask, n);
+  }
+  return plan;
+}
+
+template <class Scalar, class S, class M>
+std::vector<Plan<Scalar, S>> plans_of(std::span<const Policies<ForwardRule<Scalar>, S, M>> policies,
+                                      std::span<const Operands<Scalar, S>> heads) {
+  std::vector<Plan<Scalar, S>> plans;
+  for (std::size_t h = 0; h < heads.size(); ++h) {
+    const auto& head = heads[h];
+    const Index keys = head.made == nullptr ? head.key->rows() : head.made->key().rows;
+    plans.push_back(plan_of<Scalar>(policies[h], Extent{head.query->rows(), keys}, head.query->cols()));
+  }
+  return plans;
+}
 
 /// Numbers the pieces of several heads through.
 class Pieces {
@@ -54,12 +91,13 @@ class Pieces {
 enum class Queries { none, in_order, in_any_order };
 
 /// Operands as the passes read them.
-template <class Scalar, class K, class N, class S, class M>
+template <class Scalar, class S>
 class Batch {
  public:
-  template <class E>
-  Batch(std::span<const Operands<Scalar, K, N, S, M>> heads, Queries queries_wanted, const E& executor)
+  Batch(std::span<const Operands<Scalar, S>> heads, std::vector<Plan<Scalar, S>> plans, Queries queries_wanted,
+        const AnyExecutor& executor)
       : heads_(heads),
+        plans_(std::move(plans)),
         queries_(heads.size()),
         orders_(heads.size()),
         memories_(heads.empty() ? 0 : std::size_t(heads.back().memory) + 1) {
@@ -82,7 +120,6 @@ class Batch {
   }
 
   std::size_t size() const { return heads_.size(); }
-  const Policies<K, N, S, M>& policies(std::size_t head) const { return *heads_[head].policies; }
   const Head<Scalar, S>& head(std::size_t head) const { return parts_[head]; }
   const Rows<Scalar>& prepared_query(std::size_t head) const { return queries_[head]; }
 
@@ -101,23 +138,32 @@ class Batch {
 
   void make_memory(std::size_t memory, bool scored) {
     const auto& head = heads_[first_head(memory)];
+    const auto& plan = plans_[first_head(memory)];
     const Index queries = scored ? query_count(memory) : 0;
     if (head.made != nullptr) {
       // As it is, for a few queries or where it is screened; many read it in panels.
-      if (queries < engine::ScoredKeys<Scalar, S>::worth_packing || sketch_of<Scalar>(*head.policies, head.made->sketched())) return;
+      if (queries < engine::ScoredKeys<Scalar, S>::worth_packing) return;
+      if (plan.screening != Screening::never && head.made->sketched()) return;
       memories_[memory].emplace();
       memories_[memory]->read(head.made->key(), head.made->value(), 0, engine::Search<Scalar>{queries});
       return;
     }
-    const bool sketched = scored && screens<Scalar>(*head.policies, queries, head.key->rows(), head.key->cols());
-    memories_[memory].emplace(head.policies->similarity, *head.key, *head.value,
+    const bool sketched = scored && screens(plan.screening, queries, head.key->rows(), head.key->cols());
+    memories_[memory].emplace(*plan.similarity, *head.key, *head.value,
                               engine::Search<Scalar>{queries, reaches_[memory], sketched});
+  }
+
+  /// Are keys to be screened?
+  static bool screens(Screening screening, Index queries, Index keys, Index cols) {
+    if (screening == Screening::never || cols < 1 || cols > engine::most_sketch_cols) return false;
+    if (screening == Screening::always) return true;
+    return simd::multiplies_bytes() && engine::worth_screening(queries, keys, cols);
   }
 
   void make_query(std::size_t h, bool in_any_order) {
     const auto& head = heads_[h];
-    queries_[h] = prepared(head.policies->similarity, *head.query);
-    if constexpr (engine::Gridded<Scalar, S, M>) {
+    queries_[h] = prepared(*plans_[h].similarity, *head.query);
+    if constexpr (engine::Placed<Scalar, S>) {
       const Scalar reach = reaches_[static_cast<std::size_t>(head.memory)];
       // Neighbours look at the same keys and values, which are then still in the cache.
       if (in_any_order && std::isfinite(reach)) orders_[h] = engine::order_by_place(head.query->view(), reach);
@@ -127,21 +173,22 @@ class Batch {
   /// How far queries look for the keys of a memory if these are worth a grid, +infinity if not.
   Scalar grid_reach([[maybe_unused]] std::size_t memory, [[maybe_unused]] bool scored) const {
     const Scalar infinity(Eigen::NumTraits<Scalar>::infinity());
-    if constexpr (engine::Gridded<Scalar, S, M>) {
+    if constexpr (engine::Placed<Scalar, S>) {
       if (!scored || heads_[first_head(memory)].made != nullptr) return infinity;
       const View<Scalar> key = heads_[first_head(memory)].key->view();
       Scalar reach(0);
       double seen = double(key.rows);
       for (std::size_t h = first_head(memory); h < last_head(memory); ++h) {
-        reach = (std::max)(reach, heads_[h].policies->template reach<Scalar>(key.cols));
-        seen = (std::min)(seen, mean_range(heads_[h].policies->mask, Extent{heads_[h].query->rows(), key.rows}));
+        reach = (std::max)(reach, plans_[h].reach);
+        seen = (std::min)(seen, plans_[h].seen);
       }
       if (engine::worth_a_grid(key, reach, query_count(memory), seen)) return reach;
     }
     return infinity;
   }
 
-  std::span<const Operands<Scalar, K, N, S, M>> heads_;
+  std::span<const Operands<Scalar, S>> heads_;
+  std::vector<Plan<Scalar, S>> plans_;
   std::vector<Rows<Scalar>> queries_;
   std::vector<std::vector<KeyIndex>> orders_;
   std::vector<Scalar> reaches_;
@@ -150,40 +197,77 @@ class Batch {
   std::vector<Head<Scalar, S>> parts_;
 };
 
-/// Where a call's scratch memory comes from: its executor if that keeps some, else `own`.
-template <class Scalar, class E>
-engine::Pool<engine::Workspace<Scalar>>& workspaces_of(const E&, engine::Pool<engine::Workspace<Scalar>>& own) {
-  return own;
-}
-template <class Scalar, class Kept, class E>
-engine::Pool<engine::Workspace<Scalar>>& workspaces_of(const Workspace<Kept, E>& executor,
-                                                       engine::Pool<engine::Workspace<Scalar>>&) {
-  static_assert(std::is_same_v<Kept, Scalar>, "the workspace is for another scalar than that of the operands");
-  return executor.pieces();
-}
+/// Who executes a call, and where its scratch memory comes from: the executor, if it keeps some.
+template <class Scalar>
+class Execution {
+ public:
+  template <class E>
+  explicit Execution(const E& executor) : executor_(executor), workspaces_(own_) {}
+  template <class Kept, class E>
+  explicit Execution(const Workspace<Kept, E>& executor) : executor_(executor), workspaces_(executor.pieces()) {
+    static_assert(std::is_same_v<Kept, Scalar>, "the workspace is for another scalar than that of the operands");
+  }
+  Execution(const Execution&) = delete;
+  Execution& operator=(const Execution&) = delete;
+
+  const AnyExecutor& executor() const { return executor_; }
+
+  /// work(i, workspace) for i = 0, ..., n - 1.
+  void parallel_for(Index n, detail::FunctionRef<void(Index i, engine::Workspace<Scalar>& workspace)> work) const {
+    executor_.parallel_for(n, [&](Index i) {
+      const auto workspace = workspaces_.borrow();
+      work(i, *workspace);
+    });
+  }
+
+ private:
+  AnyExecutor executor_;
+  mutable engine::Pool<engine::Workspace<Scalar>> own_;
+  engine::Pool<engine::Workspace<Scalar>>& workspaces_;
+};
 
 /// Regresses every head: rows of outs[h], and its records unless there are none.
-template <class Scalar, class K, class N, class S, class M, class E>
-void regress(std::span<const Operands<Scalar, K, N, S, M>> heads, std::span<const RowsMap<Scalar>> outs,
-             std::span<const std::span<Record<Scalar>>> records, const E& executor) {
-  const Batch<Scalar, K, N, S, M> batch(heads, Queries::in_any_order, executor);
-  std::vector<Forward<Scalar, K, N, S, M>> passes;
+template <class Scalar, class S, class M>
+void regress(std::span<const Policies<ForwardRule<Scalar>, S, M>> policies, std::span<const Operands<Scalar, S>> heads,
+             std::span<const RowsMap<Scalar>> outs, std::span<const std::span<Record<Scalar>>> records,
+             const Execution<Scalar>& execution) {
+  const Batch<Scalar, S> batch(heads, plans_of<Scalar>(policies, heads), Queries::in_any_order, execution.executor());
+  std::vector<Forward<Scalar, S, M>> passes;
   passes.reserve(batch.size());
   Pieces blocks;
   for (std::size_t h = 0; h < batch.size(); ++h) {
-    passes.emplace_back(batch.policies(h), batch.head(h));
+    passes.emplace_back(policies[h], batch.head(h));
     blocks.add(batch.head(h).blocks());
   }
-  engine::Pool<engine::Workspace<Scalar>> own;
-  auto& workspaces = workspaces_of(executor, own);
-  executor.parallel_for(blocks.total(), [&](Index piece) {
+  execution.parallel_for(blocks.total(), [&](Index piece, engine::Workspace<Scalar>& work) {
     // The last blocks first: under a causal mask they are the longest.
     const auto [h, block] = blocks[blocks.total() - 1 - piece];
-    const auto work = workspaces.borrow();
     RowsMap<Scalar> out = outs[h];
     Record<Scalar>* record = records[h].empty() ? nullptr : &records[h][static_cast<std::size_t>(block)];
-    passes[h].regress(block, *work, out.data(), out.outerStride(), record);
+    passes[h].regress(block, work, out.data(), out.outerStride(), record);
   });
+}
+
+/// The weights of a head, one entry for each supported pair.
+template <class Scalar, class S, class M>
+Eigen::SparseMatrix<Scalar, Eigen::RowMajor> weights(const Policies<ForwardRule<Scalar>, S, M>& policies,
+                                                     const Rows<Scalar>& query, const Rows<Scalar>& key) {
+  Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
+  const Operands<Scalar, S> operands{&query, &key, &key, 0};
+  const Batch<Scalar, S> batch({&operands, 1}, plans_of<Scalar, S, M>({&policies, 1}, {&operands, 1}), Queries::in_order,
+                               Serial{});
+  const Forward<Scalar, S, M> forward(policies, batch.head(0));
+  engine::Workspace<Scalar> work;
+  for (Index block = 0; block < batch.head(0).blocks(); ++block) {
+    forward.weigh(block, work, [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> support, RowView<Scalar> p) {
+      result.startVec(i);
+      for (std::size_t j = 0; j < p.size(); ++j) {
+        if (!(p[j] == Scalar(0))) result.insertBack(i, support[j]) = p[j];
+      }
+    });
+  }
+  result.finalize();
+  return result;
 }
 
 /// Where the gradients of a head go, and what they come from. Heads with one memory have the same
@@ -198,17 +282,23 @@ struct GradientPlaces {
 };
 
 /// Pulls every head back; returns the gradients of each one's parameters. All places are overwritten.
-template <class Scalar, class K, class N, class S, class M, class E>
-std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Operands<Scalar, K, N, S, M>> heads,
-                                                  std::span<const GradientPlaces<Scalar>> places, const E& executor) {
+template <class Scalar, class S, class M>
+std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<BackwardRule<Scalar>, S, M>> policies,
+                                                  std::span<const Operands<Scalar, S>> heads,
+                                                  std::span<const GradientPlaces<Scalar>> places,
+                                                  const Execution<Scalar>& execution) {
   const bool scored = std::any_of(places.begin(), places.end(), [](const auto& place) {
     return std::any_of(place.records.begin(), place.records.end(), [](const auto& record) { return record.recompute; });
   });
-  const Batch<Scalar, K, N, S, M> batch(heads, scored ? Queries::in_order : Queries::none, executor);
+  // Pairs are formed again where most are supported: no bound on the keys would rule many out.
+  std::vector<Plan<Scalar, S>> plans;
+  for (const auto& one : policies) plans.push_back(Plan<Scalar, S>{one.similarity});
+  const AnyExecutor& executor = execution.executor();
+  const Batch<Scalar, S> batch(heads, std::move(plans), scored ? Queries::in_order : Queries::none, executor);
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);
-  std::vector<std::optional<Backward<Scalar, K, N, S, M>>> passes(batch.size());
+  std::vector<std::optional<Backward<Scalar, S, M>>> passes(batch.size());
   executor.parallel_for(static_cast<Index>(batch.size()), [&](Index head) {
     const auto h = static_cast<std::size_t>(head);
     const GradientPlaces<Scalar>& place = places[h];
@@ -217,22 +307,19 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Operands<Scala
       RowsMap<Scalar>(place.key).setZero();
       RowsMap<Scalar>(place.value).setZero();
     }
-    passes[h].emplace(batch.policies(h), batch.head(h), place.records, place.grad_out, place.query, place.key,
+    passes[h].emplace(policies[h], batch.head(h), place.records, place.grad_out, place.query, place.key,
                       place.value, group_limit);
   });
 
   Pieces pieces;
   for (const auto& pass : passes) pieces.add(pass->groups() + pass->blocks());
-  engine::Pool<engine::Workspace<Scalar>> own;
-  auto& workspaces = workspaces_of(executor, own);
-  executor.parallel_for(pieces.total(), [&](Index i) {
+  execution.parallel_for(pieces.total(), [&](Index i, engine::Workspace<Scalar>& work) {
     const auto [h, piece] = pieces[i];
     auto& pass = *passes[h];
-    const auto work = workspaces.borrow();
     if (piece < pass.groups()) {
-      pass.pull_group(piece, *work);
+      pass.pull_group(piece, work);
     } else {
-      pass.pull_block(piece - pass.groups(), *work);
+      pass.pull_block(piece - pass.groups(), work);
     }
   });
 
@@ -246,12 +333,12 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Operands<Scala
   if constexpr (PreparingSimilarity<S>) {
     for (std::size_t h = 0; h < batch.size(); ++h) {
       RowsMap<Scalar> grad = places[h].query;
-      grad = batch.policies(h).similarity.prepared_pullback(heads[h].query->matrix(), batch.prepared_query(h).matrix(), grad);
+      grad = policies[h].similarity->prepared_pullback(heads[h].query->matrix(), batch.prepared_query(h).matrix(), grad);
     }
     for (std::size_t m = 0; m < batch.memories(); ++m) {
       const std::size_t h = batch.first_head(m);
       RowsMap<Scalar> grad = places[h].key;
-      grad = batch.policies(h).similarity.prepared_pullback(heads[h].key->matrix(), batch.prepared_key(m).matrix(), grad);
+      grad = policies[h].similarity->prepared_pullback(heads[h].key->matrix(), batch.prepared_key(m).matrix(), grad);
     }
   }
   std::vector<ParameterGradients<Scalar>> parameters;

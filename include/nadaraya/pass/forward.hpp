@@ -3,11 +3,11 @@
 
 #include "nadaraya/pass/head.hpp"
 #include "nadaraya/pass/record.hpp"
+#include "nadaraya/pass/rules.hpp"
 
 #include <algorithm>
 #include <limits>
 #include <span>
-#include <type_traits>
 #include <vector>
 
 namespace nadaraya::pass {
@@ -78,19 +78,17 @@ class DenseMix {
   Index stride_ = 0;
 };
 
-template <class Scalar, class K, class N, class S, class M>
+template <class Scalar, class S, class M>
 class Forward {
  public:
   using Workspace = engine::Workspace<Scalar>;
 
-  Forward(const Policies<K, N, S, M>& policies, const Head<Scalar, S>& head)
-      : kernel_(policies.kernel),
-        normalization_(policies.normalization),
-        mask_(policies.mask),
-        rule_(policies.rule()),
+  Forward(const Policies<ForwardRule<Scalar>, S, M>& policies, const Head<Scalar, S>& head)
+      : rule_(*policies.rule),
+        mask_(*policies.mask),
         head_(head),
-        scores_(policies.similarity, policies.mask, head.query, head.key, *head.scored, head.order) {
-    if (sketch_of<Scalar>(policies, true)) scores_.screen();
+        scores_(*policies.similarity, *policies.mask, head.query, head.key, *head.scored, head.order) {
+    if (screening_of<Scalar>(policies) != Screening::never) scores_.screen();
   }
 
   /// Writes the rows of a block to `out`, the first row of the whole result, with rows out_stride
@@ -99,9 +97,9 @@ class Forward {
     const QueryRange range = block_range(block, head_.query.rows);
     work.maps.resize(static_cast<std::size_t>(range.count));
     work.supports.resize(static_cast<std::size_t>(range.count));
-    if constexpr (online) {
-      if (head_.scored->in_panels()) {
-        regress_online(range, work, out, out_stride);
+    if constexpr (Product<Scalar, S>) {
+      if (rule_.online() != nullptr && head_.scored->in_panels()) {
+        regress_online(*rule_.online(), range, work, out, out_stride);
         if (record != nullptr) record->assign(work, range.count, true);
         if (!bad_values().empty()) mix_rows_that_see_bad_values(block, work, out, out_stride);
         return;
@@ -109,12 +107,13 @@ class Forward {
     }
     DenseMix<Scalar> dense(head_.finite_value->view(), work);
     std::size_t r = 0;
+    const RuleTraits& traits = rule_.traits();
     weigh(block, work, [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> keys, RowView<Scalar> p) {
       work.maps[r] = map;
       if (record != nullptr) work.supports[r] = static_cast<KeyIndex>(supported(p));
       ++r;
       Scalar* out_i = out + i * out_stride;
-      if (engine::vectorized<Scalar> && !SelectingNormalization<N> && dense.worthwhile(keys) &&
+      if (engine::vectorized<Scalar> && !traits.selects && dense.worthwhile(keys) &&
           !sees_any(mask_, i, bad_values(), head_.extent())) {
         dense.add(keys, p, out_i);
       } else {
@@ -123,27 +122,28 @@ class Forward {
     });
     dense.flush();
     if (record == nullptr) return;
-    record->assign(work, range.count, !Rule::sparse || mostly_supported(range, work));
+    record->assign(work, range.count, !traits.sparse || mostly_supported(range, work));
     if (head_.order.empty()) return;
     const auto queries = head_.order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.count));
     record->queries.assign(queries.begin(), queries.end());
   }
 
-  /// Score and weigh: visit(i, map, support, weights) for the queries of a block, in order.
+  /// Score and weigh: visit(i, map, support, weights) for the queries of a block, in their order there.
   template <class Visit>
   void weigh(Index block, Workspace& work, const Visit& visit) const {
-    scores_.visit_block(
-        block, [&](Row<Scalar>& row) { rule_.refine(row); }, work, [&](Index i, Row<Scalar>& row) {
-          // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
-          if (Rule::poisoned(row)) all_visible(i, row);
-          const RowMap<Scalar> map = rule_.weigh(row, work.weights);
-          visit(i, map, row.keys(), RowView<Scalar>(work.weights.data(), row.size()));
-        });
+    scores_.score_block(block, [&](std::span<Row<Scalar>> rows) { rule_.refine(rows); }, work);
+    const QueryRange range = block_range(block, head_.query.rows);
+    for (Index r = 0; r < range.count; ++r) {
+      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+      const Index query = scores_.query(range.first + r);
+      // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
+      if (poisoned(row)) all_visible(query, row);
+      const RowMap<Scalar> map = rule_.weigh(row, work.weights);
+      visit(query, map, row.keys(), RowView<Scalar>(work.weights.data(), row.size()));
+    }
   }
 
  private:
-  using Rule = RowRule<K, N>;
-
   /// Keys whose value holds NaN or infinity.
   const std::vector<Index>& bad_values() const { return head_.finite_value->replaced(); }
 
@@ -162,18 +162,13 @@ class Forward {
     });
   }
 
-  /// Weights may be summed key by key, before the nearest key is known: moving the coordinate only
-  /// rescales an exponential kernel.
-  static constexpr bool online =
-      InPanels<Scalar, K, N, S> && ExponentialKernel<K> && NearestNormalization<N, K, Scalar>;
-
   /// Keys and queries whose weights are in flight at once: 50 KiB of floats.
   static constexpr Index online_keys = 512;
   static constexpr Index online_queries = 24;
 
   /// How many keys have weight; under a dense rule all, though the smallest weights may underflow.
-  static Index supported(RowView<Scalar> p) {
-    if (!Rule::sparse) return static_cast<Index>(p.size());
+  Index supported(RowView<Scalar> p) const {
+    if (!rule_.traits().sparse) return static_cast<Index>(p.size());
     Index count = 0;
     for (const Scalar& p_j : p) count += p_j == Scalar(0) ? 0 : 1;
     return count;
@@ -182,18 +177,15 @@ class Forward {
   /// Is a list of the supported pairs longer, and slower to pull back through, than all visible pairs
   /// formed again?
   bool mostly_supported(const QueryRange& range, const Workspace& work) const {
-    if constexpr (InPanels<Scalar, K, N, S>) {
-      std::size_t listed = 0;
-      Index visible = 0;
-      for (Index r = 0; r < range.count; ++r) {
-        listed += work.rows[static_cast<std::size_t>(r)].size();
-        const KeyRange keys = mask_.range(range.first + r, head_.extent());
-        visible += keys.last - keys.first;
-      }
-      return listed >= 64 * static_cast<std::size_t>(range.count) && 2 * listed > static_cast<std::size_t>(visible);
-    } else {
-      return false;
+    if (!Product<Scalar, S> || !rule_.traits().takes_vectors) return false;
+    std::size_t listed = 0;
+    Index visible = 0;
+    for (Index r = 0; r < range.count; ++r) {
+      listed += work.rows[static_cast<std::size_t>(r)].size();
+      const KeyRange keys = mask_.range(range.first + r, head_.extent());
+      visible += keys.last - keys.first;
     }
+    return listed >= 64 * static_cast<std::size_t>(range.count) && 2 * listed > static_cast<std::size_t>(visible);
   }
 
   /// Every visible key of a query, with NaN for its similarity.
@@ -211,19 +203,16 @@ class Forward {
   /// Scores, weighs and mixes a stretch of keys at a time; each row's sums are relative to the nearest
   /// key so far and are rescaled when a nearer one comes (Milakov and Gimelshein 2018, arXiv
   /// 1805.02867). No score of a row is held longer than its stretch.
-  void regress_online(const QueryRange& range, Workspace& work, Scalar* out, Index out_stride) const {
+  void regress_online(const OnlineRule<Scalar>& rule, const QueryRange& range, Workspace& work, Scalar* out,
+                      Index out_stride) const {
     const View<Scalar>& value = head_.finite_value->view();
     const Index cols = value.cols;
     const Index ld = online_keys + 16;  // not a power of two apart: rows would share their cache sets
     work.dense.resize(static_cast<std::size_t>(online_queries * ld));
     work.mixed.assign(static_cast<std::size_t>(range.count * cols), Scalar(0));
     const KeyRange seen = scores_.begin_block(range.first, range.count, work);
-    const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
-    const auto width = normalization_.template nearest_width<Scalar>(kernel_);
-    for (Index r = 0; r < range.count; ++r) {
-      work.maps[static_cast<std::size_t>(r)] = RowMap<Scalar>{none, width, Scalar(centre(kernel_)), Scalar(0)};
-      work.supports[static_cast<std::size_t>(r)] = 0;
-    }
+    work.maps.assign(static_cast<std::size_t>(range.count), rule.start());
+    work.supports.assign(static_cast<std::size_t>(range.count), 0);
     for (Index first = engine::panel_begin(seen.first); first < seen.last; first += online_keys) {
       const Index last = (std::min)(first + online_keys, seen.last);
       for (Index r = 0; r < range.count; r += online_queries) {
@@ -231,7 +220,7 @@ class Forward {
         scores_.products(r, count, first, last, work, work.dense.data(), ld);
         bool any = false;
         for (Index i = 0; i < count; ++i) {
-          any |= weigh_stretch(range.first + r + i, r + i, first, last, work, work.dense.data() + i * ld);
+          any |= weigh_stretch(rule, range.first + r + i, r + i, first, last, work, work.dense.data() + i * ld);
         }
         if (!any) continue;
         engine::with_loops<Scalar>([&](auto loops) {
@@ -260,7 +249,8 @@ class Forward {
 
   /// Turns the similarities z of a query with the keys [first, last) into weights, not yet divided.
   /// Returns whether there is any.
-  bool weigh_stretch(Index query, Index r, Index first, Index last, Workspace& work, Scalar* z) const {
+  bool weigh_stretch(const OnlineRule<Scalar>& rule, Index query, Index r, Index first, Index last, Workspace& work,
+                     Scalar* z) const {
     const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
     RowMap<Scalar>& map = work.maps[static_cast<std::size_t>(r)];
     add_bias(mask_, query, head_.extent(), first, last, z);
@@ -278,20 +268,18 @@ class Forward {
       return false;
     }
     if (map.pivot < top) {
-      const Scalar rescale = kernel_.profile(Scalar(map.offset + (map.pivot - top) / map.width));
+      const Scalar rescale = rule.rescale(map, top);
       Scalar* sum = work.mixed.data() + r * head_.value.cols;
       engine::with_loops<Scalar>([&](auto loops) { loops.scale(sum, head_.value.cols, rescale, sum); });
       map.mass *= rescale;
       map.pivot = top;
     }
-    map.mass += engine::with_loops<Scalar>([&](auto loops) { return loops.profiles(kernel_, map, Scalar(0), z, n); });
+    map.mass += rule.profiles(map, z, n);
     return true;
   }
 
-  const K& kernel_;
-  const N& normalization_;
+  const ForwardRule<Scalar>& rule_;
   const M& mask_;
-  Rule rule_;
   const Head<Scalar, S>& head_;
   engine::Scores<Scalar, S, M> scores_;
 };

@@ -1,9 +1,8 @@
-// One head: the policies of a regression and the operands of its passes.
+// One head: the policies and the operands of its passes.
 #pragma once
 
 #include "nadaraya/engine/scores.hpp"
 #include "nadaraya/mask/mask.hpp"
-#include "nadaraya/row_rule.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/simd/tier.hpp"
 #include "nadaraya/similarity/similarity.hpp"
@@ -12,38 +11,20 @@
 #include <span>
 #include <vector>
 
-namespace nadaraya {
-
-/// The four choices that make an operator, and whether its keys are screened.
-template <class K, class N, class S, class M>
-struct Policies {
-  K kernel;
-  N normalization;
-  S similarity;
-  M mask;
-  Screening screening = Screening::automatic;
-
-  RowRule<K, N> rule() const { return RowRule<K, N>(kernel, normalization, distance_factor<S>()); }
-
-  /// How far from a query, in so many dimensions, a key with weight may lie; +infinity if that is not
-  /// known before any key is seen.
-  template <class Scalar>
-  Scalar reach([[maybe_unused]] Index dimension) const {
-    if constexpr (engine::Gridded<Scalar, S, M>) {
-      Row<Scalar> none;
-      rule().refine(none);
-      return similarity.reach(none.floor(), dimension);
-    } else {
-      return Scalar(Eigen::NumTraits<Scalar>::infinity());
-    }
-  }
-};
-
-namespace pass {
+namespace nadaraya::pass {
 
 using engine::block_range;
 using engine::QueryRange;
 using engine::View;
+
+/// The choices that make the operator of a head, the rule among them as a pass sees it; not owned.
+template <class Rule, class S, class M>
+struct Policies {
+  const Rule* rule;
+  const S* similarity;
+  const M* mask;
+  Screening screening;
+};
 
 /// What the passes read. Query and key are as the similarity compares them; everything must outlive
 /// the passes.
@@ -64,31 +45,11 @@ struct Head {
 template <class Scalar, class S>
 concept Product = engine::vectorized<Scalar> && ProductSimilarity<S> && requires { requires S::is_product; };
 
-/// Can whole panels of pairs be weighed at once, without a list of keys?
-template <class Scalar, class K, class N, class S>
-concept InPanels = Product<Scalar, S> && ElementwiseKernel<K> && !SelectingNormalization<N>;
-
-/// Are floors known that bounds on the similarity can be compared with?
-template <class Scalar, class K, class N, class S, class M>
-concept Screenable = Product<Scalar, S> && !BiasMask<M> && RowRule<K, N>::sparse;
-
-/// Is a sketch of the keys, if there is one, to be used?
-template <class Scalar, class K, class N, class S, class M>
-bool sketch_of(const Policies<K, N, S, M>& policies, bool sketched) {
-  return Screenable<Scalar, K, N, S, M> && policies.screening != Screening::never && sketched;
-}
-
-/// Are the keys of a head to be screened?
-template <class Scalar, class K, class N, class S, class M>
-bool screens(const Policies<K, N, S, M>& policies, Index queries, Index keys, Index cols) {
-  if constexpr (!Screenable<Scalar, K, N, S, M>) {
-    static_cast<void>(policies), static_cast<void>(queries), static_cast<void>(keys);
-    return false;
-  } else {
-    if (policies.screening == Screening::never || cols < 1 || cols > engine::most_sketch_cols) return false;
-    if (policies.screening == Screening::always) return true;
-    return simd::multiplies_bytes() && engine::worth_screening(queries, keys, cols);
-  }
+/// Whether keys are screened, as wished where floors are known that bounds on the similarity can be compared
+/// with, and never elsewhere.
+template <class Scalar, class Rule, class S, class M>
+Screening screening_of(const Policies<Rule, S, M>& policies) {
+  return Product<Scalar, S> && !BiasMask<M> && policies.rule->traits().sparse ? policies.screening : Screening::never;
 }
 
 /// Does a query see one of these keys?
@@ -135,6 +96,4 @@ Index hide(const M& mask, Index query, const Extent& n, Index first, Index last,
   return left;
 }
 
-}  // namespace pass
-
-}  // namespace nadaraya
+}  // namespace nadaraya::pass

@@ -1,9 +1,13 @@
-// One kernel with every normalization and similarity it goes with, chosen by name.
+// One scalar with every kernel and the normalizations and similarities that go with it, chosen by name.
 #pragma once
 
 #include "problem.hpp"
 
 #include <nadaraya/attention.hpp>
+#include <nadaraya/kernel/gaussian.hpp>
+#include <nadaraya/kernel/rectified_polynomial.hpp>
+#include <nadaraya/kernel/rectified_power.hpp>
+#include <nadaraya/kernel/uniform.hpp>
 #include <nadaraya/mask/causal.hpp>
 #include <nadaraya/normalization/anchored.hpp>
 #include <nadaraya/normalization/fixed_bandwidth.hpp>
@@ -64,46 +68,57 @@ Result run_attention(const Problem& in, const Options& o, const Attention& atten
   return result;
 }
 
-template <class K, class N, class S>
+template <class Scalar, class K, class N, class S>
 Result run_operator(const Problem& in, const Options& o, const K& kernel, const N& normalization, const S& similarity) {
-  const nadaraya::Attention attention(kernel, normalization, similarity, RangeMask{o.mask, o.window.value_or(1)});
-  return in.query.is_float32() ? run_attention<float>(in, o, attention) : run_attention<double>(in, o, attention);
+  return run_attention<Scalar>(
+      in, o, nadaraya::Attention(kernel, normalization, similarity, RangeMask{o.mask, o.window.value_or(1)}));
 }
 
-template <class K, class S>
+template <class Scalar, class K, class S>
 Result run_similarity(const Problem& in, const Options& o, const K& kernel, const S& similarity) {
   using namespace nadaraya;
   constexpr bool metric = MetricSimilarity<S>;
   if (o.normalization == "adaptive") {
     if constexpr (AdaptiveKernel<K>) {
-      return run_operator(in, o, kernel, Adaptive{}, similarity);
+      return run_operator<Scalar>(in, o, kernel, Adaptive{}, similarity);
     } else {
       refuse("--kernel " + o.kernel +
              " has no --normalization adaptive: its profile jumps; use fixed, anchored or nearest");
     }
   }
-  if (o.normalization == "anchored") return run_operator(in, o, kernel, Anchored{*o.bandwidth}, similarity);
+  if (o.normalization == "anchored") return run_operator<Scalar>(in, o, kernel, Anchored{*o.bandwidth}, similarity);
   if (o.normalization == "fixed") {
     if constexpr (metric) {
-      return run_operator(in, o, kernel, FixedBandwidth{*o.bandwidth}, similarity);
+      return run_operator<Scalar>(in, o, kernel, FixedBandwidth{*o.bandwidth}, similarity);
     } else {
       refuse("--normalization fixed compares distances and --similarity dot is none; use cosine or euclidean");
     }
   }
   if constexpr (metric || !NearestNeighbors::borrows_bandwidth<K>) {
-    return run_operator(in, o, kernel, NearestNeighbors{*o.neighbors}, similarity);
+    return run_operator<Scalar>(in, o, kernel, NearestNeighbors{*o.neighbors}, similarity);
   } else {
     refuse("--normalization nearest takes the bandwidth of --kernel " + o.kernel +
            " from distances and --similarity dot is none; use cosine or euclidean, or kernel gaussian or uniform");
   }
 }
 
-template <class K>
+template <class Scalar, class K>
 Result run_kernel(const Problem& in, const Options& o, const K& kernel) {
   using namespace nadaraya;
-  if (o.similarity == "cosine") return run_similarity(in, o, kernel, Cosine{o.scale.value_or(1.0)});
-  if (o.similarity == "euclidean") return run_similarity(in, o, kernel, SquaredDistance{o.scale.value_or(1.0)});
-  return run_similarity(in, o, kernel, DotProduct{o.scale});
+  if (o.similarity == "cosine") return run_similarity<Scalar>(in, o, kernel, Cosine{o.scale.value_or(1.0)});
+  if (o.similarity == "euclidean") return run_similarity<Scalar>(in, o, kernel, SquaredDistance{o.scale.value_or(1.0)});
+  return run_similarity<Scalar>(in, o, kernel, DotProduct{o.scale});
+}
+
+template <class Scalar>
+Result run(const Problem& in, const Options& o) {
+  using namespace nadaraya;
+  if (o.kernel == "epanechnikov") return run_kernel<Scalar>(in, o, Epanechnikov{});
+  if (o.kernel == "biweight") return run_kernel<Scalar>(in, o, Biweight{});
+  if (o.kernel == "triweight") return run_kernel<Scalar>(in, o, Triweight{});
+  if (o.kernel == "gaussian") return run_kernel<Scalar>(in, o, Gaussian{});
+  if (o.kernel == "uniform") return run_kernel<Scalar>(in, o, Uniform{});
+  return run_kernel<Scalar>(in, o, o.alpha ? RectifiedPower::from_alpha(*o.alpha) : RectifiedPower{*o.exponent});
 }
 
 }  // namespace program

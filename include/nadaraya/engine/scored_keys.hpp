@@ -1,0 +1,107 @@
+// Keys prepared for being scored.
+#pragma once
+
+#include "nadaraya/engine/near_rows.hpp"
+#include "nadaraya/engine/packed.hpp"
+#include "nadaraya/engine/sketch.hpp"
+#include "nadaraya/engine/tiers.hpp"
+#include "nadaraya/similarity/similarity.hpp"
+#include "nadaraya/types.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+namespace nadaraya::engine {
+
+/// NaN instead of infinity: a bound that has overflown must rule nothing out.
+template <class Scalar>
+Scalar not_infinite(const Scalar& x) {
+  return x + Scalar(0) * x;
+}
+
+/// |x|^2 of a row, for a bound.
+template <class Scalar>
+Scalar bounding_norm(const Scalar* x, Index n) {
+  Scalar sum(0);
+  for (Index d = 0; d < n; ++d) sum += x[d] * x[d];
+  return not_infinite(sum);
+}
+
+/// How keys are going to be looked for.
+template <class Scalar>
+struct Search {
+  Index queries = 0;                                                 ///< so many of them
+  Scalar reach = Scalar(Eigen::NumTraits<Scalar>::infinity());       ///< if finite, they look no farther: through a grid
+  bool sketched = false;                                             ///< with the keys screened
+};
+
+/// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
+/// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys that
+/// are screened are packed when a panel is first asked for, which may never be. Neither copied nor moved.
+template <class Scalar, class Sim>
+class ScoredKeys {
+ public:
+  static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
+
+  /// So many queries: packing a key costs about as much as scoring it four times.
+  static constexpr Index worth_packing = 4;
+
+  ScoredKeys() = default;
+  ScoredKeys(const View<Scalar>& keys, const Search<Scalar>& search) { read(keys, 0, search); }
+
+  /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
+  void read(const View<Scalar>& keys, [[maybe_unused]] Index kept, const Search<Scalar>& search) {
+    if constexpr (Placed<Scalar, Sim>) {
+      if (search.reach < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.reach);
+    }
+    if constexpr (by_products) {
+      keys_ = keys;
+      in_panels_ = search.queries >= worth_packing && grid_.empty();
+      packed_ = false;
+      if (in_panels_ && !search.sketched) pack();
+      if (search.sketched) {
+        if (!sketch_) sketch_.emplace(keys.cols);
+        sketch_->update(keys, kept);
+      }
+      if constexpr (!Sim::is_product) {
+        norms_.resize(PackedRows<Scalar>::padded(keys.rows));
+        for (Index j = kept; j < keys.rows; ++j) norms_[static_cast<std::size_t>(j)] = bounding_norm(keys.row(j), keys.cols);
+      }
+    }
+  }
+
+  const Grid<Scalar>& grid() const { return grid_; }
+  /// Are they to be read in panels?
+  bool in_panels() const { return in_panels_; }
+  /// ... and ready for it?
+  bool packed() const { return packed_.load(std::memory_order_acquire); }
+  const KeySketch<Scalar>* sketch() const { return sketch_ ? &*sketch_ : nullptr; }
+  const Scalar* panel(Index first_key) const {
+    pack();
+    return rows_.panel(first_key);
+  }
+  /// By whichever thread comes first.
+  void pack() const {
+    if (packed()) return;
+    const std::lock_guard<std::mutex> lock(packing_);
+    if (packed()) return;
+    rows_ = PackedRows<Scalar>(keys_);
+    packed_.store(true, std::memory_order_release);
+  }
+  const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
+
+ private:
+  View<Scalar> keys_;
+  bool in_panels_ = false;
+  mutable std::mutex packing_;
+  mutable std::atomic<bool> packed_{false};
+  mutable PackedRows<Scalar> rows_;
+  std::vector<Scalar> norms_;
+  std::optional<KeySketch<Scalar>> sketch_;
+  Grid<Scalar> grid_;
+};
+
+}  // namespace nadaraya::engine

@@ -1,0 +1,146 @@
+// Row rules as the passes call them: behind virtual functions, about a call for each row, so that the passes are
+// compiled once for all kernels and normalizations.
+#pragma once
+
+#include "nadaraya/engine/tiers.hpp"
+#include "nadaraya/kernel/kernel.hpp"
+#include "nadaraya/normalization/normalization.hpp"
+#include "nadaraya/row_rule.hpp"
+
+#include <span>
+#include <type_traits>
+#include <vector>
+
+namespace nadaraya::pass {
+
+/// What the passes have to know of a rule to choose a way.
+struct RuleTraits {
+  bool sparse;         ///< does a row keep less than all its keys?
+  bool selects;        ///< ... some of them by their rank?
+  bool takes_vectors;  ///< is it applied to whole vectors of pairs, also if some are outside the support?
+};
+
+template <class K, class N>
+constexpr RuleTraits traits_of() {
+  return RuleTraits{RowRule<K, N>::sparse, SelectingNormalization<N>, ElementwiseKernel<K> && !SelectingNormalization<N>};
+}
+
+/// A rule whose weights may be summed key by key, before the nearest key is known: moving the coordinate
+/// only rescales an exponential kernel.
+template <class Scalar>
+class OnlineRule {
+ public:
+  virtual ~OnlineRule() = default;
+
+  /// The map of a row of which no key is known yet.
+  virtual RowMap<Scalar> start() const = 0;
+  /// By what weights are multiplied that were formed at a map when its pivot moves up to `top`.
+  virtual Scalar rescale(const RowMap<Scalar>& map, const Scalar& top) const = 0;
+  /// From similarities to weights, not yet divided; returns their sum.
+  virtual Scalar profiles(const RowMap<Scalar>& map, Scalar* z, Index n) const = 0;
+};
+
+/// What forward needs; see RowRule.
+template <class Scalar>
+class ForwardRule {
+ public:
+  explicit ForwardRule(const RuleTraits& traits) : traits_(traits) {}
+  virtual ~ForwardRule() = default;
+
+  const RuleTraits& traits() const { return traits_; }
+
+  virtual void refine(std::span<Row<Scalar>> rows) const = 0;
+  virtual RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& p) const = 0;
+  /// Null if it is none.
+  virtual const OnlineRule<Scalar>* online() const = 0;
+
+ private:
+  RuleTraits traits_;
+};
+
+/// What backward needs.
+template <class Scalar>
+class BackwardRule {
+ public:
+  explicit BackwardRule(const RuleTraits& traits) : traits_(traits) {}
+  virtual ~BackwardRule() = default;
+
+  const RuleTraits& traits() const { return traits_; }
+
+  virtual void weights(const RowMap<Scalar>& map, RowView<Scalar> t, RowOut<Scalar> p) const = 0;
+  virtual void unweigh(const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+                       ParameterGradients<Scalar>& parameters) const = 0;
+
+ private:
+  RuleTraits traits_;
+};
+
+template <class Scalar, class K, class N>
+concept Online = engine::vectorized<Scalar> && traits_of<K, N>().takes_vectors && ExponentialKernel<K> &&
+                 NearestNormalization<N, K, Scalar>;
+
+template <class Scalar, class K, class N>
+class OnlineRuleOf final : public OnlineRule<Scalar> {
+ public:
+  explicit OnlineRuleOf(const RowRule<K, N>& rule) : rule_(rule) {}
+
+  RowMap<Scalar> start() const override {
+    const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    const auto width = rule_.normalization().template nearest_width<Scalar>(rule_.kernel());
+    return RowMap<Scalar>{none, width, Scalar(centre(rule_.kernel())), Scalar(0)};
+  }
+
+  Scalar rescale(const RowMap<Scalar>& map, const Scalar& top) const override {
+    return rule_.kernel().profile(Scalar(map.offset + (map.pivot - top) / map.width));
+  }
+
+  Scalar profiles(const RowMap<Scalar>& map, Scalar* z, Index n) const override {
+    return engine::with_loops<Scalar>([&](auto loops) { return loops.profiles(rule_.kernel(), map, Scalar(0), z, n); });
+  }
+
+ private:
+  RowRule<K, N> rule_;
+};
+
+template <class Scalar, class K, class N>
+class ForwardRuleOf final : public ForwardRule<Scalar> {
+ public:
+  explicit ForwardRuleOf(const RowRule<K, N>& rule) : ForwardRule<Scalar>(traits_of<K, N>()), rule_(rule), online_(rule) {}
+
+  void refine(std::span<Row<Scalar>> rows) const override {
+    for (Row<Scalar>& row : rows) rule_.refine(row);
+  }
+  RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& p) const override { return rule_.weigh(row, p); }
+  const OnlineRule<Scalar>* online() const override {
+    if constexpr (Online<Scalar, K, N>) {
+      return &online_;
+    } else {
+      return nullptr;
+    }
+  }
+
+ private:
+  struct NotOnline {
+    explicit NotOnline(const RowRule<K, N>&) {}
+  };
+
+  RowRule<K, N> rule_;
+  std::conditional_t<Online<Scalar, K, N>, OnlineRuleOf<Scalar, K, N>, NotOnline> online_;
+};
+
+template <class Scalar, class K, class N>
+class BackwardRuleOf final : public BackwardRule<Scalar> {
+ public:
+  explicit BackwardRuleOf(const RowRule<K, N>& rule) : BackwardRule<Scalar>(traits_of<K, N>()), rule_(rule) {}
+
+  void weights(const RowMap<Scalar>& map, RowView<Scalar> t, RowOut<Scalar> p) const override { rule_.weights(map, t, p); }
+  void unweigh(const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+               ParameterGradients<Scalar>& parameters) const override {
+    rule_.unweigh(map, t, g, dz, parameters);
+  }
+
+ private:
+  RowRule<K, N> rule_;
+};
+
+}  // namespace nadaraya::pass
