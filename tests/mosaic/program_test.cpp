@@ -54,7 +54,7 @@ const std::string train_copy = "train --task copy --alphabet 5 --longest 4" + ti
 }  // namespace
 
 TEST_CASE("a task that was interrupted goes on with the same examples", "[mosaic]") {
-  for (const std::string task : {"sort --examples 7", "mqmtar --longest 33 --shortest 30 --alphabet 6", "automata --longest 3 --alphabet 4"}) {
+  for (const std::string task : {"sort --examples 7 --longest 6", "mqmtar --longest 33 --shortest 30 --alphabet 6", "automata --longest 3 --alphabet 4"}) {
     INFO(task);
     const Folder folder;
     const std::string train = "train --task " + task + tiny;
