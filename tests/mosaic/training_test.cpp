@@ -112,7 +112,7 @@ TEST_CASE("a pool of threads does each piece once, call after call", "[mosaic]")
       REQUIRE(done == std::vector<int>(static_cast<std::size_t>(n), 1));
     }
   }
-  REQUIRE_THROWS_WITH(ThreadPool(0), "nadaraya::mosaic::ThreadPool: count must be at least 1, got 0");
+  REQUIRE_THROWS_WITH(ThreadPool(0), "nadaraya::mosaic::ThreadPool: count must be from 1 to 4096, got 0");
 }
 
 TEST_CASE("a pool works within its own work, for two callers, and after an exception", "[mosaic]") {

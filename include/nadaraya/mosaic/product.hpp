@@ -12,8 +12,8 @@ namespace nadaraya::mosaic {
 namespace detail {
 
 /// Rows of a result that are one piece of work: a multiple of the product loop's tile of 6, and some
-/// dozen pieces for a training step's some hundred tokens.
-inline constexpr Index product_rows = 48;
+/// thirty pieces for a training step's 768 tokens.
+inline constexpr Index product_rows = 24;
 /// Products are summed so many at a time: with 64 columns of floats, 32 KiB of the right factor.
 inline constexpr Index product_depth = 128;
 

@@ -5,6 +5,7 @@
 #include "nadaraya/types.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -16,13 +17,14 @@
 namespace nadaraya::mosaic {
 
 /// `count` threads, the calling one among them; the others are started here and wait for work. Where
-/// the system has no more threads to give, those there are do the work. A call from within another, or
-/// from a second thread, runs on its caller. After an exception, work that has not begun is left out.
-/// Throws std::invalid_argument if count < 1.
+/// the system has no more threads to give, those there are do the work. A call returns as soon as its work
+/// is done: it waits for helpers at work, not for those that are late. A call from within another, or from a
+/// second thread, runs on its caller. After an exception, work that has not begun is left out.
+/// Throws std::invalid_argument unless 1 <= count <= 4096.
 class ThreadPool {
  public:
   explicit ThreadPool(int count) {
-    nadaraya::detail::require(count >= 1, "mosaic::ThreadPool: count must be at least 1, got ", count);
+    nadaraya::detail::require(count >= 1 && count <= 4096, "mosaic::ThreadPool: count must be from 1 to 4096, got ", count);
     helpers_.reserve(static_cast<std::size_t>(count - 1));
     nadaraya::detail::attempt([&] { for (int i = 1; i < count; ++i) helpers_.emplace_back([this] { help(); }); }, [] {});
   }
@@ -31,7 +33,7 @@ class ThreadPool {
 
   ~ThreadPool() {
     call_ = nullptr;
-    announce();
+    open();
     for (std::thread& helper : helpers_) helper.join();
   }
 
@@ -47,28 +49,49 @@ class ThreadPool {
     work_ = &fn;
     n_ = n;
     next_ = 0;
-    helping_ = static_cast<int>(helpers_.size());
-    announce();
+    open();
     run();
-    for (int left = helping_; left > 0; left = helping_) wait_for_change(helping_, left);
+    close();
     const std::exception_ptr error = std::exchange(error_, nullptr);
     busy_ = false;
     if (error) std::rethrow_exception(error);
   }
 
  private:
-  void announce() const {
-    ++round_;
-    round_.notify_all();
+  // The gate holds the number of helpers inside and, above it, a count of openings and closings: open if odd.
+  static constexpr std::uint32_t turn = 4096;
+  static constexpr std::uint32_t inside = turn - 1;
+
+  void open() const {
+    gate_ += turn;
+    gate_.notify_all();
+  }
+
+  /// Nobody comes in any more; returns when the last one has left.
+  void close() const {
+    const std::uint32_t gate = gate_ += turn;
+    if ((gate & inside) == 0) return;
+    const std::uint32_t closed = gate & ~inside;
+    for (std::uint32_t left = left_; left != closed; left = left_) wait_for_change(left_, left);
   }
 
   void help() const {
-    for (std::uint64_t seen = 0;;) {
-      wait_for_change(round_, seen);
-      ++seen;
-      if (call_ == nullptr) return;
-      run();
-      if (--helping_ == 0) helping_.notify_one();
+    std::uint32_t seen = 0;
+    for (std::uint32_t gate = gate_;;) {
+      const std::uint32_t now = gate & ~inside;
+      if ((now & turn) == 0 || now == seen) {
+        wait_for_change(gate_, gate);
+        gate = gate_;
+      } else if (gate_.compare_exchange_weak(gate, gate + 1)) {
+        seen = now;
+        if (call_ == nullptr) return;
+        run();
+        gate = --gate_;
+        if ((gate & (turn | inside)) == 0) {
+          left_ = gate;
+          left_.notify_one();
+        }
+      }
     }
   }
 
@@ -81,26 +104,38 @@ class ThreadPool {
                               });
   }
 
-  /// Work follows work within microseconds: asking a while is faster than being woken.
-  template <class T>
-  static void wait_for_change(const std::atomic<T>& value, T old) {
-    for (int i = 0; i < 400; ++i) {
-      if (value != old) return;
+  /// In training, work follows work within some hundred microseconds, and waking a thread takes as long:
+  /// asks for a millisecond or so, letting others have the core, before it sleeps.
+  static void wait_for_change(const std::atomic<std::uint32_t>& value, std::uint32_t old) {
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(1);
+    do {
+      for (int i = 0; i < 64; ++i) {
+        if (value != old) return;
+        relax();
+      }
       std::this_thread::yield();
-    }
+    } while (std::chrono::steady_clock::now() < until);
     value.wait(old);
+  }
+
+  static void relax() {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
   }
 
   std::vector<std::thread> helpers_;
   mutable std::atomic<bool> busy_{false};
-  mutable std::atomic<std::uint64_t> round_{0};
-  mutable std::atomic<int> helping_{0};
-  mutable std::atomic<Index> next_{0};
+  mutable std::atomic<std::uint32_t> gate_{0};
+  mutable std::atomic<std::uint32_t> left_{0};
   mutable void (*call_)(const void*, Index) = [](const void*, Index) {};
   mutable const void* work_ = nullptr;
   mutable Index n_ = 0;
   mutable std::mutex error_mutex_;
   mutable std::exception_ptr error_;
+  alignas(64) mutable std::atomic<Index> next_{0};  // asked for by all: not beside what all read
 };
 
 }  // namespace nadaraya::mosaic
