@@ -186,6 +186,7 @@ class QuerySketch {
     transposed_.resize(static_cast<std::size_t>(cols * padded_));
     pack_columns(queries, cols, count, cols, padded_, transposed_.data());
     chunk_ = -1;
+    passed_ = count;
     return true;
   }
 
@@ -214,8 +215,8 @@ class QuerySketch {
   /// Appends to the queries' lists what may be a candidate of theirs in the panel that was aimed at.
   void screen(Index panel, Index count, Candidates<Scalar>* lists) {
     with_sketch_loops([&](auto loops) {
-      loops.screen(count, keys_->groups(), codes_.data(), stride_, keys_->codes(panel), aims(), in_reach_.data(),
-                   static_cast<KeyIndex>(panel * panel_keys), lists);
+      passed_ = loops.screen(count, keys_->groups(), codes_.data(), stride_, keys_->codes(panel), aims(), in_reach_.data(),
+                             static_cast<KeyIndex>(panel * panel_keys), passed_, lists);
     });
   }
 
@@ -259,6 +260,7 @@ class QuerySketch {
   Index padded_ = 0;
   Index stride_ = 0;
   Index chunk_ = -1;
+  Index passed_ = 0;  ///< queries that a key of the last panel passed for
   std::vector<std::int8_t> codes_;
   std::vector<std::int32_t> threshold_;
   std::vector<std::int32_t> zero_;

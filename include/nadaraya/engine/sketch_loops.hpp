@@ -128,12 +128,15 @@ struct PortableSketch {
   }
 
   /// Appends the keys of a panel whose sums of products of bytes pass, with a bound from below on their
-  /// similarity, to the lists of `rows` queries, whose codes lie `stride` apart.
+  /// similarity, to the lists of `rows` queries, whose codes lie `stride` apart. Returns how many of the queries
+  /// a key passed for; `expected` is a guess at that, for speed.
   template <class T>
-  static void screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                     const Aims<T>& aims, const std::uint16_t*, KeyIndex first, Candidates<T>* to) {
+  static Index screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                      const Aims<T>& aims, const std::uint16_t*, KeyIndex first, Index /*expected*/, Candidates<T>* to) {
+    Index passed = 0;
     for (Index r = 0; r < rows; ++r) {
       if (aims.threshold[r] == (std::numeric_limits<std::int32_t>::max)()) continue;
+      const KeyIndex* before = to[r].key;
       for (Index j = 0; j < sketch_keys; ++j) {
         if ((to[r].visible >> j & 1) == 0) continue;
         std::int32_t sum = 0;
@@ -146,7 +149,9 @@ struct PortableSketch {
         *to[r].z++ = aims.base[r] + aims.unit[r] * static_cast<T>(sum - aims.zero[r]);
         *to[r].key++ = first + static_cast<KeyIndex>(j);
       }
+      passed += to[r].key == before ? 0 : 1;
     }
+    return passed;
   }
 
  private:
@@ -252,13 +257,26 @@ struct VnniSketch : PortableSketch {
   }
 
   template <class T>
-  static void screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                     const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Candidates<T>* to) {
+  static Index screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                      const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Index expected, Candidates<T>* to) {
+    Index passed = 0;
     Index r = 0;
-    for (; r + 6 <= rows; r += 6) {
-      if (any_in_reach(in_reach, r)) screen_rows<6>(groups, query + r * stride, stride, codes, aims, r, first, to);
+    if (2 * expected < rows) {
+      Hits hits;
+      for (; r + 6 <= rows; r += 6) {
+        if (any_in_reach(in_reach, r)) set_aside<6>(groups, query + r * stride, stride, codes, aims.threshold, r, to, hits);
+        if (hits.count <= Hits::most - 6) continue;
+        passed += hits.count;
+        list(hits, aims, first, to);
+      }
+      passed += hits.count;
+      list(hits, aims, first, to);
     }
-    for (; r < rows; ++r) screen_rows<1>(groups, query + r * stride, stride, codes, aims, r, first, to);
+    for (; r + 6 <= rows; r += 6) {
+      if (any_in_reach(in_reach, r)) passed += list_rows<6>(groups, query + r * stride, stride, codes, aims, r, first, to);
+    }
+    for (; r < rows; ++r) passed += list_rows<1>(groups, query + r * stride, stride, codes, aims, r, first, to);
+    return passed;
   }
 
  private:
@@ -289,16 +307,65 @@ struct VnniSketch : PortableSketch {
     return (bits >> (r % 16) & 0x3f) != 0;
   }
 
+  /// Queries that a key passes for, with the sums of the panel and a bit for each key that passes.
+  struct Hits {
+    static constexpr int most = 48;
+
+    int count = 0;
+    Index row[most];
+    std::uint64_t keys[most];
+    Sums sum[most][4];
+  };
+
+  /// Sets the queries aside that a key passes for. Each is written down, and written over by the next if none
+  /// does: where few have hits, a branch for each of those would mostly be guessed wrongly.
   template <int Rows, class T>
-  NADARAYA_INLINE static void screen_rows(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                                          const Aims<T>& aims, Index r, KeyIndex first, Candidates<T>* to) {
+  NADARAYA_INLINE static void set_aside(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                                        const std::int32_t* threshold, Index r, const Candidates<T>* to, Hits& hits) {
     Sums sum[Rows][4];
+    accumulate<Rows>(groups, query, stride, codes, sum);
+    int count = hits.count;
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
+      const __m512i bound = _mm512_set1_epi32(threshold[r + i]);
+      const __mmask32 low = _mm512_kunpackw(exceeds(sum[i][1], bound), exceeds(sum[i][0], bound));
+      const __mmask32 high = _mm512_kunpackw(exceeds(sum[i][3], bound), exceeds(sum[i][2], bound));
+      hits.row[count] = r + i;
+      hits.keys[count] = _mm512_kunpackd(high, low) & to[r + i].visible;
 #pragma GCC unroll 8
-      for (int k = 0; k < 4; ++k) sum[i][k] = Sums{};
+      for (int k = 0; k < 4; ++k) hits.sum[count][k] = sum[i][k];
+      count += hits.keys[count] != 0;
     }
+    hits.count = count;
+  }
+
+  NADARAYA_INLINE static __mmask16 exceeds(Sums sum, __m512i bound) { return _mm512_cmpgt_epi32_mask((__m512i)sum, bound); }
+
+  /// Appends what was set aside, mostly a key or two of a query, to the lists.
+  template <class T>
+  NADARAYA_INLINE static void list(Hits& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
+    for (int i = 0; i < hits.count; ++i) {
+      const Index r = hits.row[i];
+      T* z = to[r].z;
+      KeyIndex* key = to[r].key;
+      for (std::uint64_t left = hits.keys[i]; left != 0; left &= left - 1) {
+        const int j = __builtin_ctzll(left);
+        *z++ = aims.base[r] + aims.unit[r] * static_cast<T>(hits.sum[i][j / 16][j % 16] - aims.zero[r]);
+        *key++ = first + static_cast<KeyIndex>(j);
+      }
+      to[r].z = z;
+      to[r].key = key;
+    }
+    hits.count = 0;
+  }
+
+  /// Appends the keys that pass to the lists at once; returns how many queries one passed for.
+  template <int Rows, class T>
+  NADARAYA_INLINE static Index list_rows(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
+                                         const Aims<T>& aims, Index r, KeyIndex first, Candidates<T>* to) {
+    Sums sum[Rows][4];
     accumulate<Rows>(groups, query, stride, codes, sum);
+    Index passed = 0;
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
       const __m512i a = (__m512i)sum[i][0], b = (__m512i)sum[i][1], c = (__m512i)sum[i][2], d = (__m512i)sum[i][3];
@@ -306,12 +373,19 @@ struct VnniSketch : PortableSketch {
       const __m512i top = _mm512_maskz_max_epi32(0xffff, _mm512_maskz_max_epi32(0xffff, a, b), _mm512_maskz_max_epi32(0xffff, c, d));
       if (_mm512_cmpgt_epi32_mask(top, threshold) == 0) continue;
       append(a, b, c, d, threshold, aims, r + i, first, to[r + i]);
+      ++passed;
     }
+    return passed;
   }
 
   template <int Rows>
   NADARAYA_INLINE static void accumulate(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
                                          Sums (&sum)[Rows][4]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < Rows; ++i) {
+#pragma GCC unroll 8
+      for (int k = 0; k < 4; ++k) sum[i][k] = Sums{};
+    }
     const std::int8_t* end = query + groups * sketch_group;
     for (; query < end; query += sketch_group, codes += 4 * 64) {
       __m512i key[4];
