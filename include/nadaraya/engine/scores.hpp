@@ -109,32 +109,33 @@ class Scores {
     const KeyRange each = range_of_each(count, work);
     if (screen_block(first_query, count, seen, each, refine, work)) return;
 
+    const bool in_lists = lists_candidates && scored_.in_panels();
     if constexpr (lists_candidates) {
-      if (in_lists()) scored_.pack();
+      if (in_lists) scored_.pack();
     }
-    open_lists(count, work);
+    if (in_lists) open_lists(count, work);
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
     // keeps most of what it sees, for which that is much work for little, more seldom.
     Index keys_seen = 0;
     Index refine_at = panel_keys;
     bool seldom = false;
     for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
-      if (in_lists()) show_panel(first_query, count, first_key, each, work);
+      if (in_lists) show_panel(first_query, count, first_key, each, work);
       for (Index r = 0; r < count; r += tile_queries) {
         score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
       }
       keys_seen += panel_keys;
       if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
-      close_lists(count, work);
+      if (in_lists) close_lists(count, work);
       if (!seldom) refine(rows);
       for (std::size_t r = 0; seldom && r < rows.size(); ++r) {
         if (2 * static_cast<Index>(rows[r].size()) <= keys_seen) refine(rows.subspan(r, 1));
       }
-      open_lists(count, work);
+      if (in_lists) open_lists(count, work);
       refine_at *= 4;
       seldom = !seldom;
     }
-    close_lists(count, work);
+    if (in_lists) close_lists(count, work);
   }
 
   /// Keys are screened from now on, if there is a sketch of them.
@@ -188,7 +189,6 @@ class Scores {
   /// Can candidates leave the product loop as such? Not if a bias has to come between the products and
   /// the floors; and they do from packed keys.
   static constexpr bool lists_candidates = by_products && !BiasMask<M>;
-  bool in_lists() const { return lists_candidates && scored_.in_panels(); }
 
   /// The same as the rest of score_block, with the keys screened first: the rows of the block, or false
   /// and empty rows, if there is no sketch or too little is ruled out.
@@ -203,32 +203,30 @@ class Scores {
         Row<Scalar>& row = rows[static_cast<std::size_t>(r)];
         row.set_margin(work.sketch.margin(r));
         work.sketch.set_level(r, row.floor());
-        open_list(r, work);
       }
+      open_lists(count, work);
       Index keys_seen = 0;
       Index refine_at = panel_keys;
       for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
         screen_panel(first_query, count, first_key, each, work);
         keys_seen += panel_keys;
         if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
-        for (Index r = 0; r < count; ++r) close_list(r, work);
+        close_lists(count, work);
         refine(rows);
         std::size_t left = 0;
-        for (Index r = 0; r < count; ++r) {
-          left += rows[static_cast<std::size_t>(r)].size();
-          work.sketch.set_level(r, rows[static_cast<std::size_t>(r)].floor());
-          open_list(r, work);
-        }
+        for (const Row<Scalar>& row : rows) left += row.size();
         const Index to_come = seen.last - first_key - panel_keys;
         if (!worth_screening(static_cast<double>(left) / static_cast<double>(count), keys_seen, keys_seen + to_come)) {
           for (Row<Scalar>& row : rows) row.clear();
           refine(rows);
           return false;
         }
+        for (Index r = 0; r < count; ++r) work.sketch.set_level(r, rows[static_cast<std::size_t>(r)].floor());
+        open_lists(count, work);
         // Raising the floors of short lists costs less than what passes the lower ones.
         refine_at *= keys_seen >= 1024 && left <= 32 * static_cast<std::size_t>(count) ? 2 : 4;
       }
-      for (Index r = 0; r < count; ++r) close_list(r, work);
+      close_lists(count, work);
       refine(rows);
       for (Index r = 0; r < count; ++r) {
         if (r + 1 < count) fetch_keys(rows[static_cast<std::size_t>(r + 1)]);
@@ -300,12 +298,12 @@ class Scores {
     open_list(r, work);
   }
 
-  /// Rows are written to through lists from now on, if they are at all; until close_lists.
+  /// Rows are written to through lists from now on, until close_lists.
   void open_lists(Index count, Workspace<Scalar>& work) const {
-    for (Index r = 0; r < count && in_lists(); ++r) open_list(r, work);
+    for (Index r = 0; r < count; ++r) open_list(r, work);
   }
   void close_lists(Index count, Workspace<Scalar>& work) const {
-    for (Index r = 0; r < count && in_lists(); ++r) close_list(r, work);
+    for (Index r = 0; r < count; ++r) close_list(r, work);
   }
 
   /// Lets the product loop write to a row, until close_list.
@@ -372,7 +370,7 @@ class Scores {
   /// Adds the candidates that queries [r, r + rows) of the block find in one panel.
   void score_tile(Index first_query, Index r, Index rows, Index first_key, Workspace<Scalar>& work) const {
     if constexpr (lists_candidates) {
-      if (in_lists()) return list_tile(first_query, r, rows, first_key, work);
+      if (scored_.in_panels()) return list_tile(first_query, r, rows, first_key, work);
     }
     bool any = false;
     for (Index i = 0; i < rows; ++i) {

@@ -224,7 +224,7 @@ class Backward {
       for (std::size_t j = 0; j < keys.size(); ++j) {
         if (dz[j] == Scalar(0)) continue;
         similarity_.pullback(head_.query.eigen_row(query), head_.key.eigen_row(keys[j]), dz[j], unused,
-                                      grad_key.row(keys[j]));
+                             grad_key.row(keys[j]));
       }
     }
   }

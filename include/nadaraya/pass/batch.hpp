@@ -43,26 +43,19 @@ struct Plan {
 };
 
 template <class Scalar, class S, class M>
-Plan<Scalar, S> plan_of(const Policies<ForwardRule<Scalar>, S, M>& policies, [[maybe_unused]] const Extent& n,
-                        [[maybe_unused]] Index cols) {
-  Plan<Scalar, S> plan{policies.similarity, screening_of<Scalar>(policies)};
-  if constexpr (engine::Gridded<Scalar, S, M>) {
-    Row<Scalar> none;
-    policies.rule->refine({&none, 1});
-    plan.reach = policies.similarity->reach(none.floor(), cols);
-    if (std::isfinite(plan.reach)) plan.seen = mean_range(*policies.mask, n);
-  }
-  return plan;
-}
-
-template <class Scalar, class S, class M>
 std::vector<Plan<Scalar, S>> plans_of(std::span<const Policies<ForwardRule<Scalar>, S, M>> policies,
                                       std::span<const Operands<Scalar, S>> heads) {
   std::vector<Plan<Scalar, S>> plans;
   for (std::size_t h = 0; h < heads.size(); ++h) {
     const auto& head = heads[h];
-    const Index keys = head.made == nullptr ? head.key->rows() : head.made->key().rows;
-    plans.push_back(plan_of<Scalar>(policies[h], Extent{head.query->rows(), keys}, head.query->cols()));
+    Plan<Scalar, S>& plan = plans.emplace_back(Plan<Scalar, S>{policies[h].similarity, screening_of<Scalar>(policies[h])});
+    if constexpr (engine::Gridded<Scalar, S, M>) {
+      if (head.made != nullptr) continue;
+      Row<Scalar> none;
+      policies[h].rule->refine({&none, 1});
+      plan.reach = policies[h].similarity->reach(none.floor(), head.query->cols());
+      if (std::isfinite(plan.reach)) plan.seen = mean_range(*policies[h].mask, Extent{head.query->rows(), head.key->rows()});
+    }
   }
   return plans;
 }

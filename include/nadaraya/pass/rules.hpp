@@ -40,39 +40,39 @@ class OnlineRule {
   virtual Scalar profiles(const RowMap<Scalar>& map, Scalar* z, Index n) const = 0;
 };
 
-/// What forward needs; see RowRule.
-template <class Scalar>
-class ForwardRule {
+/// What both passes ask of a rule.
+class Rule {
  public:
-  explicit ForwardRule(const RuleTraits& traits) : traits_(traits) {}
-  virtual ~ForwardRule() = default;
+  explicit Rule(const RuleTraits& traits) : traits_(traits) {}
+  virtual ~Rule() = default;
 
   const RuleTraits& traits() const { return traits_; }
-
-  virtual void refine(std::span<Row<Scalar>> rows) const = 0;
-  virtual RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& p) const = 0;
-  /// Null if it is none.
-  virtual const OnlineRule<Scalar>* online() const = 0;
 
  private:
   RuleTraits traits_;
 };
 
+/// What forward needs; see RowRule.
+template <class Scalar>
+class ForwardRule : public Rule {
+ public:
+  using Rule::Rule;
+
+  virtual void refine(std::span<Row<Scalar>> rows) const = 0;
+  virtual RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& p) const = 0;
+  /// Null if it is none.
+  virtual const OnlineRule<Scalar>* online() const = 0;
+};
+
 /// What backward needs.
 template <class Scalar>
-class BackwardRule {
+class BackwardRule : public Rule {
  public:
-  explicit BackwardRule(const RuleTraits& traits) : traits_(traits) {}
-  virtual ~BackwardRule() = default;
-
-  const RuleTraits& traits() const { return traits_; }
+  using Rule::Rule;
 
   virtual void weights(const RowMap<Scalar>& map, RowView<Scalar> t, RowOut<Scalar> p) const = 0;
   virtual void unweigh(const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                        ParameterGradients<Scalar>& parameters) const = 0;
-
- private:
-  RuleTraits traits_;
 };
 
 template <class Scalar, class K, class N>
