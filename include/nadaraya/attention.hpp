@@ -78,6 +78,12 @@ struct AttentionShapes {
   }
 };
 
+/// What query head h has, of one for all heads or one for each.
+template <class T>
+const T& of_head(const std::vector<T>& each, Index h) {
+  return each[each.size() == 1 ? 0 : static_cast<std::size_t>(h)];
+}
+
 /// One head in one sequence of one batch entry.
 struct HeadPlace {
   Index batch, head, key_head;
@@ -180,7 +186,7 @@ class AttentionTape {
   std::vector<Policies> in_order(const std::vector<Policies>& heads) const {
     std::vector<Policies> all;
     for_each([&](std::size_t, const detail::HeadPlace& at) {
-      all.push_back(heads[heads.size() == 1 ? 0 : static_cast<std::size_t>(at.head)]);
+      all.push_back(detail::of_head(heads, at.head));
     });
     return all;
   }
@@ -263,7 +269,7 @@ class Attention {
   }
 
   /// The operator of a query head.
-  const Operator& head(Index h) const { return operators_[operators_.size() == 1 ? 0 : static_cast<std::size_t>(h)]; }
+  const Operator& head(Index h) const { return detail::of_head(operators_, h); }
 
   /// The regressions alone: no tape. `out` is overwritten and must not share memory with the inputs.
   template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
@@ -316,7 +322,7 @@ class Attention {
     for (std::size_t i = 0; i < queries.size(); ++i) {
       const Index h = static_cast<Index>(i) % query.heads();
       const Index memory = static_cast<Index>(i) / query.heads() * key_heads + h * key_heads / query.heads();
-      policies.push_back(rules.policies[rules.policies.size() == 1 ? 0 : static_cast<std::size_t>(h)]);
+      policies.push_back(detail::of_head(rules.policies, h));
       operands.push_back({&queries[i], nullptr, nullptr, memory, &caches[static_cast<std::size_t>(memory)].memory()});
       outs.push_back(places[i].matrix());
     }

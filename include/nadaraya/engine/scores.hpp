@@ -111,9 +111,11 @@ class Scores {
 
     const bool in_lists = lists_candidates && scored_.in_panels();
     if constexpr (lists_candidates) {
-      if (in_lists) scored_.pack();
+      if (in_lists) {
+        scored_.pack();
+        open_lists(count, work);
+      }
     }
-    if (in_lists) open_lists(count, work);
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
     // keeps most of what it sees, for which that is much work for little, more seldom.
     Index keys_seen = 0;

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 namespace nadaraya::engine {
 
@@ -265,12 +266,9 @@ struct VnniSketch : PortableSketch {
       Hits hits;
       for (; r + 6 <= rows; r += 6) {
         if (any_in_reach(in_reach, r)) set_aside<6>(groups, query + r * stride, stride, codes, aims.threshold, r, to, hits);
-        if (hits.count <= Hits::most - 6) continue;
-        passed += hits.count;
-        list(hits, aims, first, to);
+        if (hits.count > Hits::most - 6) passed += list(hits, aims, first, to);
       }
-      passed += hits.count;
-      list(hits, aims, first, to);
+      passed += list(hits, aims, first, to);
     }
     for (; r + 6 <= rows; r += 6) {
       if (any_in_reach(in_reach, r)) passed += list_rows<6>(groups, query + r * stride, stride, codes, aims, r, first, to);
@@ -341,9 +339,9 @@ struct VnniSketch : PortableSketch {
 
   NADARAYA_INLINE static __mmask16 exceeds(Sums sum, __m512i bound) { return _mm512_cmpgt_epi32_mask((__m512i)sum, bound); }
 
-  /// Appends what was set aside, mostly a key or two of a query, to the lists.
+  /// Appends what was set aside, mostly a key or two of a query, to the lists; returns how many queries it was.
   template <class T>
-  NADARAYA_INLINE static void list(Hits& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
+  NADARAYA_INLINE static Index list(Hits& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
     for (int i = 0; i < hits.count; ++i) {
       const Index r = hits.row[i];
       T* z = to[r].z;
@@ -356,7 +354,7 @@ struct VnniSketch : PortableSketch {
       to[r].z = z;
       to[r].key = key;
     }
-    hits.count = 0;
+    return std::exchange(hits.count, 0);
   }
 
   /// Appends the keys that pass to the lists at once; returns how many queries one passed for.

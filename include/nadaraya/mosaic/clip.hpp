@@ -1,8 +1,8 @@
 // The length of a gradient, and its limit.
 #pragma once
 
-#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>

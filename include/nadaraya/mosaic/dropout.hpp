@@ -2,9 +2,9 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/counter_random.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cstdint>

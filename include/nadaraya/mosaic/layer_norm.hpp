@@ -1,9 +1,9 @@
 // Layer normalization with a weight and no bias.
 #pragma once
 
-#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/parameters.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>

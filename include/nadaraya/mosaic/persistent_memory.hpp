@@ -1,8 +1,8 @@
 // The persistent memory: regression on pairs of keys and values that training leaves behind.
 #pragma once
 
-#include "nadaraya/mask/mask.hpp"
 #include "nadaraya/engine/executor.hpp"
+#include "nadaraya/mask/mask.hpp"
 #include "nadaraya/mosaic/kernel_width.hpp"
 #include "nadaraya/mosaic/key_extractor.hpp"
 #include "nadaraya/mosaic/linear.hpp"

@@ -1,8 +1,8 @@
 // The direction of every head's part of every token.
 #pragma once
 
-#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/mosaic/sequences.hpp"
+#include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>
