@@ -16,6 +16,7 @@ import numpy as np
 
 import native
 import oracles
+import transformer
 
 Array = np.ndarray
 
@@ -30,7 +31,8 @@ PACKAGES = {ORT: ["onnx", "onnxruntime"], TORCH: ["torch"], ENTMAX: ["torch", "e
 
 @dataclass(frozen=True)
 class Setting:
-    """One problem; `scale` is 1 / sqrt(dim) times the score scale. `text` is a file, or None for random numbers."""
+    """One problem; `scale` is 1 / sqrt(dim) times the score scale. Numbers are random but for a `text`, a file, or a `layer` of the
+    trained transformer."""
 
     tokens: int
     queries: int
@@ -41,6 +43,7 @@ class Setting:
     threads: int
     seed: int
     text: Path | None
+    layer: int | None
 
     @property
     def scale(self) -> float:
@@ -80,14 +83,16 @@ def text_memory(text: bytes, places: int) -> tuple[Array, Array]:
 
 class Inputs:
     """Standard normal numbers, float32, of the shapes [H, N, D], or of one head the memory of a text, asked by what comes
-    after it. The arrays stay where they are: contestants share their memory."""
+    after it, or those of a trained transformer's layer. The arrays stay where they are: contestants share their memory."""
 
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         random = np.random.default_rng(setting.seed)
         shape = (setting.heads, setting.tokens, setting.dim)
         queries = (setting.heads, setting.queries, setting.dim)
-        if setting.text is None:
+        if setting.layer is not None:
+            self.query, self.key, self.value = transformer.operands(setting.tokens, setting.layer, setting.seed)
+        elif setting.text is None:
             self.query = random.standard_normal(queries, np.float32)
             self.key, self.value = (random.standard_normal(shape, np.float32) for _ in range(2))
         else:

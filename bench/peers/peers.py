@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Times the library's operators beside their peers on this machine: ONNX Runtime, PyTorch, the entmax package, and
 attention written plainly with Eigen. All do float32 attention on the same standard normal queries, keys and values
-(batch 1), or on the memory of a text, in interleaved rounds with as many threads; every result is compared with float64.
+(batch 1), on the memory of a text, or on a trained transformer's, in interleaved rounds with as many threads; every result
+is compared with float64.
 
   pip install -r requirements.txt
   python peers.py --score-scale 0.25 1 4                 one table
@@ -36,6 +37,7 @@ except ImportError:
 
 import native
 import plots
+import transformer
 from contestants import OURS, Contestant, Field, Inputs, Setting, text_dim
 from native import Refusal
 from oracles import RULES
@@ -297,10 +299,13 @@ class Parser(argparse.ArgumentParser):
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     parser = Parser(prog="peers.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--n", type=whole_number(1), nargs="+", default=[1024], metavar="N", help="tokens (default: 1024)")
+    add("--n", type=whole_number(1), nargs="+", metavar="N", help="tokens (default: 1024, or all of --layer)")
     add("--queries", type=whole_number(1), metavar="M", help="queries (default: as many as tokens)")
     add("--text", type=Path, metavar="FILE",
         help="the first N characters as examples/text_memory remembers them, asked by those that follow; sets --heads and --dim")
+    add("--layer", type=whole_number(1), metavar="L",
+        help=f"queries, keys and values of layer L of a trained transformer of {transformer.LAYERS} layers, up to "
+        f"{transformer.MOST_TOKENS} tokens; needs torch, and pip install --no-deps {transformer.PACKAGE}; sets --heads and --dim")
     add("--heads", type=whole_number(1), default=8, metavar="H", help="heads (default: 8)")
     add("--dim", type=whole_number(1), default=64, metavar="D", help="dimensions of a head (default: 64)")
     add("--score-scale", type=positive, nargs="+", default=[1.0], metavar="S",
@@ -329,6 +334,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     add("--eigen", type=Path, metavar="DIR", help="folder that holds Eigen/ (default: asked of pkg-config)")
     add("--cxx", default="g++", metavar="CXX", help="compiler (default: g++)")
     options = parser.parse_args(argv)
+    options.n = options.n or [transformer.MOST_TOKENS if options.layer else 1024]
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"--json {options.json}: no such folder")
     if options.causal and options.queries:
@@ -344,6 +350,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         if len(text) < needed:
             parser.error(f"--text {options.text}: has {len(text)} characters, and {needed} are needed")
         options.heads, options.dim = 1, text_dim(text)
+    if options.layer:
+        if options.text or options.causal or options.queries or options.sweep or options.scales:
+            parser.error("--layer goes with none of --text, --causal, --queries, --sweep and --scales")
+        if options.layer > transformer.LAYERS:
+            parser.error(f"--layer {options.layer}: there are {transformer.LAYERS}")
+        if max(options.n) > transformer.MOST_TOKENS:
+            parser.error(f"--n {max(options.n)}: the transformer reads {transformer.MOST_TOKENS} tokens at most")
+        try:
+            transformer.operands(1, 1, options.seed)
+        except (ImportError, OSError) as error:
+            parser.error(f"--layer {options.layer}: {error}")
+        options.heads, options.dim = transformer.HEADS, transformer.DIM
     return options
 
 
@@ -353,7 +371,7 @@ def settings(o: argparse.Namespace) -> list[Setting]:
         # Alone, --scales replaces the default problem.
         points = (points if o.sweep else []) + [(SCALES_TOKENS, scale) for scale in SCALES]
     return [
-        Setting(n, o.queries or n, scale, o.heads, o.dim, o.causal, o.threads, o.seed, o.text)
+        Setting(n, o.queries or n, scale, o.heads, o.dim, o.causal, o.threads, o.seed, o.text, o.layer)
         for n, scale in dict.fromkeys(points)
     ]
 
@@ -364,7 +382,7 @@ def heading(report: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     return (
         f"{m['cpu']}, {m['logical_cpus']} logical CPUs, load {m['load_average'][0]:.2f}; {versions}\n\n"
-        f"{s['text'] + ', ' if s['text'] else ''}H {s['heads']}, D {s['dim']}, "
+        f"{s['text'] + ', ' if s['text'] else ''}{'layer ' + str(s['layer']) + ', ' if s['layer'] else ''}H {s['heads']}, D {s['dim']}, "
         f"{str(s['queries']) + ' queries, ' if s['queries'] else ''}{'causal' if s['causal'] else 'no mask'}, float32, threads {s['threads']}, "
         f"medians of {rounds} interleaved rounds\n"
     )
@@ -377,7 +395,7 @@ def describe(o: argparse.Namespace, argv: Sequence[str], versions: dict[str, str
         **commit(),
         "machine": machine(),
         "versions": versions,
-        "settings": {name: getattr(o, name) for name in ("heads", "dim", "causal", "threads", "rounds", "seed", "queries")}
+        "settings": {name: getattr(o, name) for name in ("heads", "dim", "causal", "threads", "rounds", "seed", "queries", "layer")}
         | {"text": o.text and o.text.name},
     }
 

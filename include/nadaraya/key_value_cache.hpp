@@ -25,7 +25,7 @@ namespace nadaraya {
 ///   out = op(q, cache);
 /// with the result that the rows together would give: masks are aligned to the last query, as ever.
 ///
-/// Where keys can be screened (screening.hpp), a byte a number and one row of numbers for every 64 keys are
+/// Where keys can be screened (screening.hpp), a byte or two a number and one row of numbers for every 64 keys are
 /// kept besides; then a query reads those, and only the keys that pass and the values that have weight in
 /// full.
 /// Cost of append: amortized O(D + Dv) a row, and the sketch of at most 64 keys once more.
@@ -109,7 +109,7 @@ class KeyValueCache {
     if constexpr (pass::Product<Scalar, S>) {
       const bool fits = key_cols_ >= 1 && key_cols_ <= engine::most_sketch_cols;
       search.sketched = fits && (screening_ == Screening::always ||
-                                 (screening_ == Screening::automatic && simd::multiplies_bytes() && key_cols_ >= engine::least_worth_cols));
+                                 (screening_ == Screening::automatic && simd::integers() != simd::Integers::plain && key_cols_ >= engine::least_worth_cols));
     }
     memory_->read(engine::View<Scalar>{key_.data(), rows_, key_cols_, key_cols_},
                   engine::View<Scalar>{value_.data(), rows_, value_cols_, value_cols_}, kept, search);

@@ -6,8 +6,8 @@
 namespace nadaraya {
 
 /// A compact kernel gives no weight to a key below the row's floor, so a cheap bound from above on a
-/// similarity may stand in for it: keys and queries are reduced to a byte a number, the products of
-/// those rule out all keys whose similarity, with everything that the bytes miss and every rounding
+/// similarity may stand in for it: keys and queries are reduced to a byte or two a number, the products of
+/// those rule out all keys whose similarity, with everything that they miss and every rounding
 /// counted in, cannot reach the floor, and the few others are scored as ever. The result is the exact
 /// one: the same support and weights, up to the rounding of sums in another order. (Which order may depend on keys
 /// that are masked, if they share a panel of 64 with others: the last digits can, nothing else.)
@@ -16,7 +16,7 @@ namespace nadaraya {
 /// normalizations that have floors: compact ones that are adaptive or anchored, and nearest neighbours.
 /// Elsewhere the choice has no effect.
 enum class Screening {
-  automatic,  ///< where the machine multiplies bytes and there is enough to gain
+  automatic,  ///< where the machine multiplies bytes or words fast and there is enough to gain
   always,     ///< on every machine and for every size; blocks of queries in which too little is ruled out stop it
   never,
 };

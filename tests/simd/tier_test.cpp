@@ -1,5 +1,5 @@
-// The choice of a tier. CTest runs this again with NADARAYA_TIER set, and on emulated machines, and
-// says what must come of it in NADARAYA_EXPECTED_TIER.
+// The choice of a tier, and of its products of whole numbers. CTest runs this again with NADARAYA_TIER or
+// NADARAYA_INTEGERS set, and on emulated machines, and says what must come of it in NADARAYA_EXPECTED_TIER.
 #include <nadaraya/simd/tier.hpp>
 
 #include "tests/support/catch.hpp"
@@ -26,4 +26,19 @@ TEST_CASE("the chosen tier is the best, or the best up to the one that was asked
   }
   REQUIRE(std::string(name(tier())) == name(best));
   if (const char* expected = std::getenv("NADARAYA_EXPECTED_TIER")) REQUIRE(std::string(name(tier())) == expected);
+}
+
+TEST_CASE("the chosen products of whole numbers are the tier's best, or the best up to those that were asked for", "[simd][tier]") {
+  REQUIRE(runs(Integers::plain));
+  Integers best = Integers::plain;
+  const char* wanted = std::getenv("NADARAYA_INTEGERS");
+  bool beyond = wanted != nullptr && std::string(wanted) == name(Integers::plain);
+  for (const Integers integers : {Integers::avx2, Integers::avx_vnni, Integers::avx512_vnni, Integers::avx512_vbmi2, Integers::amx}) {
+    if (!beyond && runs(integers) && tier() >= tier_of(integers)) best = integers;
+    // What was asked for may be missing: then the best of all is chosen.
+    beyond = beyond || (wanted != nullptr && std::string(wanted) == name(integers) && best == integers);
+  }
+  REQUIRE(std::string(name(integers())) == name(best));
+  REQUIRE(tier() >= tier_of(integers()));
+  if (const char* expected = std::getenv("NADARAYA_EXPECTED_INTEGERS")) REQUIRE(std::string(name(integers())) == expected);
 }

@@ -209,6 +209,7 @@ class Scores {
       open_lists(count, work);
       Index keys_seen = 0;
       Index refine_at = panel_keys;
+      const Screen screen(sketch_->groups());
       for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
         screen_panel(first_query, count, first_key, each, work);
         keys_seen += panel_keys;

@@ -1,9 +1,10 @@
-// Keys and queries as bytes, with certified bounds on what that misses of their products.
+// Keys and queries as small whole numbers, with certified bounds on what that misses of their products.
 #pragma once
 
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/sketch_loops.hpp"
+#include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/types.hpp"
 
@@ -14,7 +15,8 @@
 #include <limits>
 #include <vector>
 
-// A panel of 64 keys has a centre c, and each key is k = c + step K + r with K whole numbers of a byte;
+// A panel of 64 keys has a centre c, and each key is k = c + step K + r with K whole numbers of a
+// byte or two;
 // a query is q = step' Q + r'. Then
 //   q.k = q.c + step step' Q.K + q.r + r'.(step K),
 // and by Cauchy and Schwarz the last two are at most |q||r| + |r'||step K|. The rounding of all that,
@@ -48,9 +50,9 @@ T length_bound(T squares, Index n) {
 }
 
 template <class T>
-Steps<T> steps_for(T largest) {
+Steps<T> steps_for(T largest, int most) {
   if (!(largest >= static_cast<T>(least_sketched))) return Steps<T>{};
-  return Steps<T>{largest / T(127), T(127) / largest};
+  return Steps<T>{largest / T(most), T(most) / largest};
 }
 
 /// |x - step X| and |step X| from above, given their squares as summed. x itself may have been rounded.
@@ -61,16 +63,24 @@ Missed<T> lengths(const Missed<T>& squares, Index n) {
   return Missed<T>{rest + T(4) * std::numeric_limits<T>::epsilon() * (rest + taken), taken};
 }
 
-/// The sketch of some keys, panel by panel: a byte a number, and the panels' centres. Keys may be
+/// The sketch of some keys, panel by panel: a byte or two a number, and the panels' centres. Keys may be
 /// appended. Cost: that of reading the keys a few times.
 template <class Scalar>
 class KeySketch {
  public:
-  explicit KeySketch(Index cols) : cols_(cols), groups_(sketch_groups(cols)) {}
+  explicit KeySketch(Index cols) : cols_(cols) {
+    with_sketch_loops([&]<class Loops>(Loops) {
+      groups_ = sketch_groups<typename Loops::Whole>(cols);
+      most_code_ = Loops::Whole::most(cols);
+      zero_ = static_cast<std::uint8_t>(Loops::Whole::zero);
+    });
+  }
 
   Index keys() const { return keys_; }
   Index cols() const { return cols_; }
   Index groups() const { return groups_; }
+  /// The largest code.
+  int most_code() const { return most_code_; }
   Index panels() const { return static_cast<Index>(errors_.size()); }
 
   /// Makes the sketch that of rows [0, keys.rows), of which [0, kept) are as they were the last time.
@@ -109,7 +119,7 @@ class KeySketch {
     std::uint8_t* codes = codes_.data() + panel * panel_size();
     Scalar* centre = centres_.data() + panel * cols_;
     const auto p = static_cast<std::size_t>(panel);
-    std::fill(codes, codes + panel_size(), static_cast<std::uint8_t>(key_zero));
+    std::fill(codes, codes + panel_size(), zero_);
     const Scalar largest = with_loops<Scalar>([&](auto loops) {
       return loops.centre_rows(keys.row(first), keys.stride, count, cols_, centre);
     });
@@ -119,7 +129,7 @@ class KeySketch {
       std::fill(centre, centre + cols_, Scalar(0));
       return;
     }
-    const Steps<Scalar> by = steps_for(largest);
+    const Steps<Scalar> by = steps_for(largest, most_code_);
     const Missed<Scalar> missed = lengths(with_sketch_loops([&](auto loops) {
       return loops.quantize_keys(keys.row(first), keys.stride, count, cols_, static_cast<const Scalar*>(centre), by, codes);
     }), cols_);
@@ -153,7 +163,9 @@ class KeySketch {
   }
 
   Index cols_;
-  Index groups_;
+  Index groups_ = 0;
+  int most_code_ = 0;
+  std::uint8_t zero_ = 0;  ///< the byte that zeros are made of
   Index keys_ = 0;
   std::vector<std::uint8_t> codes_;
   std::vector<Scalar> centres_;
@@ -173,9 +185,9 @@ class QuerySketch {
     keys_ = &keys;
     padded_ = (count + lane - 1) / lane * lane;
     const Index cols = keys.cols();
-    stride_ = (cols + lane - 1) / lane * lane;
+    stride_ = (keys.groups() * sketch_group + lane - 1) / lane * lane;
     const auto entries = static_cast<std::size_t>(padded_);
-    codes_.assign(static_cast<std::size_t>(count * stride_), 0);
+    codes_.assign(static_cast<std::size_t>(padded_ * stride_), 0);
     for (auto* each : {&norm_, &rest_, &step_, &level_, &base_, &unit_, &margin_}) each->assign(entries, Scalar(0));
     threshold_.assign(entries, (std::numeric_limits<std::int32_t>::max)());
     zero_.assign(entries, 0);
@@ -232,7 +244,7 @@ class QuerySketch {
     const auto at = static_cast<std::size_t>(r);
     const Scalar largest = with_loops<Scalar>([&](auto loops) { return loops.largest_size(query, cols); });
     if (!(largest >= Scalar(0) && largest <= static_cast<Scalar>(most_sketched))) return false;
-    const Steps<Scalar> by = steps_for(largest);
+    const Steps<Scalar> by = steps_for(largest, keys_->most_code());
     const Missed<Scalar> missed = lengths(with_sketch_loops([&](auto loops) {
       return loops.quantize_query(query, cols, by, codes_.data() + r * stride_, zero_[at]);
     }), cols);
@@ -261,7 +273,7 @@ class QuerySketch {
   Index stride_ = 0;
   Index chunk_ = -1;
   Index passed_ = 0;  ///< queries that a key of the last panel passed for
-  std::vector<std::int8_t> codes_;
+  std::vector<std::uint8_t> codes_;
   std::vector<std::int32_t> threshold_;
   std::vector<std::int32_t> zero_;
   std::vector<std::uint16_t> in_reach_;  ///< a bit for each query

@@ -1,32 +1,51 @@
-// The loops of screening: rows as bytes, and the pairs of bytes whose product may reach a floor.
-// One body for every machine, and one for those with the AVX-512 instructions for products of bytes.
+// The loops of screening: rows as small whole numbers, and the pairs whose products of these may reach a
+// floor. This body runs on every machine; those for some are in sketch_avx2.hpp and sketch_avx512.hpp.
 #pragma once
 
-#include "nadaraya/detail/inline.hpp"
 #include "nadaraya/engine/portable.hpp"
-#include "nadaraya/engine/tiers.hpp"
-#include "nadaraya/simd/tier.hpp"
 #include "nadaraya/types.hpp"
 
+#include <algorithm>
 #include <cmath>
-#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <limits>
-#include <utility>
 
 namespace nadaraya::engine {
 
 /// Keys of a panel, as packed.hpp has them.
 inline constexpr Index sketch_keys = 64;
-/// Columns whose bytes lie together, as the products of bytes take them.
+/// Bytes of a key that lie together: the next such group of all keys of the panel follows.
 inline constexpr Index sketch_group = 4;
-/// The byte that stands for zero among those of keys.
-inline constexpr int key_zero = 128;
-/// Groups of columns, the last filled up with zeros.
-inline Index sketch_groups(Index cols) { return (cols + sketch_group - 1) / sketch_group; }
 
-/// What whole numbers |X| <= 127 miss of rows x, x = step X + the rest: squared lengths, as summed.
+/// How whole numbers X are stored: as so many bits. Keys are stored as zero + X.
+struct Bytes {
+  using Key = std::uint8_t;
+  using Query = std::int8_t;
+  static constexpr int zero = 128;
+  /// |X| is at most that for rows of so many columns: sums of products stay below 2^30.
+  static int most(Index /*cols*/) { return 127; }
+};
+struct Words {
+  using Key = std::int16_t;
+  using Query = std::int16_t;
+  static constexpr int zero = 0;
+  static int most(Index cols) {
+    return (std::min)(32767, static_cast<int>(std::sqrt(static_cast<double>((1 << 30) - 1) / static_cast<double>(cols))));
+  }
+};
+
+/// Columns of a group.
+template <class Whole>
+inline constexpr Index columns = sketch_group / static_cast<Index>(sizeof(typename Whole::Key));
+
+/// Groups of columns, the last filled up with zeros.
+template <class Whole>
+Index sketch_groups(Index cols) {
+  return (cols + columns<Whole> - 1) / columns<Whole>;
+}
+
+/// What whole numbers X miss of rows x, x = step X + the rest: squared lengths, as summed.
 template <class T>
 struct Missed {
   T rest{0};   ///< of the row that is missed by the most
@@ -68,9 +87,16 @@ struct PanelErrors {
   T rounding{0};  ///< what a unit of a query's length adds by being computed with
 };
 
+template <class W>
 struct PortableSketch {
-  /// Codes of n <= 64 rows x - centre: byte key_zero + X of column 4 g + i of row j goes to
-  /// 256 g + 4 j + i.
+  using Whole = W;
+
+  /// Around a thread's calls of `screen`.
+  static void begin(Index /*groups*/) {}
+  static void end() {}
+
+  /// Codes of n <= 64 rows x - centre: those of the columns of group g of row j go to bytes 256 g + 4 j
+  /// and on.
   template <class T>
   static Missed<T> quantize_keys(const T* x, Index stride, Index n, Index cols, const T* centre, const Steps<T>& by,
                                  std::uint8_t* codes) {
@@ -78,9 +104,8 @@ struct PortableSketch {
     for (Index j = 0; j < n; ++j) {
       Missed<T> row;
       for (Index d = 0; d < cols; ++d) {
-        const int code = quantize(x[j * stride + d] - centre[d], by, row);
-        codes[d / sketch_group * (sketch_keys * sketch_group) + j * sketch_group + d % sketch_group] =
-            static_cast<std::uint8_t>(key_zero + code);
+        const auto code = static_cast<typename W::Key>(W::zero + quantize(x[j * stride + d] - centre[d], by, row));
+        std::memcpy(codes + place(j, d), &code, sizeof code);
       }
       most.rest = row.rest > most.rest ? row.rest : most.rest;
       most.taken = row.taken > most.taken ? row.taken : most.taken;
@@ -88,15 +113,15 @@ struct PortableSketch {
     return most;
   }
 
-  /// Codes of one query, and the sum that a key of zeros gives with them.
+  /// Codes of one query, one after the other, and the sum that a key of zeros gives with them.
   template <class T>
-  static Missed<T> quantize_query(const T* x, Index cols, const Steps<T>& by, std::int8_t* codes, std::int32_t& zero) {
+  static Missed<T> quantize_query(const T* x, Index cols, const Steps<T>& by, std::uint8_t* codes, std::int32_t& zero) {
     Missed<T> row;
     zero = 0;
     for (Index d = 0; d < cols; ++d) {
-      const int code = quantize(x[d], by, row);
-      codes[d] = static_cast<std::int8_t>(code);
-      zero += key_zero * code;
+      const auto code = static_cast<typename W::Query>(quantize(x[d], by, row));
+      std::memcpy(codes + d * Index(sizeof code), &code, sizeof code);
+      zero += W::zero * code;
     }
     return row;
   }
@@ -128,24 +153,21 @@ struct PortableSketch {
     return any;
   }
 
-  /// Appends the keys of a panel whose sums of products of bytes pass, with a bound from below on their
-  /// similarity, to the lists of `rows` queries, whose codes lie `stride` apart. Returns how many of the queries
-  /// a key passed for; `expected` is a guess at that, for speed.
+  /// Appends the keys of a panel whose sums of products pass, with a bound from below on their
+  /// similarity, to the lists of `rows` queries, whose codes lie `stride` apart,
+  /// with room for a multiple of sixteen. Returns about how
+  /// many of the queries a key passed for; `expected` is a guess at that, for speed.
   template <class T>
-  static Index screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                      const Aims<T>& aims, const std::uint16_t*, KeyIndex first, Index /*expected*/, Candidates<T>* to) {
+  static Index screen(Index rows, Index groups, const std::uint8_t* query, Index stride, const std::uint8_t* codes,
+                      const Aims<T>& aims, const std::uint16_t* /*in_reach*/, KeyIndex first, Index /*expected*/,
+                      Candidates<T>* to) {
     Index passed = 0;
     for (Index r = 0; r < rows; ++r) {
       if (aims.threshold[r] == (std::numeric_limits<std::int32_t>::max)()) continue;
       const KeyIndex* before = to[r].key;
       for (Index j = 0; j < sketch_keys; ++j) {
         if ((to[r].visible >> j & 1) == 0) continue;
-        std::int32_t sum = 0;
-        for (Index g = 0; g < groups; ++g) {
-          for (Index i = 0; i < sketch_group; ++i) {
-            sum += int(codes[(g * sketch_keys + j) * sketch_group + i]) * int(query[r * stride + g * sketch_group + i]);
-          }
-        }
+        const std::int32_t sum = product(groups * columns<W>, query + r * stride, codes, j);
         if (sum <= aims.threshold[r]) continue;
         *to[r].z++ = aims.base[r] + aims.unit[r] * static_cast<T>(sum - aims.zero[r]);
         *to[r].key++ = first + static_cast<KeyIndex>(j);
@@ -156,6 +178,23 @@ struct PortableSketch {
   }
 
  private:
+  /// The place of a code of row j of a panel.
+  static Index place(Index j, Index d) {
+    return d / columns<W> * (sketch_keys * sketch_group) + j * sketch_group + d % columns<W> * Index(sizeof(typename W::Key));
+  }
+
+  static std::int32_t product(Index cols, const std::uint8_t* query, const std::uint8_t* codes, Index j) {
+    std::int32_t sum = 0;
+    for (Index d = 0; d < cols; ++d) {
+      typename W::Query q;
+      typename W::Key k;
+      std::memcpy(&q, query + d * Index(sizeof q), sizeof q);
+      std::memcpy(&k, codes + place(j, d), sizeof k);
+      sum += std::int32_t(k) * std::int32_t(q);
+    }
+    return sum;
+  }
+
   template <class T>
   static int quantize(T x, const Steps<T>& by, Missed<T>& row) {
     const int code = static_cast<int>(std::lrint(x * by.inverse));
@@ -165,291 +204,5 @@ struct PortableSketch {
     return code;
   }
 };
-
-#if NADARAYA_HAS_AVX
-
-#if defined(__clang__)
-#pragma clang attribute push(                                                                                     \
-    __attribute__((target("avx,avx2,fma,bmi,bmi2,popcnt,avx512f,avx512vl,avx512dq,avx512bw,avx512vnni"))), \
-    apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx,avx2,fma,bmi,bmi2,popcnt,avx512f,avx512vl,avx512dq,avx512bw,avx512vnni")
-#endif
-
-/// The same in registers of 64 bytes; rows of double are prepared one by one.
-struct VnniSketch : PortableSketch {
-  using PortableSketch::aim;
-  using PortableSketch::quantize_keys;
-  using PortableSketch::quantize_query;
-
-  static Missed<float> quantize_keys(const float* x, Index stride, Index n, Index cols, const float* centre,
-                                     const Steps<float>& by, std::uint8_t* codes) {
-    const __m512 step = _mm512_set1_ps(by.step), inverse = _mm512_set1_ps(by.inverse);
-    __m512 most_rest = _mm512_setzero_ps(), most_taken = _mm512_setzero_ps();
-    for (Index j = 0; j < n; ++j) {
-      const float* row = x + j * stride;
-      __m512 rest = _mm512_setzero_ps(), taken = _mm512_setzero_ps();
-      for (Index d = 0; d < cols; d += 16) {
-        const __mmask16 there = first_lanes(cols - d);
-        const __m512 from = _mm512_sub_ps(_mm512_maskz_loadu_ps(there, row + d), _mm512_maskz_loadu_ps(there, centre + d));
-        const __m128i bytes = _mm_xor_si128(quantize(from, step, inverse, rest, taken), _mm_set1_epi8(-128));
-        std::uint8_t* to = codes + d * sketch_keys + j * sketch_group;
-        const Index groups = sketch_groups(cols - d);
-        store_group(to, _mm_extract_epi32(bytes, 0));
-        if (groups > 1) store_group(to + sketch_keys * sketch_group, _mm_extract_epi32(bytes, 1));
-        if (groups > 2) store_group(to + 2 * sketch_keys * sketch_group, _mm_extract_epi32(bytes, 2));
-        if (groups > 3) store_group(to + 3 * sketch_keys * sketch_group, _mm_extract_epi32(bytes, 3));
-      }
-      most_rest = _mm512_maskz_max_ps(0xffff, most_rest, _mm512_set1_ps(avx512::total(simd::Pack<float, 64>(rest))));
-      most_taken = _mm512_maskz_max_ps(0xffff, most_taken, _mm512_set1_ps(avx512::total(simd::Pack<float, 64>(taken))));
-    }
-    return Missed<float>{_mm512_cvtss_f32(most_rest), _mm512_cvtss_f32(most_taken)};
-  }
-
-  static Missed<float> quantize_query(const float* x, Index cols, const Steps<float>& by, std::int8_t* codes,
-                                      std::int32_t& zero) {
-    const __m512 step = _mm512_set1_ps(by.step), inverse = _mm512_set1_ps(by.inverse);
-    __m512 rest = _mm512_setzero_ps(), taken = _mm512_setzero_ps();
-    __m512i sum = _mm512_setzero_si512();
-    for (Index d = 0; d < cols; d += 16) {
-      const __m128i bytes = quantize(_mm512_maskz_loadu_ps(first_lanes(cols - d), x + d), step, inverse, rest, taken);
-      sum = _mm512_add_epi32(sum, _mm512_maskz_cvtepi8_epi32(0xffff, bytes));
-      // Codes are padded to a multiple of 16.
-      _mm_storeu_si128(reinterpret_cast<__m128i*>(codes + d), bytes);
-    }
-    alignas(64) std::int32_t sums[16];
-    _mm512_store_si512(sums, sum);
-    zero = 0;
-    for (int i = 0; i < 16; ++i) zero += key_zero * sums[i];
-    return Missed<float>{avx512::total(simd::Pack<float, 64>(rest)), avx512::total(simd::Pack<float, 64>(taken))};
-  }
-
-  /// All arrays have room for whole packs.
-  static bool aim(const PanelErrors<float>& panel, const Levels<float>& from, Index n, const Aims<float>& to,
-                  std::uint16_t* in_reach) {
-    const __m512 per_norm = _mm512_set1_ps(panel.rest + panel.rounding), taken = _mm512_set1_ps(panel.taken);
-    const __m512 step = _mm512_set1_ps(panel.step), one = _mm512_set1_ps(1.0f);
-    const __m512 slack = _mm512_set1_ps(8.0f * 1.1920929e-7f), bound = _mm512_set1_ps(1 << 30);
-    unsigned any = 0;
-    for (Index r = 0; r < n; r += 16) {
-      const __m512 norm = _mm512_loadu_ps(from.norm + r), rest = _mm512_loadu_ps(from.rest + r);
-      const __m512 centre = _mm512_loadu_ps(from.centre + r);
-      const __m512 error = _mm512_fmadd_ps(norm, per_norm, _mm512_mul_ps(rest, taken));
-      const __m512 unit = _mm512_mul_ps(_mm512_loadu_ps(from.step + r), step);
-      const __m512 missing = _mm512_sub_ps(_mm512_sub_ps(_mm512_loadu_ps(from.level + r), centre), error);
-      const __mmask16 out_of_reach =
-          _mm512_cmp_ps_mask(missing, _mm512_mul_ps(_mm512_add_ps(norm, rest), taken), _CMP_GT_OQ);
-      __m512 sums = _mm512_div_ps(missing, unit);
-      const __m512 size = _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(sums), _mm512_set1_epi32(0x7fffffff)));
-      sums = _mm512_sub_ps(sums, _mm512_fmadd_ps(size, slack, one));
-      // The second operand where the first is NaN.
-      sums = _mm512_maskz_min_ps(0xffff, _mm512_maskz_max_ps(0xffff, sums, _mm512_sub_ps(_mm512_setzero_ps(), bound)), bound);
-      // Rounded to the nearest: of the one that has been taken off, half is left.
-      const __m512i whole = _mm512_maskz_cvtps_epi32(0xffff, sums);
-      const __m512i threshold = _mm512_add_epi32(whole, _mm512_loadu_si512(to.zero + r));
-      _mm512_storeu_si512(to.threshold + r, _mm512_mask_mov_epi32(threshold, out_of_reach, _mm512_set1_epi32(0x7fffffff)));
-      _mm512_storeu_ps(to.base + r, _mm512_sub_ps(centre, error));
-      _mm512_storeu_ps(to.unit + r, unit);
-      in_reach[r / 16] = static_cast<std::uint16_t>(~out_of_reach & first_lanes(n - r));
-      any |= in_reach[r / 16];
-    }
-    return any != 0;
-  }
-
-  template <class T>
-  static Index screen(Index rows, Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                      const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Index expected, Candidates<T>* to) {
-    Index passed = 0;
-    Index r = 0;
-    if (2 * expected < rows) {
-      Hits hits;
-      for (; r + 6 <= rows; r += 6) {
-        if (any_in_reach(in_reach, r)) set_aside<6>(groups, query + r * stride, stride, codes, aims.threshold, r, to, hits);
-        if (hits.count > Hits::most - 6) passed += list(hits, aims, first, to);
-      }
-      passed += list(hits, aims, first, to);
-    }
-    for (; r + 6 <= rows; r += 6) {
-      if (any_in_reach(in_reach, r)) passed += list_rows<6>(groups, query + r * stride, stride, codes, aims, r, first, to);
-    }
-    for (; r < rows; ++r) passed += list_rows<1>(groups, query + r * stride, stride, codes, aims, r, first, to);
-    return passed;
-  }
-
- private:
-  NADARAYA_INLINE static __mmask16 first_lanes(Index n) {
-    return static_cast<__mmask16>(n >= 16 ? 0xffffu : (1u << n) - 1u);
-  }
-
-  NADARAYA_INLINE static void store_group(std::uint8_t* to, int bytes) { std::memcpy(to, &bytes, sizeof bytes); }
-
-  /// Whole numbers for x, as bytes; adds the squares of what they miss and of what they stand for.
-  NADARAYA_INLINE static __m128i quantize(__m512 x, __m512 step, __m512 inverse, __m512& rest, __m512& taken) {
-    const __m512i code = _mm512_maskz_cvtps_epi32(0xffff, _mm512_mul_ps(x, inverse));
-    const __m512 whole = _mm512_maskz_cvtepi32_ps(0xffff, code);
-    const __m512 missed = _mm512_fnmadd_ps(whole, step, x);
-    const __m512 stands_for = _mm512_mul_ps(whole, step);
-    rest = _mm512_fmadd_ps(missed, missed, rest);
-    taken = _mm512_fmadd_ps(stands_for, stands_for, taken);
-    return _mm512_maskz_cvtepi32_epi8(0xffff, code);
-  }
-
-  /// Sums in a type of their own: gcc takes an array of __m512i, which may alias anything, out of the
-  /// registers at every step.
-  typedef std::int32_t Sums __attribute__((vector_size(64)));
-
-  NADARAYA_INLINE static bool any_in_reach(const std::uint16_t* in_reach, Index r) {
-    std::uint32_t bits = in_reach[r / 16];
-    if (r % 16 > 10) bits |= std::uint32_t(in_reach[r / 16 + 1]) << 16;
-    return (bits >> (r % 16) & 0x3f) != 0;
-  }
-
-  /// Queries that a key passes for, with the sums of the panel and a bit for each key that passes.
-  struct Hits {
-    static constexpr int most = 48;
-
-    int count = 0;
-    Index row[most];
-    std::uint64_t keys[most];
-    Sums sum[most][4];
-  };
-
-  /// Sets the queries aside that a key passes for. Each is written down, and written over by the next if none
-  /// does: where few have hits, a branch for each of those would mostly be guessed wrongly.
-  template <int Rows, class T>
-  NADARAYA_INLINE static void set_aside(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                                        const std::int32_t* threshold, Index r, const Candidates<T>* to, Hits& hits) {
-    Sums sum[Rows][4];
-    accumulate<Rows>(groups, query, stride, codes, sum);
-    int count = hits.count;
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      const __m512i bound = _mm512_set1_epi32(threshold[r + i]);
-      const __mmask32 low = _mm512_kunpackw(exceeds(sum[i][1], bound), exceeds(sum[i][0], bound));
-      const __mmask32 high = _mm512_kunpackw(exceeds(sum[i][3], bound), exceeds(sum[i][2], bound));
-      hits.row[count] = r + i;
-      hits.keys[count] = _mm512_kunpackd(high, low) & to[r + i].visible;
-#pragma GCC unroll 8
-      for (int k = 0; k < 4; ++k) hits.sum[count][k] = sum[i][k];
-      count += hits.keys[count] != 0;
-    }
-    hits.count = count;
-  }
-
-  NADARAYA_INLINE static __mmask16 exceeds(Sums sum, __m512i bound) { return _mm512_cmpgt_epi32_mask((__m512i)sum, bound); }
-
-  /// Appends what was set aside, mostly a key or two of a query, to the lists; returns how many queries it was.
-  template <class T>
-  NADARAYA_INLINE static Index list(Hits& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
-    for (int i = 0; i < hits.count; ++i) {
-      const Index r = hits.row[i];
-      T* z = to[r].z;
-      KeyIndex* key = to[r].key;
-      for (std::uint64_t left = hits.keys[i]; left != 0; left &= left - 1) {
-        const int j = __builtin_ctzll(left);
-        *z++ = aims.base[r] + aims.unit[r] * static_cast<T>(hits.sum[i][j / 16][j % 16] - aims.zero[r]);
-        *key++ = first + static_cast<KeyIndex>(j);
-      }
-      to[r].z = z;
-      to[r].key = key;
-    }
-    return std::exchange(hits.count, 0);
-  }
-
-  /// Appends the keys that pass to the lists at once; returns how many queries one passed for.
-  template <int Rows, class T>
-  NADARAYA_INLINE static Index list_rows(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                                         const Aims<T>& aims, Index r, KeyIndex first, Candidates<T>* to) {
-    Sums sum[Rows][4];
-    accumulate<Rows>(groups, query, stride, codes, sum);
-    Index passed = 0;
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-      const __m512i a = (__m512i)sum[i][0], b = (__m512i)sum[i][1], c = (__m512i)sum[i][2], d = (__m512i)sum[i][3];
-      const __m512i threshold = _mm512_set1_epi32(aims.threshold[r + i]);
-      const __m512i top = _mm512_maskz_max_epi32(0xffff, _mm512_maskz_max_epi32(0xffff, a, b), _mm512_maskz_max_epi32(0xffff, c, d));
-      if (_mm512_cmpgt_epi32_mask(top, threshold) == 0) continue;
-      append(a, b, c, d, threshold, aims, r + i, first, to[r + i]);
-      ++passed;
-    }
-    return passed;
-  }
-
-  template <int Rows>
-  NADARAYA_INLINE static void accumulate(Index groups, const std::int8_t* query, Index stride, const std::uint8_t* codes,
-                                         Sums (&sum)[Rows][4]) {
-#pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
-#pragma GCC unroll 8
-      for (int k = 0; k < 4; ++k) sum[i][k] = Sums{};
-    }
-    const std::int8_t* end = query + groups * sketch_group;
-    for (; query < end; query += sketch_group, codes += 4 * 64) {
-      __m512i key[4];
-#pragma GCC unroll 8
-      for (int k = 0; k < 4; ++k) key[k] = _mm512_loadu_si512(codes + k * 64);
-#pragma GCC unroll 8
-      for (int i = 0; i < Rows; ++i) {
-        std::int32_t bytes;
-        std::memcpy(&bytes, query + i * stride, sizeof bytes);
-        const __m512i factor = _mm512_set1_epi32(bytes);
-#pragma GCC unroll 8
-        for (int k = 0; k < 4; ++k) sum[i][k] = (Sums)_mm512_dpbusd_epi32((__m512i)sum[i][k], key[k], factor);
-      }
-    }
-  }
-
-  template <class T>
-  NADARAYA_INLINE static void append(__m512i a, __m512i b, __m512i c, __m512i d, __m512i threshold, const Aims<T>& aims, Index r,
-                                     KeyIndex first, Candidates<T>& to) {
-    const __m512i sum[] = {a, b, c, d};
-    const __m512i zero = _mm512_set1_epi32(aims.zero[r]);
-    T* z = to.z;
-    KeyIndex* key = to.key;
-#pragma GCC unroll 8
-    for (int k = 0; k < 4; ++k) {
-      const auto found = static_cast<__mmask16>(_mm512_cmpgt_epi32_mask(sum[k], threshold) &
-                                                static_cast<__mmask16>(to.visible >> (16 * k)));
-      compress_bounds(z, found, _mm512_sub_epi32(sum[k], zero), aims.base[r], aims.unit[r]);
-      avx512::compress_run(key, found, first + static_cast<KeyIndex>(16 * k), float());
-      const int count = __builtin_popcount(found);
-      z += count;
-      key += count;
-    }
-    to.z = z;
-    to.key = key;
-  }
-
-  NADARAYA_INLINE static void compress_bounds(float* to, __mmask16 found, __m512i sum, float base, float unit) {
-    const __m512 bound = _mm512_fmadd_ps(_mm512_maskz_cvtepi32_ps(0xffff, sum), _mm512_set1_ps(unit), _mm512_set1_ps(base));
-    _mm512_storeu_ps(to, _mm512_maskz_compress_ps(found, bound));
-  }
-  NADARAYA_INLINE static void compress_bounds(double* to, __mmask16 found, __m512i sum, double base, double unit) {
-    const __m512d a = _mm512_set1_pd(unit), b = _mm512_set1_pd(base);
-    const __m512d low = _mm512_fmadd_pd(_mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti32x8_epi32(0xff, sum, 0)), a, b);
-    const __m512d high = _mm512_fmadd_pd(_mm512_maskz_cvtepi32_pd(0xff, _mm512_maskz_extracti32x8_epi32(0xff, sum, 1)), a, b);
-    const auto first = static_cast<__mmask8>(found);
-    _mm512_storeu_pd(to, _mm512_maskz_compress_pd(first, low));
-    _mm512_storeu_pd(to + __builtin_popcount(first), _mm512_maskz_compress_pd(static_cast<__mmask8>(found >> 8), high));
-  }
-};
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-
-#endif
-
-/// work(loops) with the loops of this machine for sketches.
-template <class Work>
-auto with_sketch_loops(const Work& work) {
-#if NADARAYA_HAS_AVX
-  if (simd::multiplies_bytes()) return work(VnniSketch{});
-#endif
-  return work(PortableSketch{});
-}
 
 }  // namespace nadaraya::engine

@@ -150,7 +150,7 @@ class Batch {
   static bool screens(Screening screening, Index queries, Index keys, Index cols) {
     if (screening == Screening::never || cols < 1 || cols > engine::most_sketch_cols) return false;
     if (screening == Screening::always) return true;
-    return simd::multiplies_bytes() && engine::worth_screening(queries, keys, cols);
+    return simd::integers() != simd::Integers::plain && engine::worth_screening(queries, keys, cols);
   }
 
   void make_query(std::size_t h, bool in_any_order) {

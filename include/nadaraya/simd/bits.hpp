@@ -40,4 +40,22 @@ NADARAYA_INLINE int lowest_one(unsigned mask) {
 #endif
 }
 
+/// For each mask of eight lanes those that are set, in order, and then zeros.
+struct LaneLists {
+  std::uint8_t of[256][8];
+};
+
+constexpr LaneLists make_lane_lists() {
+  LaneLists lists{};
+  for (unsigned mask = 0; mask < 256; ++mask) {
+    int count = 0;
+    for (unsigned lane = 0; lane < 8; ++lane) {
+      if ((mask >> lane & 1u) != 0) lists.of[mask][count++] = static_cast<std::uint8_t>(lane);
+    }
+  }
+  return lists;
+}
+
+inline constexpr LaneLists lane_lists = make_lane_lists();
+
 }  // namespace nadaraya::simd

@@ -189,6 +189,43 @@ template <class T>
 NADARAYA_INLINE PackOf<T> larger(const PackOf<T>& a, const PackOf<T>& b) {
   return where_less(b, a, a, b);
 }
+#if NADARAYA_TIER_X86 == 32
+
+/// The lanes that are set, in order, as a permutation takes them.
+NADARAYA_INLINE __m256i set_lanes(unsigned mask) {
+  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(simd::lane_lists.of[mask])));
+}
+/// The same of lanes of eight bytes, as lanes of four.
+NADARAYA_INLINE __m256i set_pairs(unsigned mask) {
+  constexpr std::uint8_t twice[16] = {0, 3, 12, 15, 48, 51, 60, 63, 192, 195, 204, 207, 240, 243, 252, 255};
+  return set_lanes(twice[mask]);
+}
+NADARAYA_INLINE void compress(float* to, unsigned mask, const PackOf<float>& x) {
+  _mm256_storeu_ps(to, _mm256_permutevar8x32_ps(x.v, set_lanes(mask)));
+}
+NADARAYA_INLINE void compress(double* to, unsigned mask, const PackOf<double>& x) {
+  _mm256_storeu_pd(to, _mm256_castps_pd(_mm256_permutevar8x32_ps(_mm256_castpd_ps(x.v), set_pairs(mask))));
+}
+NADARAYA_INLINE void compress_keys(KeyIndex* to, unsigned mask, const KeyIndex* keys, float) {
+  const __m256i k = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(keys));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), _mm256_permutevar8x32_epi32(k, set_lanes(mask)));
+}
+NADARAYA_INLINE void compress_keys(KeyIndex* to, unsigned mask, const KeyIndex* keys, double) {
+  const __m256i k = _mm256_castsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(keys)));
+  const __m256i kept = _mm256_permutevar8x32_epi32(k, set_lanes(mask));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(kept));
+}
+NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, float) {
+  const __m256i run = _mm256_add_epi32(set_lanes(mask), _mm256_set1_epi32(static_cast<int>(first)));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), run);
+}
+NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, double) {
+  const __m256i run = _mm256_add_epi32(set_lanes(mask), _mm256_set1_epi32(static_cast<int>(first)));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm256_castsi256_si128(run));
+}
+
+#else
+
 template <class T>
 NADARAYA_INLINE void compress(T* to, unsigned mask, const PackOf<T>& x) {
   T all[PackOf<T>::lanes];
@@ -205,6 +242,8 @@ template <class T>
 NADARAYA_INLINE void compress_run(KeyIndex* to, unsigned mask, KeyIndex first, T) {
   for (; mask != 0; mask &= mask - 1) *to++ = first + static_cast<KeyIndex>(simd::lowest_one(mask));
 }
+
+#endif
 
 #endif
 
