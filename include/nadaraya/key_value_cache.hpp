@@ -2,10 +2,10 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/pass/memory.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/screening.hpp"
-#include "nadaraya/simd/tier.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/types.hpp"
 
@@ -108,8 +108,8 @@ class KeyValueCache {
     engine::Search<Scalar> search;
     if constexpr (pass::Product<Scalar, S>) {
       const bool fits = key_cols_ >= 1 && key_cols_ <= engine::most_sketch_cols;
-      search.sketched = fits && (screening_ == Screening::always ||
-                                 (screening_ == Screening::automatic && simd::integers() != simd::Integers::plain && key_cols_ >= engine::least_worth_cols));
+      search.sketched =
+          fits && (screening_ == Screening::always || (screening_ == Screening::automatic && engine::worth_screening(key_cols_)));
     }
     memory_->read(engine::View<Scalar>{key_.data(), rows_, key_cols_, key_cols_},
                   engine::View<Scalar>{value_.data(), rows_, value_cols_, value_cols_}, kept, search);

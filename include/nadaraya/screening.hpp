@@ -1,7 +1,5 @@
-// Whether keys are ruled out by bytes before their similarities are computed.
+// Whether keys are ruled out by bounds before their similarities are computed.
 #pragma once
-
-#include "nadaraya/types.hpp"
 
 namespace nadaraya {
 
@@ -21,16 +19,4 @@ enum class Screening {
   never,
 };
 
-namespace engine {
-
-/// Of fewer columns the products cost less than what surrounds them.
-inline constexpr Index least_worth_cols = 16;
-
-/// Do so many queries and keys of a head gain by it?
-inline bool worth_screening(Index queries, Index keys, Index cols) {
-  // A sketch costs what scoring some dozen queries does.
-  return queries >= 32 && keys >= 256 && cols >= least_worth_cols;
-}
-
-}  // namespace engine
 }  // namespace nadaraya

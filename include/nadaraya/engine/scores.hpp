@@ -8,6 +8,7 @@
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/scored_keys.hpp"
 #include "nadaraya/engine/sketch.hpp"
+#include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/row_map.hpp"
@@ -241,12 +242,11 @@ class Scores {
   }
 
   /// Of so many keys seen, `left` have not been ruled out on average: is it worth to screen the rest? As
-  /// measured, candidates grow about with the root of the number of keys, and scoring more than a seventh
-  /// of all keys one by one costs what screening saves.
+  /// measured, candidates grow about with the root of the number of keys.
   static bool worth_screening(double left, Index seen, Index all) {
     if (16.0 * left > 15.0 * static_cast<double>(seen)) return false;
     const double share = static_cast<double>(seen) / static_cast<double>(all);
-    return 7.0 * left * std::sqrt(share) <= static_cast<double>(seen);
+    return screening_needs().per_candidate * left * std::sqrt(share) <= static_cast<double>(seen);
   }
 
   /// Appends what passes in one panel to the rows.

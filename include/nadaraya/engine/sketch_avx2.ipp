@@ -85,29 +85,28 @@ struct Sketch : PortableSketch<Whole> {
                       const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Index /*expected*/,
                       Candidates<T>* to) {
     Index passed = 0;
-    Hits hits;
-    // A quarter of the panel at a time: rows of it stay in registers.
-    for (Index part = 0; part < sketch_keys; part += part_keys) {
-      const std::uint8_t* keys = codes + part * sketch_group;
-      const KeyIndex first_of_part = first + static_cast<KeyIndex>(part);
-      Index r = 0;
-      for (; r + tile_rows <= rows; r += tile_rows) {
+    const Index in_tiles = rows / tile_rows * tile_rows;
+    Hits<part_packs> hits;
+    // A quarter of the panel at a time, whose sums with the queries of a tile stay in registers.
+    for (Index part = 0; part < sketch_keys && in_tiles > 0; part += 8 * part_packs) {
+      for (Index r = 0; r < in_tiles; r += tile_rows) {
         if ((in_reach[r / 16] >> (r % 16) & ((1u << tile_rows) - 1u)) == 0) continue;
-        set_aside<tile_rows>(groups, query + r * stride, stride, keys, aims.threshold, r, part, to, hits);
-        if (hits.count > Hits::most - tile_rows) passed += list(hits, aims, first_of_part, to);
+        set_aside<tile_rows>(groups, query + r * stride, stride, codes + part * sketch_group, aims.threshold, r, part, to, hits);
+        if (hits.count > hits.most - tile_rows) passed += list(hits, aims, first + static_cast<KeyIndex>(part), to);
       }
-      for (; r < rows; ++r) {
-        set_aside<1>(groups, query + r * stride, stride, keys, aims.threshold, r, part, to, hits);
-        if (hits.count > Hits::most - tile_rows) passed += list(hits, aims, first_of_part, to);
-      }
-      passed += list(hits, aims, first_of_part, to);
+      passed += list(hits, aims, first + static_cast<KeyIndex>(part), to);
+    }
+    // The others, such as a decoder's one, read the panel from its beginning to its end.
+    Hits<8> of_row;
+    for (Index r = in_tiles; r < rows; ++r) {
+      set_aside<1>(groups, query + r * stride, stride, codes, aims.threshold, r, 0, to, of_row);
+      passed += list(of_row, aims, first, to);
     }
     return passed;
   }
 
  private:
-  static constexpr Index part_keys = 16;
-  static constexpr int part_packs = part_keys / 8;
+  static constexpr int part_packs = 2;
   static constexpr Index tile_rows = 4;
   static_assert(16 % tile_rows == 0, "the rows of a tile are bits of one number");
 
@@ -140,55 +139,57 @@ struct Sketch : PortableSketch<Whole> {
     return code;
   }
 
-  /// Queries that a key of a part passes for, with the sums and a bit for each key that passes.
+  /// Queries that one of some packs of keys passes for, with the sums and a bit for each key that passes.
+  template <int Packs>
   struct Hits {
     static constexpr int most = 64;
 
     int count = 0;
     Index row[most];
-    std::uint32_t keys[most];
-    Sums sum[most][part_packs];
+    std::uint64_t keys[most];
+    Sums sum[most][Packs];
   };
 
   /// Sets the queries aside that a key passes for. Each is written down, and written over by the next if none
-  /// does: a branch for each would often be guessed wrongly.
-  template <int Rows, class T>
+  /// does: a branch for each would often be guessed wrongly. The packs begin with key `part` of the panel.
+  template <int Rows, int Packs, class T>
   NADARAYA_INLINE static void set_aside(Index groups, const std::uint8_t* query, Index stride, const std::uint8_t* codes,
-                                        const std::int32_t* threshold, Index r, Index part, const Candidates<T>* to, Hits& hits) {
-    Sums sum[Rows][part_packs];
-    accumulate<Rows>(groups, query, stride, codes, sum);
+                                        const std::int32_t* threshold, Index r, Index part, const Candidates<T>* to,
+                                        Hits<Packs>& hits) {
+    Sums sum[Rows][Packs];
+    accumulate(groups, query, stride, codes, sum);
     int count = hits.count;
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
       const __m256i bound = _mm256_set1_epi32(threshold[r + i]);
-      unsigned passed = 0;
+      std::uint64_t passed = 0;
 #pragma GCC unroll 8
-      for (int k = 0; k < part_packs; ++k) {
+      for (int k = 0; k < Packs; ++k) {
         passed |= exceeds(sum[i][k], bound) << (8 * k);
         hits.sum[count][k] = sum[i][k];
       }
       hits.row[count] = r + i;
-      hits.keys[count] = passed & static_cast<std::uint32_t>(to[r + i].visible >> part);
+      hits.keys[count] = passed & to[r + i].visible >> part;
       count += hits.keys[count] != 0;
     }
     hits.count = count;
   }
 
-  NADARAYA_INLINE static unsigned exceeds(Sums sum, __m256i bound) {
+  NADARAYA_INLINE static std::uint64_t exceeds(Sums sum, __m256i bound) {
     return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32((__m256i)sum, bound))));
   }
 
   /// Appends what was set aside to the lists; returns how many queries it was.
-  template <class T>
-  NADARAYA_INLINE static Index list(Hits& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
+  template <int Packs, class T>
+  NADARAYA_INLINE static Index list(Hits<Packs>& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
     for (int i = 0; i < hits.count; ++i) {
       const Index r = hits.row[i];
       T* z = to[r].z;
       KeyIndex* key = to[r].key;
       const __m256i zero = _mm256_set1_epi32(aims.zero[r]);
 #pragma GCC unroll 8
-      for (int k = 0; k < part_packs; ++k) {
-        append(z, key, hits.keys[i] >> (8 * k) & 0xffu, _mm256_sub_epi32((__m256i)hits.sum[i][k], zero), aims.base[r],
+      for (int k = 0; k < Packs; ++k) {
+        append(z, key, static_cast<unsigned>(hits.keys[i] >> (8 * k) & 0xff), _mm256_sub_epi32((__m256i)hits.sum[i][k], zero), aims.base[r],
                aims.unit[r], first + static_cast<KeyIndex>(8 * k));
       }
       to[r].z = z;
@@ -221,26 +222,26 @@ struct Sketch : PortableSketch<Whole> {
     }
   }
 
-  template <int Rows>
+  template <int Rows, int Packs>
   NADARAYA_INLINE static void accumulate(Index groups, const std::uint8_t* query, Index stride, const std::uint8_t* codes,
-                                         Sums (&sum)[Rows][part_packs]) {
+                                         Sums (&sum)[Rows][Packs]) {
 #pragma GCC unroll 8
     for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
-      for (int k = 0; k < part_packs; ++k) sum[i][k] = Sums{};
+      for (int k = 0; k < Packs; ++k) sum[i][k] = Sums{};
     }
     const std::uint8_t* end = query + groups * sketch_group;
     for (; query < end; query += sketch_group, codes += sketch_keys * sketch_group) {
-      __m256i key[part_packs];
+      __m256i key[Packs];
 #pragma GCC unroll 8
-      for (int k = 0; k < part_packs; ++k) key[k] = load(codes + 32 * k);
+      for (int k = 0; k < Packs; ++k) key[k] = load(codes + 32 * k);
 #pragma GCC unroll 8
       for (int i = 0; i < Rows; ++i) {
         std::int32_t group;
         std::memcpy(&group, query + i * stride, sizeof group);
         const __m256i factor = _mm256_set1_epi32(group);
 #pragma GCC unroll 8
-        for (int k = 0; k < part_packs; ++k) sum[i][k] = (Sums)multiply_add((__m256i)sum[i][k], key[k], factor);
+        for (int k = 0; k < Packs; ++k) sum[i][k] = (Sums)multiply_add((__m256i)sum[i][k], key[k], factor);
       }
     }
   }

@@ -364,8 +364,9 @@ struct TileSketch : ListingByteSketch {
 
   template <class T>
   static Index screen(Index rows, Index groups, const std::uint8_t* query, Index stride, const std::uint8_t* codes,
-                      const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Index /*expected*/,
-                      Candidates<T>* to) {
+                      const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Index expected, Candidates<T>* to) {
+    // A tile of a decoder's one query would be mostly empty.
+    if (rows < 8) return ListingByteSketch::screen(rows, groups, query, stride, codes, aims, in_reach, first, expected, to);
     Index passed = 0;
     alignas(64) std::int32_t sums[16][sketch_keys];
     for (Index r = 0; r < rows; r += 16) {

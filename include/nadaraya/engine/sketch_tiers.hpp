@@ -1,10 +1,12 @@
-// The choice between the loops of screening.
+// The choice between the loops of screening, and where they pay.
 #pragma once
 
 #include "nadaraya/engine/sketch_avx2.hpp"
 #include "nadaraya/engine/sketch_avx512.hpp"
 #include "nadaraya/engine/sketch_loops.hpp"
+#include "nadaraya/simd/compiler.hpp"
 #include "nadaraya/simd/tier.hpp"
+#include "nadaraya/types.hpp"
 
 namespace nadaraya::engine {
 
@@ -42,5 +44,27 @@ class Screen {
   Screen(const Screen&) = delete;
   Screen& operator=(const Screen&) = delete;
 };
+
+/// Of fewer columns the products cost less than what surrounds them.
+inline constexpr Index least_worth_cols = 16;
+
+/// What screening takes to pay with this machine's products, as measured.
+struct ScreeningNeeds {
+  Index keys;            ///< at least, of a head
+  double per_candidate;  ///< keys ruled out for one that has to be scored
+};
+
+/// Products of words save less of the time of floats than those of bytes.
+inline ScreeningNeeds screening_needs() {
+  return simd::integers() == simd::Integers::avx2 ? ScreeningNeeds{1024, 16} : ScreeningNeeds{512, 9};
+}
+
+/// Does this machine gain by screening queries of so many columns?
+inline bool worth_screening(Index cols) { return simd::integers() != simd::Integers::plain && cols >= least_worth_cols; }
+
+/// Do so many queries and keys of a head gain by it? A sketch costs what scoring some dozen queries does.
+inline bool worth_screening(Index queries, Index keys, Index cols) {
+  return worth_screening(cols) && queries >= 32 && keys >= screening_needs().keys;
+}
 
 }  // namespace nadaraya::engine

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/pass/backward.hpp"
 #include "nadaraya/pass/forward.hpp"
 #include "nadaraya/pass/memory.hpp"
@@ -150,7 +151,7 @@ class Batch {
   static bool screens(Screening screening, Index queries, Index keys, Index cols) {
     if (screening == Screening::never || cols < 1 || cols > engine::most_sketch_cols) return false;
     if (screening == Screening::always) return true;
-    return simd::integers() != simd::Integers::plain && engine::worth_screening(queries, keys, cols);
+    return engine::worth_screening(queries, keys, cols);
   }
 
   void make_query(std::size_t h, bool in_any_order) {

@@ -4,7 +4,6 @@
 #include "nadaraya/engine/scores.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/screening.hpp"
-#include "nadaraya/simd/tier.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
