@@ -92,7 +92,9 @@ void screen(const Operands<T>& in, test::Random& random, Outcome& outcome) {
       continue;
     }
     // A query in eight sees every third key only.
-    const auto visible = [&](Index i, Index j) { return j < last && (i % 8 != 7 || j % 3 == 0); };
+    const std::uint64_t there = ~std::uint64_t(0) >> (engine::panel_keys - (last - first));
+    const auto seen_by = [&](Index i) { return i % 8 == 7 ? there & 0x9249249249249249u : there; };
+    const auto visible = [&](Index i, Index j) { return j < last && (seen_by(i) >> (j - first) & 1) != 0; };
     Index found_before = queries;
     for (int time = 0; time < 2; ++time) {
       std::vector<engine::Candidates<T>> lists(static_cast<std::size_t>(queries));
@@ -103,7 +105,7 @@ void screen(const Operands<T>& in, test::Random& random, Outcome& outcome) {
         auto& list = lists[static_cast<std::size_t>(i)];
         list.z = row.value_data();
         list.key = row.key_data();
-        for (Index j = 0; j < engine::panel_keys; ++j) list.visible |= std::uint64_t(visible(i, first + j) ? 1 : 0) << j;
+        list.visible = seen_by(i);
       }
       if (block.aim(panel, queries)) block.screen(panel, queries, lists.data());
       if (time == 1 && 2 * found_before < queries) outcome.rare += queries;
