@@ -15,9 +15,8 @@
 #include <limits>
 #include <vector>
 
-// A panel of 64 keys has a centre c, and each key is k = c + step K + r with K whole numbers of a
-// byte or two;
-// a query is q = step' Q + r'. Then
+// A panel of 64 keys has a centre c, and each key is k = c + step K + r with K whole numbers of a byte or
+// two; a query is q = step' Q + r'. Then
 //   q.k = q.c + step step' Q.K + q.r + r'.(step K),
 // and by Cauchy and Schwarz the last two are at most |q||r| + |r'||step K|. The rounding of all that,
 // and of the q.k that is computed in the end, is at most a few D eps |q| (|c| + |k - c|) (Higham 2002,

@@ -153,10 +153,9 @@ struct PortableSketch {
     return any;
   }
 
-  /// Appends the keys of a panel whose sums of products pass, with a bound from below on their
-  /// similarity, to the lists of `rows` queries, whose codes lie `stride` apart,
-  /// with room for a multiple of sixteen. Returns about how
-  /// many of the queries a key passed for; `expected` is a guess at that, for speed.
+  /// Appends the keys of a panel whose sums of products pass, with a bound from below on their similarity, to
+  /// the lists of `rows` queries. The codes of these lie `stride` apart, and there is room for a multiple of
+  /// sixteen. Returns about how many of the queries a key passed for; `expected` is a guess at that, for speed.
   template <class T>
   static Index screen(Index rows, Index groups, const std::uint8_t* query, Index stride, const std::uint8_t* codes,
                       const Aims<T>& aims, const std::uint16_t* /*in_reach*/, KeyIndex first, Index /*expected*/,
