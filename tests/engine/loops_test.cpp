@@ -8,6 +8,7 @@
 
 #include "tests/support/catch.hpp"
 
+#include <cmath>
 #include <limits>
 #include <type_traits>
 #include <vector>
@@ -36,6 +37,14 @@ TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, d
       const Index left = loops.prune(pruned.data(), list.data(), n, T(0.25));
       REQUIRE(left == Portable::prune(pruned_portably.data(), list_portably.data(), n, T(0.25)));
       REQUIRE(first(list, left) == first(list_portably, left));
+
+      std::vector<KeyIndex> places(static_cast<std::size_t>(n + slack)), expected_places;
+      for (Index j = 0; j < n; ++j) {
+        const T x = z[static_cast<std::size_t>(j)];
+        if (x > T(-0.5) && x <= T(0.25)) expected_places.push_back(static_cast<KeyIndex>(j));
+      }
+      const Index between = loops.between(z.data(), n, T(-0.5), T(0.25), places.data());
+      REQUIRE(first(places, between) == expected_places);
 
       const T bound = std::numeric_limits<T>::max();
       REQUIRE(loops.any_above(z.data(), n, bound) == (n > 4));
@@ -101,6 +110,34 @@ TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]",
   });
 }
 
+TEMPLATE_TEST_CASE("an exponential kernel keeps to its range in every tier", "[engine]", float, double) {
+  using T = TestType;
+  using Limits = std::numeric_limits<T>;
+  std::vector<T> t{-Limits::infinity(), Limits::lowest(), T(-3000), T(-212), T(0), T(1), Limits::max(), Limits::infinity(), Limits::quiet_NaN()};
+  // From zero through the denormal numbers up, and up to infinity.
+  for (int j = -40; j < 40; ++j) {
+    t.push_back(1 + 2 * std::log(Limits::min()) + T(j));
+    t.push_back(1 + 2 * std::log(Limits::max()) + T(0.25) * T(j));
+  }
+  with_every_tier([&](auto loops, const char* tier) {
+    std::vector<T> z = t;
+    z.resize(t.size() + std::size_t(slack));
+    loops.profiles(Gaussian{}, RowMap<T>{T(0), T(1), T(0), T(1)}, T(0), z.data(), static_cast<Index>(t.size()));
+    for (std::size_t j = 0; j < t.size(); ++j) {
+      const T expected = Gaussian{}.profile(t[j]);
+      CAPTURE(tier, t[j], z[j], expected);
+      if (std::isnan(expected)) {
+        REQUIRE(std::isnan(z[j]));
+      } else if (std::isinf(expected)) {
+        REQUIRE(z[j] == expected);
+      } else {
+        const T tolerance = 4 * Limits::epsilon() * expected + Limits::denorm_min();
+        REQUIRE(std::abs(z[j] - expected) <= tolerance);
+      }
+    }
+  });
+}
+
 TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(9);
@@ -123,8 +160,16 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
       Portable::dots(keys.data(), p.data(), 5, x.data(), stride, cols, y.data(), g_portably.data());
       REQUIRE(largest_difference(g, g_portably) <= 4 * tolerance);
       std::vector<T> sum = numbers<T>(9 * stride, random), sum_portably = sum;
-      loops.scatter(keys.data(), p.data(), 5, y.data(), cols, sum.data(), stride);
-      Portable::scatter(keys.data(), p.data(), 5, y.data(), cols, sum_portably.data(), stride);
+      const T nan = std::numeric_limits<T>::quiet_NaN();
+      // Row 4 of x, all NaN, has no factor; neither has anything the other member.
+      std::vector<engine::Pair<T>> pairs;
+      for (const KeyIndex key : {0, 2, 2, 5, 0, 7, 8, 1, 3, 6, 5}) {
+        pairs.push_back({static_cast<KeyIndex>(pairs.size() % 4), key, static_cast<T>(random.normal()), nan});
+      }
+      pairs.insert(pairs.begin() + 3, {4, 2, T(0), nan});
+      const auto count = static_cast<Index>(pairs.size());
+      loops.template scatter<&engine::Pair<T>::p>(pairs.data(), count, x.data(), stride, cols, sum.data(), stride);
+      Portable::scatter<&engine::Pair<T>::p>(pairs.data(), count, x.data(), stride, cols, sum_portably.data(), stride);
       REQUIRE(largest_difference(first(sum, 9 * stride), first(sum_portably, 9 * stride)) <= tolerance);
     }
   });

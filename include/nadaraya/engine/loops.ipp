@@ -74,10 +74,10 @@ struct Loops {
     for (Index c = 0; c < n; c += line) simd::prefetch(x + c);
   }
 
-  /// Asks for the cache lines of rows x[key_j].
+  /// Asks for the cache lines of rows x[key[place_j]].
   template <class T>
-  static void fetch_rows(const KeyIndex* key, Index n, const T* x, Index stride, Index cols) {
-    for (Index j = 0; j < n; ++j) fetch(x + key[j] * stride, cols);
+  static void fetch_rows(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols) {
+    for (Index j = 0; j < n; ++j) fetch(x + key[place[j]] * stride, cols);
   }
 
   // ---- candidates ----------------------------------------------------------------------------
@@ -155,6 +155,21 @@ struct Loops {
       kept += simd::count_ones(mask);
     }
     return kept;
+  }
+
+  /// Writes the places of those of n scalars that are above one bound and not above the other, none of which is NaN;
+  /// returns how many. The list has a pack of slack.
+  template <class T>
+  static Index between(const T* z, Index n, T low, T high, KeyIndex* place) {
+    const PackOf<T> least(low), most(high);
+    Index found = 0;
+    for (Index j = 0; j < n; j += lanes<T>) {
+      const PackOf<T> x = load(z + j);
+      const unsigned mask = above(x, least) & ~above(x, most) & present<T>(n - j);
+      compress_run(place + found, mask, static_cast<KeyIndex>(j), T());
+      found += simd::count_ones(mask);
+    }
+    return found;
   }
 
   /// Writes the keys of the points whose squared distance from q, as summed here, is at most a bound, and
@@ -281,8 +296,8 @@ struct Loops {
         PackOf<T> values(T(0)), slopes(T(0));
         each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
           const PackOf<T> t = coordinate(load_up_to(z + begin + j, count));
-          values = values + supported<K>(t, bound, kernel.profile(t), count);
-          slopes = slopes + supported<K>(t, bound, kernel.derivative(t), count);
+          values = values + supported<K>(t, bound, profile(kernel, t), count);
+          slopes = slopes + supported<K>(t, bound, derivative(kernel, t), count);
         });
         value += total(values);
         slope += total(slopes);
@@ -294,41 +309,13 @@ struct Loops {
   /// Calls next(sums), those of profile_sums at map.offset, which may move it, for as long as it returns true.
   template <class K, class T, class Next>
   static void descend(const K& kernel, RowMap<T>& map, T edge, const T* z, Index n, const Next& next) {
-    constexpr int packs = 4;
-    if (n > packs * lanes<T>) {
+    if (n <= 4 * lanes<T>) {
+      descend_run<4>(kernel, map, edge, z, n, next);  // in registers
+    } else if (n <= run_packs * lanes<T>) {
+      descend_run<run_packs>(kernel, map, edge, z, n, next);
+    } else {
       while (next(profile_sums(kernel, map, edge, z, n))) {}
-      return;
     }
-    // A short row stays in registers: t = x + offset. What is behind its end is nowhere supported.
-    static_assert(K::compact);
-    constexpr T nowhere = -std::numeric_limits<T>::infinity();
-    RowMap<T> from_pivot = map;
-    from_pivot.offset = T(0);
-    const PackOf<T> bound(edge);
-    PackOf<T> x[packs];
-#pragma GCC unroll 4
-    for (int k = 0; k < packs; ++k) {
-      const Index left = n - k * lanes<T>;
-      x[k] = left >= lanes<T> ? load(z + k * lanes<T>)
-             : left > 0       ? load_part(z + k * lanes<T>, left, broadcast(nowhere))
-                              : broadcast(nowhere);
-    }
-    with_division(from_pivot, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
-#pragma GCC unroll 4
-      for (int k = 0; k < packs; ++k) x[k] = coordinate(x[k]);
-    });
-    ProfileSums<T> sums;
-    do {
-      const PackOf<T> offset(map.offset);
-      PackOf<T> values(T(0)), slopes(T(0));
-#pragma GCC unroll 4
-      for (int k = 0; k < packs; ++k) {
-        const PackOf<T> t = x[k] + offset;
-        values = values + where_above(t, bound, kernel.profile(t));
-        slopes = slopes + where_above(t, bound, kernel.derivative(t));
-      }
-      sums = ProfileSums<T>{static_cast<T>(total(values)), static_cast<T>(total(slopes))};
-    } while (next(sums));
   }
 
   /// Reduces a row to its support, in place: z becomes t, and p = kappa(t) / mass. Returns its size.
@@ -340,8 +327,15 @@ struct Loops {
       Index kept = 0;
       for (Index j = 0; j < n; j += lanes<T>) {
         const PackOf<T> t = coordinate(load(z + j));
-        const PackOf<T> weight = supported<K>(t, bound, kernel.profile(t) / mass, lanes<T>);
+        const PackOf<T> weight = supported<K>(t, bound, profile(kernel, t) / mass, lanes<T>);
         const unsigned mask = (K::compact && !keep_all ? above(t, bound) : ~0u) & present<T>(n - j);
+        if (n > run_packs * lanes<T> && kept == j && mask == present<T>(lanes<T>)) {
+          // Of a long row, so far all stay where they are.
+          store(z + j, t);
+          store(p + j, weight);
+          kept += lanes<T>;
+          continue;
+        }
         compress_keys(key + kept, mask, key + j, T());
         compress(z + kept, mask, t);
         compress(p + kept, mask, weight);
@@ -357,7 +351,7 @@ struct Loops {
     const PackOf<T> bound(edge), divisor(map.mass);
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> x = load_up_to(t + j, count);
-      store_up_to(p + j, supported<K>(x, bound, kernel.profile(x) / divisor, count), count);
+      store_up_to(p + j, supported<K>(x, bound, profile(kernel, x) / divisor, count), count);
     });
   }
 
@@ -372,7 +366,7 @@ struct Loops {
         each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
           T* to = z + begin + j;
           const PackOf<T> t = coordinate(load_up_to(to, count));
-          const PackOf<T> value = supported<K>(t, bound, kernel.profile(t), count);
+          const PackOf<T> value = supported<K>(t, bound, profile(kernel, t), count);
           store_up_to(to, value, count);
           sums = sums + value;
         });
@@ -400,7 +394,7 @@ struct Loops {
     const PackOf<T> bound(edge), by(divisor);
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> x = load_up_to(t + j, count);
-      store_up_to(s + j, supported<K>(x, bound, kernel.derivative(x) / by, count), count);
+      store_up_to(s + j, supported<K>(x, bound, derivative(kernel, x) / by, count), count);
     });
   }
 
@@ -455,39 +449,46 @@ struct Loops {
   /// g_j = x[key_j] . y, and 0 without reading where p_j = 0.
   template <class T>
   static void dots(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g) {
+    const auto row = [&](Index j) NADARAYA_INLINE_LAMBDA { return x + key[j] * stride; };
     for (Index j = 0; j < n;) {
       if (j + 4 <= n && p[j] != T(0) && p[j + 1] != T(0) && p[j + 2] != T(0) && p[j + 3] != T(0)) {
-        for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(x + key[i] * stride, cols);
-        four_dots(key + j, x, stride, cols, y, g + j);
+        for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(row(i), cols);
+        four_dots({row(j), row(j + 1), row(j + 2), row(j + 3)}, cols, y, g[j], g[j + 1], g[j + 2], g[j + 3]);
         j += 4;
         continue;
       }
-      g[j] = p[j] == T(0) ? T(0) : dot(x + key[j] * stride, y, cols);
+      g[j] = p[j] == T(0) ? T(0) : dot(row(j), y, cols);
       ++j;
     }
   }
 
-  /// z_j = x[key_j] . y
+  /// z[place_j] = x[key[place_j]] . y
   template <class T>
-  static void scores(const KeyIndex* key, Index n, const T* x, Index stride, Index cols, const T* y, T* z) {
+  static void scores(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
+                     T* z) {
+    const auto row = [&](Index j) NADARAYA_INLINE_LAMBDA { return x + key[place[j]] * stride; };
     Index j = 0;
     for (; j + 4 <= n; j += 4) {
-      for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(x + key[i] * stride, cols);
-      four_dots(key + j, x, stride, cols, y, z + j);
+      for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(row(i), cols);
+      four_dots({row(j), row(j + 1), row(j + 2), row(j + 3)}, cols, y, z[place[j]], z[place[j + 1]], z[place[j + 2]],
+                z[place[j + 3]]);
     }
-    for (; j < n; ++j) z[j] = dot(x + key[j] * stride, y, cols);
+    for (; j < n; ++j) z[place[j]] = dot(row(j), y, cols);
   }
 
-  /// x[key_j] += p_j y, for the keys whose p_j is not 0.
-  template <class T>
-  static void scatter(const KeyIndex* key, const T* p, Index n, const T* y, Index cols, T* x, Index stride) {
+  /// x[key] += factor y[query], for the pairs whose factor, one of their members, is not 0.
+  template <auto Factor, class T>
+  static void scatter(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride) {
+    constexpr Index ahead = 8;
     for (Index j = 0; j < n; ++j) {
-      if (p[j] == T(0)) continue;
-      if (j + 4 < n) fetch(x + key[j + 4] * stride, cols);
-      const PackOf<T> factor = broadcast(p[j]);
-      T* row = x + key[j] * stride;
+      if (j + ahead < n) fetch(x + pairs[j + ahead].key * x_stride, cols);
+      const T factor = pairs[j].*Factor;
+      if (factor == T(0)) continue;
+      const PackOf<T> by = broadcast(factor);
+      const T* from = y + pairs[j].query * y_stride;
+      T* to = x + pairs[j].key * x_stride;
       each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
-        store_up_to(row + c, fma(factor, load_up_to(y + c, count), load_up_to(row + c, count)), count);
+        store_up_to(to + c, fma(by, load_up_to(from + c, count), load_up_to(to + c, count)), count);
       });
     }
   }
@@ -598,17 +599,19 @@ struct Loops {
 
   /// Four rows with y, column by column, so that none waits for another's sum.
   template <class T>
-  NADARAYA_INLINE static void four_dots(const KeyIndex* key, const T* x, Index stride, Index cols, const T* y, T* z) {
+  NADARAYA_INLINE static void four_dots(const T* const (&x)[4], Index cols, const T* y, T& first, T& second, T& third, T& fourth) {
     PackOf<T> sum[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) sum[i] = PackOf<T>(T(0));
     each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> factor = load_up_to(y + c, count);
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(x + key[i] * stride + c, count), factor, sum[i]);
+      for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(x[i] + c, count), factor, sum[i]);
     });
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) z[i] = total(sum[i]);
+    first = total(sum[0]);
+    second = total(sum[1]);
+    third = total(sum[2]);
+    fourth = total(sum[3]);
   }
 
   template <int Packs, class T>
@@ -632,6 +635,27 @@ struct Loops {
     for (int c = 0; c < Packs; ++c) store_up_to(out + c * lanes<T>, sum[c], cols - c * lanes<T>);
   }
 
+  /// kappa(t). By its laws, an exponential kernel is exp(rate (t - centre)), for which tiers have an exp of their own.
+  template <class K, class T>
+  NADARAYA_INLINE static PackOf<T> profile(const K& kernel, const PackOf<T>& t) {
+    if constexpr (ExponentialKernel<K>) {
+      const T at = static_cast<T>(centre(kernel));
+      return exp(PackOf<T>(kernel.derivative(at)) * (t - PackOf<T>(at)));
+    } else {
+      return kernel.profile(t);
+    }
+  }
+
+  /// kappa'(t)
+  template <class K, class T>
+  NADARAYA_INLINE static PackOf<T> derivative(const K& kernel, const PackOf<T>& t) {
+    if constexpr (ExponentialKernel<K>) {
+      return PackOf<T>(kernel.derivative(static_cast<T>(centre(kernel)))) * profile(kernel, t);
+    } else {
+      return kernel.derivative(t);
+    }
+  }
+
   /// x on the support of the kernel and in the first `count` lanes, 0 elsewhere.
   template <class K, class T>
   NADARAYA_INLINE static PackOf<T> supported(const PackOf<T>& t, const PackOf<T>& edge, const PackOf<T>& x,
@@ -649,12 +673,50 @@ struct Loops {
     if (j < n) body(j, n - j);
   }
 
-  /// body(begin, length) for runs of n scalars, short enough to be summed in T: with their totals
-  /// summed in double, the error does not grow with n.
+  /// So many packs are summed in T; with their totals summed in double, the error does not grow with n.
+  static constexpr int run_packs = 32;
+
+  /// body(begin, length) for runs of n scalars.
   template <class T, class Body>
   NADARAYA_INLINE static void in_runs(Index n, const Body& body) {
-    constexpr Index run = 32 * lanes<T>;
+    constexpr Index run = run_packs * lanes<T>;
     for (Index begin = 0; begin < n; begin += run) body(begin, run < n - begin ? run : n - begin);
+  }
+
+  /// descend for a row of at most so many packs: t = x + offset, where x is formed once.
+  template <int Packs, class K, class T, class Next>
+  NADARAYA_INLINE static void descend_run(const K& kernel, RowMap<T>& map, T edge, const T* z, Index n, const Next& next) {
+    static_assert(K::compact);
+    constexpr T nowhere = -std::numeric_limits<T>::infinity();
+    const int packs = Packs == 4 ? Packs : static_cast<int>((n + lanes<T> - 1) / lanes<T>);
+    RowMap<T> from_pivot = map;
+    from_pivot.offset = T(0);
+    PackOf<T> x[Packs];
+#pragma GCC unroll 4
+    for (int k = 0; k < packs; ++k) {
+      const Index left = n - k * lanes<T>;
+      // What is behind the end is nowhere supported.
+      x[k] = left >= lanes<T> ? load(z + k * lanes<T>)
+             : left > 0       ? load_part(z + k * lanes<T>, left, broadcast(nowhere))
+                              : broadcast(nowhere);
+    }
+    with_division(from_pivot, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
+#pragma GCC unroll 4
+      for (int k = 0; k < packs; ++k) x[k] = coordinate(x[k]);
+    });
+    const PackOf<T> bound(edge);
+    ProfileSums<T> sums;
+    do {
+      const PackOf<T> offset(map.offset);
+      PackOf<T> values(T(0)), slopes(T(0));
+#pragma GCC unroll 4
+      for (int k = 0; k < packs; ++k) {
+        const PackOf<T> t = x[k] + offset;
+        values = values + where_above(t, bound, profile(kernel, t));
+        slopes = slopes + where_above(t, bound, derivative(kernel, t));
+      }
+      sums = ProfileSums<T>{static_cast<T>(total(values)), static_cast<T>(total(slopes))};
+    } while (next(sums));
   }
 
   template <class T>

@@ -27,6 +27,15 @@ struct Candidates {
   std::uint64_t visible = 0;  ///< bit j: does the query see key j of the panel?
 };
 
+/// A query and a key that it gives weight, on the way back.
+template <class T>
+struct Pair {
+  KeyIndex query;
+  KeyIndex key;
+  T p;   ///< the weight
+  T dz;  ///< dL/dz
+};
+
 /// Sums over a row of factor s_j and of factor s_j (g_j - origin).
 template <class Scalar>
 struct Moments {
@@ -159,12 +168,12 @@ struct Portable {
     }
   }
 
-  template <class T>
-  static void scatter(const KeyIndex* key, const T* p, Index n, const T* y, Index cols, T* x, Index stride) {
+  template <auto Factor, class T>
+  static void scatter(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride) {
     for (Index j = 0; j < n; ++j) {
-      if (p[j] == T(0)) continue;
-      T* row = x + key[j] * stride;
-      for (Index c = 0; c < cols; ++c) row[c] += p[j] * y[c];
+      const T& factor = pairs[j].*Factor;
+      if (factor == T(0)) continue;
+      for (Index c = 0; c < cols; ++c) x[pairs[j].key * x_stride + c] += factor * y[pairs[j].query * y_stride + c];
     }
   }
 };

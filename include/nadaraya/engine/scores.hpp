@@ -56,6 +56,8 @@ struct Workspace {
   std::vector<Scalar> norms;              ///< squared, of the block's queries
   std::vector<Scalar> scaled;             ///< the block's queries, times the similarity's factor
   QuerySketch<Scalar> sketch;             ///< of them, while they are screened
+  std::vector<Scalar> floors;             ///< of the rows, as bounds on similarities set them
+  std::vector<KeyIndex> places[2];        ///< of some candidates, in two of the rows
   std::vector<Scalar> tile;
   std::vector<Scalar> panel;  ///< one that had not been packed before
   std::vector<Scalar> weights;
@@ -232,10 +234,7 @@ class Scores {
       }
       close_lists(count, work);
       refine(rows);
-      for (Index r = 0; r < count; ++r) {
-        if (r + 1 < count) fetch_keys(rows[static_cast<std::size_t>(r + 1)]);
-        rescore(r, work);
-      }
+      rescore(count, refine, work);
       return true;
     }
     return false;
@@ -265,32 +264,66 @@ class Scores {
     }
   }
 
-  /// Gives the screened candidates of a row their similarities. Those of exact panels have theirs: another
-  /// order of sums might round them to below a floor that they set.
-  void rescore(Index r, Workspace<Scalar>& work) const {
-    Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-    row.set_margin(Scalar(0));
-    const auto score = [&](std::size_t first, std::size_t count) {
+  /// Raising a floor costs about what scoring this many keys does.
+  static constexpr std::size_t most_scored_at_once = 32;
+
+  /// Gives the screened candidates of a block their similarities. Of a long list first those whose bounds lie above the
+  /// floor: what they tell raises it by about what bounds miss, which rules out half of the others.
+  void rescore(Index count, const Refine& refine, Workspace<Scalar>& work) const {
+    const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
+    const Scalar infinity(Eigen::NumTraits<Scalar>::infinity());
+    const auto in_two_goes = [&](const Row<Scalar>& row) { return row.size() > most_scored_at_once; };
+    work.floors.resize(rows.size());
+    for (std::size_t r = 0; r < rows.size(); ++r) work.floors[r] = in_two_goes(rows[r]) ? rows[r].floor() : Scalar(-infinity);
+    score_between(count, [&](std::size_t r) { return std::pair(work.floors[r], infinity); }, work);
+    if (std::any_of(rows.begin(), rows.end(), in_two_goes)) {
+      for (std::size_t r = 0; r < rows.size(); ++r) {
+        if (in_two_goes(rows[r])) refine(rows.subspan(r, 1));
+      }
+      score_between(count, [&](std::size_t r) { return std::pair(Scalar(-infinity), work.floors[r]); }, work);
+    }
+    for (Row<Scalar>& row : rows) row.set_margin(Scalar(0));
+  }
+
+  /// Gives those candidates of each row their similarities whose bounds are above the first of limits(row) and not above
+  /// the second.
+  template <class Limits>
+  void score_between(Index count, const Limits& limits, Workspace<Scalar>& work) const {
+    Index next = pick(0, limits, work);
+    for (Index r = 0; r < count; ++r) {
+      const Index picked = next;
+      if (r + 1 < count) next = pick(r + 1, limits, work);
+      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       with_loops<Scalar>([&](auto loops) {
-        loops.scores(row.key_data() + first, static_cast<Index>(count), keys_.data, keys_.stride, keys_.cols,
-                     work.scaled.data() + r * queries_.cols, row.value_data() + first);
+        loops.scores(work.places[r % 2].data(), picked, row.key_data(), keys_.data, keys_.stride, keys_.cols,
+                     work.scaled.data() + r * queries_.cols, row.value_data());
       });
-    };
-    if (!sketch_->any_exact()) return score(0, row.size());
-    for (std::size_t j = 0; j < row.size(); ++j) {
-      if (!sketch_->exact(row.keys()[j] / panel_keys)) score(j, 1);
     }
   }
 
-  /// Asks for the first keys of a row, so that they are there when they are scored.
-  void fetch_keys([[maybe_unused]] const Row<Scalar>& row) const {
-    if constexpr (by_products) {
-      constexpr std::size_t some = 16;
-      const auto keys = row.keys().first((std::min)(some, row.size()));
-      with_loops<Scalar>([&](auto loops) {
-        loops.fetch_rows(keys.data(), static_cast<Index>(keys.size()), keys_.data, keys_.stride, keys_.cols);
+  /// Writes down which candidates of row r lie between its limits, and asks for the first of their keys; returns how
+  /// many. Those of exact panels have their similarities: another order of sums might round them to below a floor that
+  /// they set.
+  template <class Limits>
+  Index pick(Index r, const Limits& limits, Workspace<Scalar>& work) const {
+    Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
+    const std::pair<Scalar, Scalar> limit = limits(static_cast<std::size_t>(r));
+    std::vector<KeyIndex>& places = work.places[r % 2];
+    if (places.size() < row.size() + Row<Scalar>::slack) places.resize(2 * (row.size() + Row<Scalar>::slack));
+    Index picked = with_loops<Scalar>([&](auto loops) {
+      return loops.between(row.value_data(), static_cast<Index>(row.size()), limit.first, limit.second, places.data());
+    });
+    if (sketch_->any_exact()) {
+      const auto end = std::remove_if(places.begin(), places.begin() + picked, [&](KeyIndex place) {
+        return sketch_->exact(row.keys()[static_cast<std::size_t>(place)] / panel_keys);
       });
+      picked = end - places.begin();
     }
+    with_loops<Scalar>([&](auto loops) {
+      constexpr Index some = 16;
+      loops.fetch_rows(places.data(), (std::min)(some, picked), row.key_data(), keys_.data, keys_.stride, keys_.cols);
+    });
+    return picked;
   }
 
   /// Makes room for a panel's candidates in a list.

@@ -9,7 +9,6 @@
 #include "nadaraya/simd/compiler.hpp"
 #include "nadaraya/types.hpp"
 
-#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <utility>
@@ -342,6 +341,33 @@ struct ListingByteSketch : WideByteSketch {
 #pragma GCC target("avx,avx2,fma,bmi,bmi2,popcnt,avx512f,avx512vl,avx512dq,avx512bw,avx512vnni,avx512vbmi2,amx-tile,amx-int8")
 #endif
 
+/// The instructions for tiles: their numbers are part of them, and of the compilers' own functions only literals are
+/// taken for these.
+namespace tiles {
+
+template <int Tile>
+NADARAYA_INLINE void zero() {
+  __asm__ volatile("{tilezero\t%%tmm%c0|tilezero\ttmm%c0}" : : "i"(Tile));
+}
+
+template <int Tile>
+NADARAYA_INLINE void load(const void* from, Index stride) {
+  __asm__ volatile("{tileloadd\t(%0,%1,1), %%tmm%c2|tileloadd\ttmm%c2, [%0+%1*1]}" : : "r"(from), "r"(stride), "i"(Tile) : "memory");
+}
+
+template <int Tile>
+NADARAYA_INLINE void store(void* to, Index stride) {
+  __asm__ volatile("{tilestored\t%%tmm%c2, (%0,%1,1)|tilestored\t[%0+%1*1], tmm%c2}" : : "r"(to), "r"(stride), "i"(Tile) : "memory");
+}
+
+/// Sum += A B, of signed bytes and unsigned ones.
+template <int Sum, int A, int B>
+NADARAYA_INLINE void multiply() {
+  __asm__ volatile("{tdpbsud\t%%tmm%c2, %%tmm%c1, %%tmm%c0|tdpbsud\ttmm%c0, tmm%c1, tmm%c2}" : : "i"(Sum), "i"(A), "i"(B));
+}
+
+}  // namespace tiles
+
 /// Sums of sixteen queries and a panel come from tiles: sixteen rows of 64 bytes each.
 struct TileSketch : ListingByteSketch {
   /// The thread's tiles get their shapes: of a chunk of 64 columns, and of the last, shorter one.
@@ -356,7 +382,8 @@ struct TileSketch : ListingByteSketch {
     for (const int tile : {0, 1, 2, 3, 4, 5}) shape(tile, 16, 64);
     shape(6, rest == 0 ? 0 : 16, sketch_group * rest);
     shape(7, rest, rest == 0 ? 0 : 64);
-    written(config);
+    // Compilers do not know that all of it is read.
+    __asm__ volatile("" : : "r"(config) : "memory");
     _tile_loadconfig(config);
   }
 
@@ -367,79 +394,83 @@ struct TileSketch : ListingByteSketch {
                       const Aims<T>& aims, const std::uint16_t* in_reach, KeyIndex first, Index expected, Candidates<T>* to) {
     // A tile of a decoder's one query would be mostly empty.
     if (rows < 8) return ListingByteSketch::screen(rows, groups, query, stride, codes, aims, in_reach, first, expected, to);
+    alignas(64) TileSums sums;
     Index passed = 0;
-    alignas(64) std::int32_t sums[16][sketch_keys];
     for (Index r = 0; r < rows; r += 16) {
       if (in_reach[r / 16] == 0) continue;
-      multiply(groups, query + r * stride, stride, codes, &sums[0][0]);
-      // Queries that have hits are noted without a branch, which would often be guessed wrongly.
-      const int there = static_cast<int>((std::min)(Index(16), rows - r));
-      int noted[16];
-      int count = 0;
-      for (int i = 0; i < there; ++i) {
-        noted[count] = i;
-        const __m512i of_row[4] = {_mm512_load_si512(sums[i]), _mm512_load_si512(sums[i] + 16), _mm512_load_si512(sums[i] + 32),
-                                   _mm512_load_si512(sums[i] + 48)};
-        count += _mm512_cmpgt_epi32_mask(largest(of_row), _mm512_set1_epi32(aims.threshold[r + i])) != 0;
-      }
-      for (int n = 0; n < count; ++n) {
-        const std::int32_t* sum = sums[noted[n]];
-        const __m512i of_row[4] = {_mm512_load_si512(sum), _mm512_load_si512(sum + 16), _mm512_load_si512(sum + 32),
-                                   _mm512_load_si512(sum + 48)};
-        const Index at = r + noted[n];
-        append(of_row, _mm512_set1_epi32(aims.threshold[at]), aims, at, first, to[at]);
-      }
-      passed += count;
+      form(groups, query + r * stride, stride, codes, sums);
+      passed += list_tile(sums, rows - r, aims, r, first, to);
     }
     return passed;
   }
 
  private:
-  /// Lets what has been written there be in memory: compilers do not know that tiles read all of it.
-  NADARAYA_INLINE static void written(const void* at) { __asm__ volatile("" : : "r"(at) : "memory"); }
+  using TileSums = std::int32_t[16][sketch_keys];
+  using RowSums = __m512i[4];
 
+  static constexpr Index panel_bytes = sketch_keys * sketch_group;
   /// Of 64 columns.
   static constexpr Index chunk_groups = 16;
 
-  /// The sums of sixteen queries and the keys of a panel.
-  NADARAYA_INLINE static void multiply(Index groups, const std::uint8_t* query, Index stride, const std::uint8_t* codes,
-                                       std::int32_t* sums) {
-    constexpr Index panel_bytes = sketch_keys * sketch_group;
-    written(query);
-    written(codes);
-    _tile_zero(0);
-    _tile_zero(1);
-    _tile_zero(2);
-    _tile_zero(3);
+  /// The sums of sixteen queries and a panel.
+  NADARAYA_INLINE static void form(Index groups, const std::uint8_t* query, Index stride, const std::uint8_t* codes,
+                                   TileSums& sums) {
+    tiles::zero<0>();
+    tiles::zero<1>();
+    tiles::zero<2>();
+    tiles::zero<3>();
     Index g = 0;
     for (; g + chunk_groups <= groups; g += chunk_groups) {
-      _tile_loadd(4, query, stride);
-      _tile_loadd(5, codes, panel_bytes);
-      _tile_dpbsud(0, 4, 5);
-      _tile_loadd(5, codes + 64, panel_bytes);
-      _tile_dpbsud(1, 4, 5);
-      _tile_loadd(5, codes + 128, panel_bytes);
-      _tile_dpbsud(2, 4, 5);
-      _tile_loadd(5, codes + 192, panel_bytes);
-      _tile_dpbsud(3, 4, 5);
+      add_chunk<4, 5>(query, stride, codes);
       query += chunk_groups * sketch_group;
       codes += chunk_groups * panel_bytes;
     }
-    if (g < groups) {
-      _tile_loadd(6, query, stride);
-      _tile_loadd(7, codes, panel_bytes);
-      _tile_dpbsud(0, 6, 7);
-      _tile_loadd(7, codes + 64, panel_bytes);
-      _tile_dpbsud(1, 6, 7);
-      _tile_loadd(7, codes + 128, panel_bytes);
-      _tile_dpbsud(2, 6, 7);
-      _tile_loadd(7, codes + 192, panel_bytes);
-      _tile_dpbsud(3, 6, 7);
+    if (g < groups) add_chunk<6, 7>(query, stride, codes);
+    tiles::store<0>(&sums[0][0], sizeof sums[0]);
+    tiles::store<1>(&sums[0][16], sizeof sums[0]);
+    tiles::store<2>(&sums[0][32], sizeof sums[0]);
+    tiles::store<3>(&sums[0][48], sizeof sums[0]);
+  }
+
+  /// Adds the products of some columns, which go through the given tiles.
+  template <int Query, int Keys>
+  NADARAYA_INLINE static void add_chunk(const std::uint8_t* query, Index stride, const std::uint8_t* codes) {
+    tiles::load<Query>(query, stride);
+    tiles::load<Keys>(codes, panel_bytes);
+    tiles::multiply<0, Query, Keys>();
+    tiles::load<Keys>(codes + 64, panel_bytes);
+    tiles::multiply<1, Query, Keys>();
+    tiles::load<Keys>(codes + 128, panel_bytes);
+    tiles::multiply<2, Query, Keys>();
+    tiles::load<Keys>(codes + 192, panel_bytes);
+    tiles::multiply<3, Query, Keys>();
+  }
+
+  NADARAYA_INLINE static void load_sums(const std::int32_t* from, RowSums& to) {
+#pragma GCC unroll 4
+    for (int k = 0; k < 4; ++k) to[k] = _mm512_load_si512(from + 16 * k);
+  }
+
+  /// Appends the keys that pass for the queries of a tile, of which `rows` are left; returns how many of these it was.
+  template <class T>
+  NADARAYA_INLINE static Index list_tile(const TileSums& sums, Index rows, const Aims<T>& aims, Index r, KeyIndex first,
+                                         Candidates<T>* to) {
+    // Queries that have hits are noted without a branch, which would often be guessed wrongly.
+    const int there = static_cast<int>(rows < 16 ? rows : 16);
+    int noted[16];
+    int count = 0;
+    RowSums of_row;
+    for (int i = 0; i < there; ++i) {
+      noted[count] = i;
+      load_sums(sums[i], of_row);
+      count += _mm512_cmpgt_epi32_mask(largest(of_row), _mm512_set1_epi32(aims.threshold[r + i])) != 0;
     }
-    _tile_stored(0, sums, sketch_keys * 4);
-    _tile_stored(1, sums + 16, sketch_keys * 4);
-    _tile_stored(2, sums + 32, sketch_keys * 4);
-    _tile_stored(3, sums + 48, sketch_keys * 4);
+    for (int n = 0; n < count; ++n) {
+      const Index at = r + noted[n];
+      load_sums(sums[noted[n]], of_row);
+      append(of_row, _mm512_set1_epi32(aims.threshold[at]), aims, at, first, to[at]);
+    }
+    return count;
   }
 };
 

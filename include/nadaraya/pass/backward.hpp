@@ -8,7 +8,12 @@
 #include "nadaraya/rows.hpp"
 
 #include <algorithm>
+#include <array>
+#include <bit>
+#include <cstddef>
 #include <limits>
+#include <memory>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <vector>
@@ -25,7 +30,7 @@ using RowsMap = typename WritableRows<Scalar>::Map;
 ///      pull_group(g): all of that for a group of the blocks whose pairs were not recorded and are
 ///      formed again, with the group's own sums for dL/dkey and dL/dvalue;
 ///   2. gather(r): dL/dkey and dL/dvalue for a range of keys, from all blocks in order.
-/// Memory: two numbers for each recorded pair, and at most `group_limit` copies of dL/dkey and dL/dvalue.
+/// Memory: two numbers and two indices for each recorded pair, and at most `group_limit` copies of dL/dkey and dL/dvalue.
 template <class Scalar, class S, class M>
 class Backward {
  public:
@@ -64,11 +69,9 @@ class Backward {
     const Record<Scalar>& record = records_[b];
     if (record.recompute) return;
     Pairs& pairs = pairs_[b];
-    pairs.p.resize(record.keys.size());
-    pairs.dz.resize(record.keys.size());
+    pairs.open(record.keys, range_shift());
     for (Index r = 0; r < record.rows(); ++r) {
-      pull_row(block, r, record.row_keys(r), record.row_coordinates(r), record.of_row(r, std::span(pairs.p)),
-               record.of_row(r, std::span(pairs.dz)), work);
+      pull_row(block, r, record.row_keys(r), record.row_coordinates(r), work, [&](const Pair& pair) { pairs.add(pair); });
     }
   }
 
@@ -95,29 +98,7 @@ class Backward {
       grad_key_.middleRows(first, last - first) += group.key.middleRows(first, last - first);
       grad_value_.middleRows(first, last - first) += group.value.middleRows(first, last - first);
     }
-    for (Index block = 0; block < blocks(); ++block) {
-      const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
-      if (record.recompute) continue;
-      const Pairs& pairs = pairs_[static_cast<std::size_t>(block)];
-      for (Index r = 0; r < record.rows(); ++r) {
-        const auto keys = record.row_keys(r);
-        if (keys.empty()) continue;
-        const auto p = record.of_row(r, std::span(pairs.p));
-        const auto dz = record.of_row(r, std::span(pairs.dz));
-        const auto scatter_entries = [&](std::size_t begin, std::size_t end) {
-          if (begin == end) return;
-          scatter(record.query(block, r), keys.subspan(begin, end - begin), p.subspan(begin, end - begin),
-                  dz.subspan(begin, end - begin), grad_key_, grad_value_);
-        };
-        // Keys ascend but for the last, which may lend NearestNeighbors its bandwidth.
-        const auto ascending = keys.first(keys.size() - 1);
-        const auto begin = std::lower_bound(ascending.begin(), ascending.end(), first);
-        const auto end = std::lower_bound(begin, ascending.end(), last);
-        scatter_entries(static_cast<std::size_t>(begin - ascending.begin()),
-                        static_cast<std::size_t>(end - ascending.begin()));
-        if (keys.back() >= first && keys.back() < last) scatter_entries(keys.size() - 1, keys.size());
-      }
-    }
+    for (const Pairs& pairs : pairs_) scatter(pairs.range(range), grad_key_, grad_value_);
   }
 
   /// The gradients of the parameters, once the first round is over.
@@ -132,18 +113,39 @@ class Backward {
   }
 
  private:
-  /// Enough ranges for some threads, few enough that finding a row's keys in each costs little.
+  /// Enough ranges of keys for some threads; the gradients of one stay in the second-level cache.
   static constexpr Index min_range_keys = 256;
-  static constexpr Index max_ranges = 8;
+  static constexpr std::size_t max_ranges = 16;
   static constexpr Index group_queries = 1024;
   /// Queries that are pulled back together in panels: their rows of pairs stay in the second-level
   /// cache for a few thousand keys.
   static constexpr Index panel_queries = 24;
 
-  /// Of a block's recorded pairs: weights, and dL/dz as pull_row leaves it.
-  struct Pairs {
-    std::vector<Scalar> p;
-    std::vector<Scalar> dz;
+  using Pair = engine::Pair<Scalar>;
+
+  /// The recorded pairs of a block, range of keys after range, the queries of each in order.
+  class Pairs {
+   public:
+    /// Makes room for a pair with each of the keys. Ranges hold 2^shift keys.
+    void open(std::span<const KeyIndex> keys, int shift) {
+      shift_ = shift;
+      sorted_ = std::make_unique_for_overwrite<Pair[]>(keys.size());
+      std::array<std::size_t, max_ranges> counts{};
+      for (const KeyIndex key : keys) ++counts[static_cast<std::size_t>(key >> shift)];
+      std::exclusive_scan(counts.begin(), counts.end(), ends_.begin(), std::size_t(0));
+    }
+    void add(const Pair& pair) { sorted_[ends_[static_cast<std::size_t>(pair.key >> shift_)]++] = pair; }
+
+    std::span<const Pair> range(Index range) const {
+      const auto i = static_cast<std::size_t>(range);
+      const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
+      return std::span(sorted_.get() + begin, ends_[i] - begin);
+    }
+
+   private:
+    int shift_ = 0;
+    std::unique_ptr<Pair[]> sorted_;
+    std::array<std::size_t, max_ranges> ends_{};  ///< of the ranges, as far as they are filled
   };
   struct Group {
     RowMatrix<Scalar> key;
@@ -161,20 +163,27 @@ class Backward {
     engine::PackedRows<Scalar> values;
   };
 
-  Index range_keys() const { return (std::max)(min_range_keys, (head_.key.rows + max_ranges - 1) / max_ranges); }
+  /// Ranges hold a power of two of keys.
+  int range_shift() const {
+    const Index keys = (std::max)(min_range_keys, (head_.key.rows + Index(max_ranges) - 1) / Index(max_ranges));
+    return static_cast<int>(std::bit_width(static_cast<std::size_t>(keys - 1)));
+  }
+  Index range_keys() const { return Index(1) << range_shift(); }
   Scalar factor() const { return similarity_.template product_bound<Scalar>(Scalar(0), head_.key.cols).product; }
 
-  /// One row, given its keys and their coordinates: its weights, dL/dz (times the factor, if the
-  /// similarity is a product) and dL/dquery. Values without weight are not read.
-  void pull_row(Index block, Index r, std::span<const KeyIndex> keys, RowView<Scalar> t, RowOut<Scalar> p,
-                RowOut<Scalar> dz, Workspace& work) {
+  /// One row, given its keys and their coordinates: dL/dquery, and visit(pair) for each of its pairs, in order, with
+  /// dL/dz times the factor if the similarity is a product. Values without weight are not read.
+  template <class Visit>
+  void pull_row(Index block, Index r, std::span<const KeyIndex> keys, RowView<Scalar> t, Workspace& work, const Visit& visit) {
     const auto b = static_cast<std::size_t>(block);
     const Index query = records_[b].query(block, r);
     const auto n = static_cast<Index>(keys.size());
     const RowMap<Scalar>& map = records_[b].maps[static_cast<std::size_t>(r)];
     ParameterGradients<Scalar>& parameters = parameters_[b];
-    if (work.weights.size() < keys.size()) work.weights.resize(2 * keys.size());
-    const RowOut<Scalar> g(work.weights.data(), keys.size());
+    if (work.dense.size() < 3 * keys.size()) work.dense.resize(6 * keys.size());
+    const RowOut<Scalar> p(work.dense.data(), keys.size());
+    const RowOut<Scalar> g(p.data() + n, keys.size());
+    const RowOut<Scalar> dz(g.data() + n, keys.size());
     rule_.weights(map, t, p);
     engine::with_loops<Scalar>([&](auto loops) {
       loops.dots(keys.data(), p.data(), n, head_.value.data, head_.value.stride, head_.value.cols, grad_out_.row(query),
@@ -187,8 +196,6 @@ class Backward {
       engine::with_loops<Scalar>(
           [&](auto loops) { loops.mix(keys.data(), dz.data(), n, head_.key.data, head_.key.stride, head_.key.cols, sum); });
       finish_query(query, parameters);
-      const Scalar scale = factor();
-      for (Scalar& dz_j : dz) dz_j *= scale;
     } else {
       Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.key.cols);
       for (std::size_t j = 0; j < keys.size(); ++j) {
@@ -198,33 +205,40 @@ class Backward {
         if constexpr (ScaledSimilarity<S>) parameters.scale += similarity_.scale_pullback(q, k, dz[j]);
       }
     }
+    const Scalar scale = Product<Scalar, S> ? factor() : Scalar(1);
+    for (std::size_t j = 0; j < keys.size(); ++j) visit(Pair{static_cast<KeyIndex>(query), keys[j], p[j], dz[j] * scale});
   }
 
   /// z = factor q.k: given sum_j dz_j k_j in the place of dL/dquery, multiplies it by the factor.
   /// Its product with q is dL/dscale.
   void finish_query(Index query, ParameterGradients<Scalar>& parameters) {
-    parameters.scale += grad_query_.row(query).dot(head_.query.eigen_row(query));
-    grad_query_.row(query) *= factor();
+    Scalar* grad = grad_query_.data() + query * grad_query_.outerStride();
+    const Index cols = grad_query_.cols();
+    engine::with_loops<Scalar>([&](auto loops) {
+      Scalar product;
+      loops.products(grad, cols, Index(1), cols, head_.query.row(query), &product);
+      parameters.scale += product;
+      loops.scale(grad, cols, factor(), grad);
+    });
   }
 
-  /// The part of dL/dkey and dL/dvalue that some pairs of a query bring.
-  void scatter(Index query, std::span<const KeyIndex> keys, RowView<Scalar> p, RowView<Scalar> dz,
-               RowsMap<Scalar> grad_key, RowsMap<Scalar> grad_value) const {
-    const auto n = static_cast<Index>(keys.size());
+  /// The part of dL/dkey and dL/dvalue that some pairs bring.
+  void scatter(std::span<const Pair> pairs, RowsMap<Scalar> grad_key, RowsMap<Scalar> grad_value) const {
+    const auto n = static_cast<Index>(pairs.size());
     engine::with_loops<Scalar>([&](auto loops) {
-      loops.scatter(keys.data(), p.data(), n, grad_out_.row(query), grad_value.cols(), grad_value.data(),
-                    grad_value.outerStride());
+      loops.template scatter<&Pair::p>(pairs.data(), n, grad_out_.data, grad_out_.stride, grad_value.cols(), grad_value.data(),
+                                       grad_value.outerStride());
       if constexpr (Product<Scalar, S>) {
-        loops.scatter(keys.data(), dz.data(), n, head_.query.row(query), grad_key.cols(), grad_key.data(),
-                      grad_key.outerStride());
+        loops.template scatter<&Pair::dz>(pairs.data(), n, head_.query.data, head_.query.stride, grad_key.cols(),
+                                          grad_key.data(), grad_key.outerStride());
       }
     });
     if constexpr (!Product<Scalar, S>) {
       Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.query.cols);
-      for (std::size_t j = 0; j < keys.size(); ++j) {
-        if (dz[j] == Scalar(0)) continue;
-        similarity_.pullback(head_.query.eigen_row(query), head_.key.eigen_row(keys[j]), dz[j], unused,
-                             grad_key.row(keys[j]));
+      for (const Pair& pair : pairs) {
+        if (pair.dz == Scalar(0)) continue;
+        similarity_.pullback(head_.query.eigen_row(pair.query), head_.key.eigen_row(pair.key), pair.dz, unused,
+                             grad_key.row(pair.key));
       }
     }
   }
@@ -232,7 +246,8 @@ class Backward {
   /// The queries of a block whose pairs were not recorded that are wanted(query), row by row.
   void pull_by_rows(Index block, Group& sums, Workspace& work, const detail::FunctionRef<bool(Index query)>& wanted) {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
-    std::vector<Scalar> t, p, dz;
+    std::vector<Scalar> t;
+    std::vector<Pair> pairs;
     scores_.score_block(block, [](std::span<Row<Scalar>>) {}, work);
     const QueryRange range = block_range(block, head_.query.rows);
     for (Index r = 0; r < range.count; ++r) {
@@ -241,12 +256,10 @@ class Backward {
       const Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       const RowMap<Scalar>& map = record.maps[static_cast<std::size_t>(r)];
       t.resize(row.size());
-      p.resize(row.size());
-      dz.resize(row.size());
       for (std::size_t j = 0; j < row.size(); ++j) t[j] = map.coordinate(row.values()[j]);
-      pull_row(block, r, row.keys(), RowView<Scalar>(t), RowOut<Scalar>(p), RowOut<Scalar>(dz), work);
-      scatter(query, row.keys(), RowView<Scalar>(p), RowView<Scalar>(dz), WritableRows<Scalar>(sums.key).matrix(),
-              WritableRows<Scalar>(sums.value).matrix());
+      pairs.clear();
+      pull_row(block, r, row.keys(), RowView<Scalar>(t), work, [&](const Pair& pair) { pairs.push_back(pair); });
+      scatter(pairs, WritableRows<Scalar>(sums.key).matrix(), WritableRows<Scalar>(sums.value).matrix());
     }
   }
 

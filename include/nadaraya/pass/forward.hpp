@@ -38,6 +38,13 @@ class DenseMix {
     }
     last_ = (std::max)(last_, last);
     Scalar* row = work_.dense.data() + rows_ * stride_;
+    out_[rows_++] = out;
+    if (static_cast<Index>(keys.size()) == last - first) {
+      Scalar* to = std::fill_n(row, first - first_, Scalar(0));
+      to = std::copy_n(p.data(), keys.size(), to);
+      std::fill(to, row + stride_, Scalar(0));
+      return;
+    }
     std::fill(row, row + stride_, Scalar(0));
     std::size_t j = 0;
     for (; j + run <= keys.size(); j += run) {
@@ -48,7 +55,6 @@ class DenseMix {
       }
     }
     for (; j < keys.size(); ++j) row[keys[j] - first_] = p[j];
-    out_[rows_++] = out;
   }
 
   void flush() {
@@ -136,9 +142,12 @@ class Forward {
     for (Index r = 0; r < range.count; ++r) {
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       const Index query = scores_.query(range.first + r);
-      // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
-      if (poisoned(row)) all_visible(query, row);
-      const RowMap<Scalar> map = rule_.weigh(row, work.weights);
+      RowMap<Scalar> map = rule_.weigh(row, work.weights);
+      if (detail::is_nan(map.mass)) {
+        // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
+        all_visible(query, row);
+        map = rule_.weigh(row, work.weights);
+      }
       visit(query, map, row.keys(), RowView<Scalar>(work.weights.data(), row.size()));
     }
   }

@@ -51,8 +51,31 @@ NADARAYA_INLINE constexpr T inverse_factorial(int k) {
   return static_cast<T>(1.0 / factorial);
 }
 
-/// e^x, within 2 units in the last place; 0 and infinity where it leaves the range, NaN of NaN.
+/// e^x = sum 2^n, n whole, for an x between the lowest and the highest, or NaN.
+template <class P>
+struct ExpParts {
+  typename P::Vector sum;
+  typename P::Vector n;
+  typename P::Vector shifted;  ///< n + round
+};
+
 /// x = n ln 2 + r with |r| <= ln(2) / 2, and e^r by its series.
+template <class T, std::size_t Bytes, class Lanes>
+NADARAYA_INLINE ExpParts<Pack<T, Bytes, Lanes>> exp_parts(const Pack<T, Bytes, Lanes>& x) {
+  using P = Pack<T, Bytes, Lanes>;
+  using V = typename P::Vector;
+  using C = ExpConstants<T>;
+  const V round = P(C::round).v;
+  const V shifted = x.v * P(T(1.44269504088896340736)).v + round;
+  const V n = shifted - round;
+  const V r = (x.v - n * P(C::ln2_high).v) - n * P(C::ln2_low).v;
+  V sum = P(inverse_factorial<T>(C::terms)).v;
+#pragma GCC unroll 16
+  for (int k = C::terms - 1; k >= 0; --k) sum = sum * r + P(inverse_factorial<T>(k)).v;
+  return ExpParts<P>{sum, n, shifted};
+}
+
+/// e^x, within 2 units in the last place; 0 and infinity where it leaves the range, NaN of NaN.
 template <class T, std::size_t Bytes, class Lanes>
 NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
   using P = Pack<T, Bytes, Lanes>;
@@ -61,18 +84,12 @@ NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
   using Integers = Pack<typename C::Bits, Bytes, Lanes>;
   using I = typename Integers::Vector;
   const P low(C::lowest), high(C::highest);
-  const V round = P(C::round).v;
   const P above = where_less(x, low, low, x);
-  const V v = where_less(high, above, high, above).v;
-  const V shifted = v * P(T(1.44269504088896340736)).v + round;
-  const V n = shifted - round;
-  const V r = (v - n * P(C::ln2_high).v) - n * P(C::ln2_low).v;
-  V sum = P(inverse_factorial<T>(C::terms)).v;
-#pragma GCC unroll 16
-  for (int k = C::terms - 1; k >= 0; --k) sum = sum * r + P(inverse_factorial<T>(k)).v;
+  const ExpParts<P> parts = exp_parts(where_less(high, above, high, above));
   // 2^n in two factors: n reaches below the smallest normal exponent.
+  const V round = P(C::round).v;
   I exponent, offset;
-  std::memcpy(&exponent, &shifted, Bytes);
+  std::memcpy(&exponent, &parts.shifted, Bytes);
   std::memcpy(&offset, &round, Bytes);
   exponent = exponent - offset;
   const I half = exponent >> 1;
@@ -82,7 +99,7 @@ NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
   V scale_first, scale_second;
   std::memcpy(&scale_first, &first, Bytes);
   std::memcpy(&scale_second, &second, Bytes);
-  return P(V((sum * scale_first) * scale_second));
+  return P(V((parts.sum * scale_first) * scale_second));
 }
 
 }  // namespace nadaraya::simd

@@ -72,6 +72,18 @@ NADARAYA_INLINE PackOf<float> larger(const PackOf<float>& a, const PackOf<float>
 NADARAYA_INLINE PackOf<double> larger(const PackOf<double>& a, const PackOf<double>& b) {
   return PackOf<double>(_mm512_maskz_max_pd(0xff, a.v, b.v));
 }
+/// e^x as by simd::exp, with the powers of two multiplied by at once. NaN stays: of two numbers that cannot be
+/// compared, the instructions choose the second.
+NADARAYA_INLINE PackOf<float> exp(const PackOf<float>& x) {
+  const PackOf<float> low(simd::ExpConstants<float>::lowest), high(simd::ExpConstants<float>::highest);
+  const auto parts = simd::exp_parts(PackOf<float>(_mm512_maskz_min_ps(0xffff, high.v, _mm512_maskz_max_ps(0xffff, low.v, x.v))));
+  return PackOf<float>(_mm512_maskz_scalef_ps(0xffff, parts.sum, parts.n));
+}
+NADARAYA_INLINE PackOf<double> exp(const PackOf<double>& x) {
+  const PackOf<double> low(simd::ExpConstants<double>::lowest), high(simd::ExpConstants<double>::highest);
+  const auto parts = simd::exp_parts(PackOf<double>(_mm512_maskz_min_pd(0xff, high.v, _mm512_maskz_max_pd(0xff, low.v, x.v))));
+  return PackOf<double>(_mm512_maskz_scalef_pd(0xff, parts.sum, parts.n));
+}
 /// Bit j: is lane j above the bound, or NaN?
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   return _mm512_cmp_ps_mask(x.v, bound.v, _CMP_NLE_UQ);
