@@ -222,7 +222,7 @@ class Scores {
         std::size_t left = 0;
         for (const Row<Scalar>& row : rows) left += row.size();
         const Index to_come = seen.last - first_key - panel_keys;
-        if (!worth_screening(static_cast<double>(left) / static_cast<double>(count), keys_seen, keys_seen + to_come)) {
+        if (!worth_going_on(static_cast<double>(left) / static_cast<double>(count), keys_seen, keys_seen + to_come)) {
           for (Row<Scalar>& row : rows) row.clear();
           refine(rows);
           return false;
@@ -242,7 +242,7 @@ class Scores {
 
   /// Of so many keys seen, `left` have not been ruled out on average: is it worth to screen the rest? As
   /// measured, candidates grow about with the root of the number of keys.
-  static bool worth_screening(double left, Index seen, Index all) {
+  static bool worth_going_on(double left, Index seen, Index all) {
     if (16.0 * left > 15.0 * static_cast<double>(seen)) return false;
     const double share = static_cast<double>(seen) / static_cast<double>(all);
     return screening_needs().per_candidate * left * std::sqrt(share) <= static_cast<double>(seen);

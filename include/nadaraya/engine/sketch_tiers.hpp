@@ -1,9 +1,11 @@
 // The choice between the loops of screening, and where they pay.
 #pragma once
 
+#include "nadaraya/engine/sketch_amx.hpp"
 #include "nadaraya/engine/sketch_avx2.hpp"
 #include "nadaraya/engine/sketch_avx512.hpp"
 #include "nadaraya/engine/sketch_loops.hpp"
+#include "nadaraya/engine/sketch_vbmi2.hpp"
 #include "nadaraya/simd/compiler.hpp"
 #include "nadaraya/simd/tier.hpp"
 #include "nadaraya/types.hpp"
