@@ -63,7 +63,7 @@ struct Workspace {
   std::vector<Scalar> weights;
   std::vector<RowMap<Scalar>> maps;  ///< of the block's queries
   std::vector<KeyIndex> supports;    ///< their support sizes
-  std::vector<Scalar> dense;         ///< rows of weights over all keys of a stretch
+  std::vector<Scalar> dense;         ///< rows over all keys of a stretch; what a row's pairs are pulled back by
   std::vector<Scalar> mixed;         ///< rows of values, while they are summed
   NearKeys near;
 };
@@ -158,7 +158,7 @@ class Scores {
         const Scalar* q = queries_.row(first_query + r);
         Scalar* to = work.scaled.data() + r * queries_.cols;
         with_loops<Scalar>([&](auto loops) { loops.scale(q, queries_.cols, factor, to); });
-        if constexpr (!Sim::is_product) work.norms[static_cast<std::size_t>(r)] = bounding_norm(q, queries_.cols);
+        if constexpr (!is_product) work.norms[static_cast<std::size_t>(r)] = bounding_norm(q, queries_.cols);
       }
     }
     return range_of_all(mask_, first_query, count, extent());
@@ -189,6 +189,7 @@ class Scores {
 
   /// Products are formed tile by tile where the similarity is one, or is bounded by one.
   static constexpr bool by_products = ScoredKeys<Scalar, Sim>::by_products;
+  static constexpr bool is_product = requires { requires Sim::is_product; };
   static constexpr bool elementwise_mask = HoledMask<M> || BiasMask<M>;
 
   /// Can candidates leave the product loop as such? Not if a bias has to come between the products and
@@ -200,7 +201,7 @@ class Scores {
   bool screen_block([[maybe_unused]] Index first_query, [[maybe_unused]] Index count, [[maybe_unused]] const KeyRange& seen,
                     [[maybe_unused]] const KeyRange& each, [[maybe_unused]] const Refine& refine,
                     [[maybe_unused]] Workspace<Scalar>& work) const {
-    if constexpr (lists_candidates && Sim::is_product) {
+    if constexpr (lists_candidates && is_product) {
       if (sketch_ == nullptr) return false;
       if (!work.sketch.prepare(work.scaled.data(), count, *sketch_)) return false;
       const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
@@ -351,7 +352,7 @@ class Scores {
     list.key = row.key_data() + row.size();
     list.full = row.key_data() + row.capacity() - panel_keys;
     list.floor = row.floor();
-    if constexpr (by_products && !Sim::is_product) list.shift = bound(r, work).constant;
+    if constexpr (by_products && !is_product) list.shift = bound(r, work).constant;
   }
 
   void close_list(Index r, Workspace<Scalar>& work) const {
@@ -450,17 +451,17 @@ class Scores {
     }
     if (any == 0) return;
     [[maybe_unused]] const KeyIndex* before[tile_queries] = {};
-    if constexpr (!Sim::is_product) {
+    if constexpr (!is_product) {
       for (Index i = 0; i < rows; ++i) before[i] = lists[i].key;
     }
-    const Scalar slope = Sim::is_product ? Scalar(0) : bound(r, work).key_norm;
+    const Scalar slope = is_product ? Scalar(0) : bound(r, work).key_norm;
     with_loops<Scalar>([&](auto loops) {
-      loops.template candidates<!Sim::is_product>(queries_.cols, work.scaled.data() + r * queries_.cols, queries_.cols,
+      loops.template candidates<!is_product>(queries_.cols, work.scaled.data() + r * queries_.cols, queries_.cols,
                                                   packed_panel(first_key, work),
-                                                  Sim::is_product ? nullptr : scored_.norms(first_key), slope,
+                                                  is_product ? nullptr : scored_.norms(first_key), slope,
                                                   static_cast<KeyIndex>(first_key), lists);
     });
-    if constexpr (!Sim::is_product) {
+    if constexpr (!is_product) {
       for (Index i = 0; i < rows; ++i) {
         Row<Scalar>& row = work.rows[static_cast<std::size_t>(r + i)];
         const auto kept = static_cast<std::ptrdiff_t>(
@@ -492,7 +493,7 @@ class Scores {
     if constexpr (by_products && !elementwise_mask) {
       const std::size_t before = row.size();
       const Index found = with_loops<Scalar>([&](auto loops) {
-        if constexpr (!Sim::is_product) {
+        if constexpr (!is_product) {
           const auto by = bound(r, work);
           loops.shift(z, scored_.norms(first_key), panel_keys, by.key_norm, by.constant);
         }
@@ -500,7 +501,7 @@ class Scores {
                             static_cast<KeyIndex>(range.first), row.value_data() + before, row.key_data() + before);
       });
       std::size_t end = before + static_cast<std::size_t>(found);
-      if constexpr (!Sim::is_product) end = rescored(query, row, before, end);
+      if constexpr (!is_product) end = rescored(query, row, before, end);
       row.resize(end);
     } else {
       for (Index j = range.first; j < range.last; ++j) {
@@ -515,7 +516,7 @@ class Scores {
   /// The similarity of a pair, given its product where there is one.
   Scalar exact(Index query, Index key, [[maybe_unused]] const Scalar& product) const {
     if constexpr (by_products) {
-      if constexpr (Sim::is_product) return product;
+      if constexpr (is_product) return product;
     }
     return similarity_.score(queries_.eigen_row(query), keys_.eigen_row(key));
   }

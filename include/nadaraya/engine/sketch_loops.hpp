@@ -1,6 +1,6 @@
 // The loops of screening: rows as small whole numbers, and the pairs whose products of these may reach a
-// floor. This body runs on every machine; those for some are in sketch_avx2.hpp,
-// sketch_avx512.hpp, sketch_vbmi2.hpp and sketch_amx.hpp.
+// floor. This body runs on every machine; those for some are in sketch_avx2.hpp, sketch_avx512.hpp,
+// sketch_vbmi2.hpp and sketch_amx.hpp.
 #pragma once
 
 #include "nadaraya/engine/portable.hpp"

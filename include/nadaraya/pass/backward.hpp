@@ -196,6 +196,8 @@ class Backward {
       engine::with_loops<Scalar>(
           [&](auto loops) { loops.mix(keys.data(), dz.data(), n, head_.key.data, head_.key.stride, head_.key.cols, sum); });
       finish_query(query, parameters);
+      const Scalar scale = factor();
+      for (Scalar& dz_j : dz) dz_j *= scale;
     } else {
       Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.key.cols);
       for (std::size_t j = 0; j < keys.size(); ++j) {
@@ -205,8 +207,7 @@ class Backward {
         if constexpr (ScaledSimilarity<S>) parameters.scale += similarity_.scale_pullback(q, k, dz[j]);
       }
     }
-    const Scalar scale = Product<Scalar, S> ? factor() : Scalar(1);
-    for (std::size_t j = 0; j < keys.size(); ++j) visit(Pair{static_cast<KeyIndex>(query), keys[j], p[j], dz[j] * scale});
+    for (std::size_t j = 0; j < keys.size(); ++j) visit(Pair{static_cast<KeyIndex>(query), keys[j], p[j], dz[j]});
   }
 
   /// z = factor q.k: given sum_j dz_j k_j in the place of dL/dquery, multiplies it by the factor.
