@@ -30,7 +30,8 @@ void check() {
   test::Random random(8);
   const RowMatrix<T> q = random.normal<T>(100, 5), k = random.normal<T>(150, 5), v = random.normal<T>(150, 3);
   const RowMatrix<T> grad = random.normal<T>(100, 3);
-  const NadarayaWatson own(K{}, Adaptive{}, PlainProduct{}, Causal{}), built_in(K{}, Adaptive{}, DotProduct{1.0}, Causal{});
+  const NadarayaWatson own(K{}, Adaptive{}, PlainProduct{}, Causal{});
+  const NadarayaWatson built_in(K{}, Adaptive{}, DotProduct{1.0}, Causal{});
   RowMatrix<T> out, expected;
   const auto tape = own.forward(q, k, v, out);
   const auto expected_tape = built_in.forward(q, k, v, expected);
