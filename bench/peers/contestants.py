@@ -81,6 +81,18 @@ def text_memory(text: bytes, places: int) -> tuple[Array, Array]:
     return keys.reshape(len(keys), -1), values
 
 
+LINE_BYTES = 64
+
+
+def at_line(array: Array) -> Array:
+    """A copy that begins with a cache line, as the tensors that the peers' own allocators make."""
+    memory = np.empty(array.nbytes + LINE_BYTES, np.uint8)
+    start = -memory.ctypes.data % LINE_BYTES
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
 class Inputs:
     """Standard normal numbers, float32, of the shapes [H, N, D], or of one head the memory of a text, asked by what comes
     after it, or those of a trained transformer's layer. The arrays stay where they are: contestants share their memory."""
@@ -100,6 +112,9 @@ class Inputs:
             self.key, self.value = (np.ascontiguousarray(x[None, : setting.tokens]) for x in (keys, values))
             self.query = np.ascontiguousarray(keys[None, setting.tokens : setting.tokens + setting.queries])
         self.grad_out = random.standard_normal(queries, np.float32)
+        self.query, self.key, self.value, self.grad_out = (
+            at_line(x) for x in (self.query, self.key, self.value, self.grad_out)
+        )
         self.checked_head = setting.heads - 1
         self.checked_rows = np.unique(np.linspace(0, setting.queries - 1, 64).astype(int))
 
@@ -150,7 +165,7 @@ class Ours:
         self.rule, self.backward = rule, backward
         self._library, self._inputs, self._problem = library, inputs, problem_of(inputs)
         like = [inputs.query, inputs.query, inputs.key, inputs.value] if backward else [inputs.query]
-        self._outputs = [np.zeros_like(x) for x in like]
+        self._outputs = [at_line(np.zeros_like(x)) for x in like]
         places = [native.address(x) for x in self._outputs]
         self._results = native.Results(out=places[0])
         if backward:
@@ -186,7 +201,7 @@ class NaiveEigen(Softmax):
 
     def __init__(self, library: native.NaiveEigen, inputs: Inputs) -> None:
         self._library, self._inputs, self._problem = library, inputs, problem_of(inputs)
-        self._out = np.zeros_like(inputs.query)
+        self._out = at_line(np.zeros_like(inputs.query))
 
     def run(self) -> None:
         self._library.run(self._problem, native.address(self._out))

@@ -22,25 +22,10 @@ struct Results {
   double* mean_support;
 };
 
-/// Serial for one thread: the same code path for one as for several.
-struct Workers {
-  int count;
-
-  template <class Fn>
-  void parallel_for(Index n, const Fn& fn) const {
-    if (count == 1) {
-      Serial{}.parallel_for(n, fn);
-    } else {
-      Threads{count}.parallel_for(n, fn);
-    }
-  }
-};
-
-template <class A>
-void run_attention(const A& attention, const Problem& p, const Results& to) {
+template <class A, class E>
+void run_attention(const A& attention, const Problem& p, const Results& to, const E& workers) {
   const auto input = [&](const float* all, Index rows) { return HeadView<const float>::bhnd(all, 1, p.heads, rows, p.dim); };
   const auto result = [&](float* all, Index rows) { return HeadView<float>::bhnd(all, 1, p.heads, rows, p.dim); };
-  const Workers workers{p.threads};
   const auto query = input(p.query, p.queries), key = input(p.key, p.tokens), value = input(p.value, p.tokens);
   const auto out = result(to.out, p.queries);
   if (to.grad_out == nullptr && to.mean_support == nullptr) return attention(query, key, value, out, workers);
@@ -49,6 +34,15 @@ void run_attention(const A& attention, const Problem& p, const Results& to) {
   if (to.grad_out == nullptr) return;
   attention.backward(tape, input(to.grad_out, p.queries), result(to.grad_query, p.queries), result(to.grad_key, p.tokens),
                      result(to.grad_value, p.tokens), workers);
+}
+
+template <class A>
+void run_attention(const A& attention, const Problem& p, const Results& to) {
+  if (p.threads == 1) {
+    run_attention(attention, p, to, Serial{});
+  } else {
+    run_attention(attention, p, to, Threads{p.threads});
+  }
 }
 
 template <class K>

@@ -62,7 +62,7 @@ void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char*
   const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
   const auto x = scores.matrix();
   Row<Scalar> row;
-  std::vector<Scalar> p;
+  engine::LineVector<Scalar> p;
   for (Index i = 0; i < x.rows(); ++i) {
     row.clear();
     row.reserve(static_cast<std::size_t>(x.cols()));

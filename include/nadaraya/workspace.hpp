@@ -20,6 +20,8 @@ namespace nadaraya {
 template <class Scalar, Executor E = Serial>
 class Workspace {
  public:
+  static constexpr bool serial = SerialExecutor<E>;
+
   explicit Workspace(E executor = E{}) : executor_(std::move(executor)) {}
 
   template <class Fn>

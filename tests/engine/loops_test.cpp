@@ -110,6 +110,81 @@ TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]",
   });
 }
 
+TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", float, double) {
+  using T = TestType;
+  const T epsilon = std::numeric_limits<T>::epsilon();
+  const auto compare = [&]<int Root>(std::integral_constant<int, Root>, auto loops, const auto& kernel, std::size_t count, test::Random& random) {
+    std::vector<std::vector<T>> rows;
+    std::vector<const T*> z;
+    std::vector<Index> n;
+    std::vector<T> known;
+    std::vector<RowMap<T>> maps(count + 1);
+    for (std::size_t i = 0; i < count; ++i) {
+      n.push_back(1 + static_cast<Index>(random.below(i == 0 ? 128 : 40)));
+      rows.push_back(numbers<T>(n.back(), random));
+      known.push_back(-std::numeric_limits<T>::infinity());
+      maps[i].width = T(kernel.width());
+    }
+    for (const auto& row : rows) z.push_back(row.data());
+    maps.back().mass = T(42);
+    const auto excess = [&](std::size_t i, T offset) {
+      RowMap<T> at = maps[i];
+      at.offset = offset;
+      return Portable::profile_sums(kernel, at, T(0), z[i], n[i]).value - 1;
+    };
+    const auto step_down = [&](int steps) {
+      loops.template step_down<Root>(kernel, T(0), steps, z.data(), n.data(), known.data(), static_cast<Index>(count), maps.data());
+    };
+    // Of two rows of three a floor is known, where a step more starts.
+    step_down(2);
+    const std::vector<RowMap<T>> two_steps = maps;
+    step_down(1);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i % 3 != 0) known[i] = maps[i].pivot - maps[i].width * (maps[i].offset + 16 * epsilon);
+    }
+    step_down(1);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i % 3 != 0) REQUIRE(maps[i].offset <= two_steps[i].offset + 64 * epsilon);
+    }
+    std::vector<T> before(count, T(1));
+    for (const int steps : {1, 2, 3, 1000}) {
+      step_down(steps);
+      for (std::size_t i = 0; i < count; ++i) {
+        REQUIRE(maps[i].pivot == Portable::largest(z[i], n[i]));
+        // Downwards, and never past the root.
+        REQUIRE(maps[i].offset <= before[i]);
+        before[i] = maps[i].offset;
+        const T slope = Portable::profile_sums(kernel, maps[i], T(0), z[i], n[i]).slope;
+        REQUIRE(excess(i, maps[i].offset) >= -8 * epsilon * (1 + slope));
+        if (i % 3 != 0) REQUIRE(maps[i].pivot - maps[i].width * maps[i].offset >= known[i]);
+        if (steps < 1000) continue;
+        REQUIRE(excess(i, maps[i].offset) <= 8 * epsilon * (1 + slope));
+        REQUIRE(std::abs(maps[i].mass - 1 - excess(i, maps[i].offset)) <= 8 * epsilon * (1 + slope));
+      }
+    }
+    REQUIRE(maps.back().mass == T(42));
+    // No row depends on the others.
+    for (std::size_t i = 0; i < count; ++i) {
+      RowMap<T> alone;
+      alone.width = maps[i].width;
+      loops.template step_down<Root>(kernel, T(0), 1000, &z[i], &n[i], &known[i], Index(1), &alone);
+      REQUIRE(alone.pivot == maps[i].pivot);
+      REQUIRE(alone.offset == maps[i].offset);
+      REQUIRE(alone.mass == maps[i].mass);
+    }
+  };
+  test::Random random(7);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (std::size_t count = 1; count <= 16; ++count) {
+      INFO(tier << ", " << count << " rows");
+      compare(std::integral_constant<int, 1>(), loops, Epanechnikov{}, count, random);
+      compare(std::integral_constant<int, 2>(), loops, Biweight{}, count, random);
+      compare(std::integral_constant<int, 2>(), loops, Triweight{}, count, random);
+      compare(std::integral_constant<int, 4>(), loops, RectifiedPolynomial<5>{}, count, random);
+    }
+  });
+}
+
 TEMPLATE_TEST_CASE("an exponential kernel keeps to its range in every tier", "[engine]", float, double) {
   using T = TestType;
   using Limits = std::numeric_limits<T>;

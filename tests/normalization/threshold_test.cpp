@@ -4,6 +4,8 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
 
+#include <algorithm>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,15 +35,32 @@ std::vector<NamedRow> adversarial_rows() {
   make("normal x 1000", 512, [&](auto) { return 1000 * random.normal(); });
   make("normal x 1e-6", 512, [&](auto) { return 1e-6 * random.normal(); });
   make("far from zero", 512, [&](auto) { return 1024 + std::round(64 * random.normal()) / 64; });
+  // Short ones, as many are looked at at once.
+  make("a hundred equal", 100, [](auto) { return -7.25; });
+  make("one-hot of a hundred", 100, [](auto j) { return j == 17 ? 60.0 : 0.0; });
+  make("a hundred equally spaced", 100, [](auto j) { return static_cast<double>(j) / 128; });
+  make("a hundred normal", 100, [&](auto) { return random.normal(); });
+  make("a hundred normal x 1000", 100, [&](auto) { return 1000 * random.normal(); });
+  make("a hundred normal x 1e-6", 100, [&](auto) { return 1e-6 * random.normal(); });
+  make("a hundred far from zero", 100, [&](auto) { return 1024 + std::round(64 * random.normal()) / 64; });
   return rows;
 }
 
+/// The weights of a row, one of `many` of which each is a little longer than the one before.
 template <class Scalar, class K>
-std::vector<Scalar> weights(const K& kernel, const std::vector<double>& z) {
-  Row<Scalar> row;
-  for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), static_cast<Scalar>(z[j]));
-  std::vector<Scalar> p;
-  RowRule<K, Adaptive>(kernel, Adaptive{}, 0.0).weigh(row, p);
+std::vector<Scalar> weights(const K& kernel, const std::vector<double>& z, std::size_t many = 1) {
+  std::vector<Row<Scalar>> rows(many);
+  for (std::size_t r = 0; r < many; ++r) {
+    const std::size_t less = many - 1 - r;
+    const std::size_t size = z.size() > less ? z.size() - less : 1;
+    for (std::size_t j = 0; j < size; ++j) rows[r].push(static_cast<KeyIndex>(j), static_cast<Scalar>(z[j]));
+  }
+  std::vector<RowMap<Scalar>> maps(many);
+  const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
+  rule.solve(std::span<Row<Scalar>>(rows), std::span<RowMap<Scalar>>(maps));
+  Row<Scalar>& row = rows.back();
+  engine::LineVector<Scalar> p;
+  rule.weigh(row, maps.back(), p);
   std::vector<Scalar> all(z.size(), Scalar(0));
   for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
   return all;
@@ -56,17 +75,19 @@ void check(const K& kernel, double amplification) {
     std::vector<long double> exact_z;
     for (const double z_j : z) exact_z.push_back(static_cast<Scalar>(z_j));
     const std::vector<long double> exact = reference::row(kernel, Adaptive{}, exact_z, {});
-    const std::vector<Scalar> p = weights<Scalar>(kernel, z);
-    long double worst = 0;
-    long double total = 0;
-    for (std::size_t j = 0; j < p.size(); ++j) {
-      const long double error = std::abs(p[j] - exact[j]);
-      if (!(error <= worst)) worst = error;
-      total += p[j];
+    for (const std::size_t many : {1, 23}) {
+      const std::vector<Scalar> p = weights<Scalar>(kernel, z, many);
+      long double worst = 0;
+      long double total = 0;
+      for (std::size_t j = 0; j < p.size(); ++j) {
+        const long double error = std::abs(p[j] - exact[j]);
+        if (!(error <= worst)) worst = error;
+        total += p[j];
+      }
+      // Rounding of t = (z - max) / width + m by one unit moves t^r by at most r units.
+      REQUIRE(worst <= 4 * amplification * epsilon);
+      REQUIRE(std::abs(total - 1) <= 4 * amplification * epsilon * std::sqrt(static_cast<long double>(z.size())));
     }
-    // Rounding of t = (z - max) / width + m by one unit moves t^r by at most r units.
-    REQUIRE(worst <= 4 * amplification * epsilon);
-    REQUIRE(std::abs(total - 1) <= 4 * amplification * epsilon * std::sqrt(static_cast<long double>(z.size())));
   }
 }
 
@@ -82,6 +103,9 @@ TEST_CASE("thresholds are exact for r = 1 and 2", "[threshold]") {
 TEST_CASE("thresholds converge for every other r >= 1", "[threshold]") {
   check<double>(Triweight{}, 1);
   check<float>(Triweight{}, 1);
+  check<double>(RectifiedPolynomial<4>{}, 1);
+  check<float>(RectifiedPolynomial<4>{}, 1);
+  check<float>(RectifiedPolynomial<7>{}, 2);
   for (const double r : {1.0, 1.2, 2.0, 2.5, 10.0, 16.0}) {
     check<double>(RectifiedPower{r}, std::max(1.0, r / 2));
     check<float>(RectifiedPower{r}, std::max(1.0, r / 2));

@@ -7,7 +7,9 @@
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
 
+#include <cmath>
 #include <limits>
+#include <vector>
 
 using namespace nadaraya;
 using test::difference;
@@ -89,6 +91,60 @@ TEST_CASE("flat rows of compact kernels by matrix products", "[operator][dense]"
   check_kernel(Biweight{}, NoMask{}, flat, false);
   check_kernel(Triweight{}, Causal{}, Problem(300, 300, 0.002), false);
   check_kernel(Biweight{}, NoMask{}, Problem(110, 300, 1.0), true);
+}
+
+TEST_CASE("flat rows under every mask", "[operator][dense]") {
+  const Problem square(230, 230, 0.002);
+  check_kernel(Biweight{}, SlidingWindow{150}, square, false);
+  check_kernel(Biweight{}, BooleanMask{[](Index i, Index j) { return i % 50 != 7 && (j < 64 || (i + 2 * j) % 3 != 0); }}, square, false);
+  check_kernel(Epanechnikov{}, AdditiveBias{Alibi{1e-5}}, square, false);
+  check_kernel(Triweight{}, KeyLengths{201}, square, false);
+  // So many keys that fewer queries are taken at once.
+  check_kernel(Biweight{}, NoMask{}, Problem(100, 9000, 0.0005), false);
+}
+
+TEST_CASE("rows that are flat where they are looked at first, but not everywhere", "[operator][dense]") {
+  Problem in(200, 400, 1.0);
+  in.k.topRows(64).setConstant(0.25);
+  check_kernel(Epanechnikov{}, NoMask{}, in, true);
+  check_kernel(Biweight{}, Causal{}, Problem(in), true);
+  // Nor in the middle: then they are taken for flat, and the number of keys with weight is counted as for other rows.
+  in.k.middleRows(192, 64).setConstant(0.25);
+  check_kernel(Epanechnikov{}, NoMask{}, in, false);
+  const NadarayaWatson op(Biweight{}, Adaptive{}, DotProduct{});
+  RowMatrix<double> out;
+  const auto tape = op.forward(in.q, in.k, in.v, out);
+  REQUIRE(!tape.stores_support(0));
+  const auto weights = op.weights(in.q, in.k);
+  for (Index i = 0; i < 200; ++i) REQUIRE(tape.support_size(i) == weights.row(i).nonZeros());
+}
+
+TEST_CASE("flat rows that see what is not finite", "[operator][dense]") {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const NadarayaWatson op(Biweight{}, Adaptive{}, DotProduct{}, Causal{});
+  const Problem in(300, 300, 0.002);
+  const RowMatrix<double> clean = op(in.q, in.k, in.v);
+  RowMatrix<double> v = in.v, k = in.k;
+  v(270, 3) = infinity;
+  const RowMatrix<double> infinite = op(in.q, in.k, v);
+  for (Index i = 0; i < 300; ++i) {
+    for (Index c = 0; c < in.v.cols(); ++c) {
+      if (i >= 270 && c == 3) {
+        REQUIRE(infinite(i, c) == infinity);
+      } else {
+        REQUIRE(std::abs(infinite(i, c) - clean(i, c)) <= 1e-13);
+      }
+    }
+  }
+  k(280, 0) = nan;
+  const RowMatrix<double> poisoned = op(in.q, k, in.v);
+  for (Index i = 0; i < 300; ++i) {
+    for (Index c = 0; c < in.v.cols(); ++c) {
+      REQUIRE(std::isnan(poisoned(i, c)) == (i >= 280));
+      if (i < 280) REQUIRE(std::abs(poisoned(i, c) - clean(i, c)) <= 1e-13);
+    }
+  }
 }
 
 TEST_CASE("NaN and infinity beside dense rows stay where they are", "[operator][dense]") {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <span>
 #include <vector>
 
 namespace nadaraya::test {
@@ -47,11 +48,42 @@ template <Kernel K, class N>
 std::vector<double> row_weights(const RowRule<K, N>& rule, const std::vector<double>& z) {
   Row<double> row;
   for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), z[j]);
-  std::vector<double> p;
+  engine::LineVector<double> p;
   rule.weigh(row, p);
   std::vector<double> all(z.size(), 0.0);
   for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
   return all;
+}
+
+/// What holds for a row holds for each of many rows: their floors cut no key that has weight, and their weights are
+/// those of each alone.
+template <Kernel K, class N>
+void check_many_rows(const RowRule<K, N>& rule, const std::vector<std::vector<double>>& many) {
+  const double tolerance = 1e-13;
+  std::vector<Row<double>> rows(many.size());
+  for (std::size_t r = 0; r < many.size(); ++r) {
+    for (std::size_t j = 0; j < many[r].size(); ++j) rows[r].push(static_cast<KeyIndex>(j), many[r][j]);
+  }
+  std::vector<Row<double>> parts = rows;
+  std::vector<Row<double>*> all_parts;
+  for (Row<double>& part : parts) {
+    part.resize(part.size() / 2);
+    all_parts.push_back(&part);
+  }
+  for (int time = 0; time < 2; ++time) rule.refine(std::span<Row<double>* const>(all_parts));
+  std::vector<RowMap<double>> maps(rows.size());
+  rule.solve(std::span<Row<double>>(rows), std::span<RowMap<double>>(maps));
+  engine::LineVector<double> weights;
+  for (std::size_t r = 0; r < many.size(); ++r) {
+    const std::vector<double> p = row_weights(rule, many[r]);
+    for (std::size_t j = 0; j < p.size(); ++j) {
+      if (p[j] > 0.0) REQUIRE(many[r][j] > parts[r].floor());
+    }
+    rule.weigh(rows[r], maps[r], weights);
+    std::vector<double> all(p.size(), 0.0);
+    for (std::size_t j = 0; j < rows[r].size(); ++j) all[static_cast<std::size_t>(rows[r].keys()[j])] = weights[j];
+    for (std::size_t j = 0; j < p.size(); ++j) REQUIRE(std::abs(all[j] - p[j]) <= tolerance);
+  }
 }
 
 /// Laws of normalizations (normalization/normalization.hpp) with this kernel, over random rows;
@@ -60,6 +92,7 @@ template <Kernel K, class N>
 void check_row_laws(const K& kernel, const N& normalization, double factor, bool sums_to_one) {
   const RowRule<K, N> rule(kernel, normalization, factor);
   Random random(11);
+  std::vector<std::vector<double>> many(1);  // the first is empty
   for (int trial = 0; trial < 1000; ++trial) {
     const auto n = static_cast<std::size_t>(1 + random.below(12));
     std::vector<double> z(n);
@@ -68,6 +101,7 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
       if (random.uniform() < 0.2) z_j = z[0];  // ties
     }
     const std::vector<double> p = row_weights(rule, z);
+    many.push_back(z);
 
     // Non-negative, and monotone in the similarity up to the rank ties of nearest neighbours.
     double total = 0;
@@ -116,6 +150,7 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
       }
     }
   }
+  check_many_rows(rule, many);
 }
 
 /// Every law that applies to a kernel, alone and under every normalization it works with.

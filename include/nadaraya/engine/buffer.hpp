@@ -1,4 +1,4 @@
-// Memory for the loops: aligned to a cache line, uninitialized, with room for a vector behind it.
+// Memory for the loops: it begins with a cache line, so that packs that are read one after the other lie in one each.
 #pragma once
 
 #include "nadaraya/types.hpp"
@@ -7,9 +7,43 @@
 #include <new>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 namespace nadaraya::engine {
 
+inline constexpr std::size_t line_bytes = 64;
+
+template <class T>
+struct LineAllocator {
+  using value_type = T;
+
+  LineAllocator() = default;
+  template <class Other>
+  LineAllocator(const LineAllocator<Other>&) {}
+
+  /// A vector asks for no more than can be counted in bytes.
+  T* allocate(std::size_t n) {
+    return static_cast<T*>(::operator new(n * sizeof(T), std::align_val_t{alignment}));
+  }
+  void deallocate(T* p, std::size_t) { ::operator delete(p, std::align_val_t{alignment}); }
+
+  /// Numbers that no value is given for are not initialized.
+  template <class U>
+  void construct(U* p) {
+    ::new (static_cast<void*>(p)) U;
+  }
+
+  friend bool operator==(const LineAllocator&, const LineAllocator&) { return true; }
+
+ private:
+  static constexpr std::size_t alignment = alignof(T) > line_bytes ? alignof(T) : line_bytes;
+};
+
+/// A vector for the loops.
+template <class T>
+using LineVector = std::vector<T, LineAllocator<T>>;
+
+/// Numbers that are not initialized, with room for a pack behind them.
 template <class T>
 class Buffer {
  public:
@@ -31,7 +65,7 @@ class Buffer {
   const T* data() const { return data_; }
 
  private:
-  static constexpr std::size_t alignment = 64;
+  static constexpr std::size_t alignment = line_bytes;
 
   T* data_ = nullptr;
 };

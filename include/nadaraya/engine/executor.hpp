@@ -28,8 +28,15 @@ concept Executor = requires(const E executor, void (*fn)(Index)) {
   executor.parallel_for(Index{}, fn);
 };
 
+/// An executor that says of itself that it only ever uses the calling thread. Then what need not be in memory at the same
+/// time is not.
+template <class E>
+concept SerialExecutor = Executor<E> && requires { requires E::serial; };
+
 /// The calling thread. The default everywhere.
 struct Serial {
+  static constexpr bool serial = true;
+
   template <class Fn>
   void parallel_for(Index n, const Fn& fn) const {
     for (Index i = 0; i < n; ++i) fn(i);
@@ -74,9 +81,12 @@ class AnyExecutor {
   template <Executor E>
     requires(!std::same_as<std::remove_cvref_t<E>, AnyExecutor>)
   AnyExecutor(const E& executor)
-      : executor_(&executor), run_([](const void* self, Index n, const Work& fn) {
-          static_cast<const E*>(self)->parallel_for(n, fn);
-        }) {}
+      : executor_(&executor),
+        run_([](const void* self, Index n, const Work& fn) { static_cast<const E*>(self)->parallel_for(n, fn); }),
+        serial_(SerialExecutor<E>) {}
+
+  /// Does everything run on the calling thread?
+  bool serial() const { return serial_; }
 
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const { run_(executor_, n, fn); }
 
@@ -85,6 +95,7 @@ class AnyExecutor {
 
   const void* executor_;
   void (*run_)(const void* self, Index n, const Work& fn);
+  bool serial_;
 };
 
 namespace engine {

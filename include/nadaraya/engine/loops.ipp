@@ -318,6 +318,19 @@ struct Loops {
     }
   }
 
+  /// For some short rows z[i] of n[i] >= 1 numbers, a lane for each: moves the map's pivot to the largest and its offset
+  /// from the coordinate of the floor known so far, or from 1, down towards where the kappa(t) sum to one, and never past
+  /// it, by at most so many of Newton's steps; the mass is the sum where they end, if it is before that. The sum to the
+  /// power 1 / Root is convex in the offset, and where Root is not 1, kappa and kappa' are zero at the edge. Rows may be
+  /// read to a whole pack behind their ends.
+  template <int Root, class K, class T>
+  static void step_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n, const T* known, Index rows,
+                        RowMap<T>* maps) {
+    for (; rows > 0; rows -= lanes<T>, z += lanes<T>, n += lanes<T>, known += lanes<T>, maps += lanes<T>) {
+      step_lanes_down<Root>(kernel, edge, steps, z, n, known, rows < lanes<T> ? rows : lanes<T>, maps);
+    }
+  }
+
   /// Reduces a row to its support, in place: z becomes t, and p = kappa(t) / mass. Returns its size.
   /// With `keep_all`, keys without weight stay. All lists have a pack of slack.
   template <class K, class T>
@@ -440,6 +453,7 @@ struct Loops {
   template <class T>
   static void mix(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out) {
     Index c = 0;
+    for (; c + 8 * lanes<T> <= cols; c += 8 * lanes<T>) mix_columns<8>(key, p, n, x, stride, c, out + c, 8 * lanes<T>);
     for (; c + 4 * lanes<T> <= cols; c += 4 * lanes<T>) mix_columns<4>(key, p, n, x, stride, c, out + c, 4 * lanes<T>);
     for (; c < cols; c += lanes<T>) {
       mix_columns<1>(key, p, n, x, stride, c, out + c, cols - c < lanes<T> ? cols - c : lanes<T>);
@@ -467,13 +481,14 @@ struct Loops {
   static void scores(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
                      T* z) {
     const auto row = [&](Index j) NADARAYA_INLINE_LAMBDA { return x + key[place[j]] * stride; };
-    Index j = 0;
-    for (; j + 4 <= n; j += 4) {
+    for (Index j = 0; j < n; j += 4) {
       for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(row(i), cols);
-      four_dots({row(j), row(j + 1), row(j + 2), row(j + 3)}, cols, y, z[place[j]], z[place[j + 1]], z[place[j + 2]],
-                z[place[j + 3]]);
+      // Of the last four, some may be the last once more.
+      const Index last = n - 1;
+      const Index second = j + 1 < last ? j + 1 : last, third = j + 2 < last ? j + 2 : last, fourth = j + 3 < last ? j + 3 : last;
+      four_dots({row(j), row(second), row(third), row(fourth)}, cols, y, z[place[j]], z[place[second]], z[place[third]],
+                z[place[fourth]]);
     }
-    for (; j < n; ++j) z[place[j]] = dot(row(j), y, cols);
   }
 
   /// x[key] += factor y[query], for the pairs whose factor, one of their members, is not 0.
@@ -608,10 +623,12 @@ struct Loops {
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(x[i] + c, count), factor, sum[i]);
     });
-    first = total(sum[0]);
-    second = total(sum[1]);
-    third = total(sum[2]);
-    fourth = total(sum[3]);
+    T totals[4];
+    totals_of(sum, totals);
+    first = totals[0];
+    second = totals[1];
+    third = totals[2];
+    fourth = totals[3];
   }
 
   template <int Packs, class T>
@@ -717,6 +734,119 @@ struct Loops {
       }
       sums = ProfileSums<T>{static_cast<T>(total(values)), static_cast<T>(total(slopes))};
     } while (next(sums));
+  }
+
+  /// The numbers of some rows as columns of a number of each; returns how many columns, a multiple of the lanes. What is
+  /// behind the end of a row is nowhere.
+  template <class T>
+  NADARAYA_INLINE static Index columns_of(const T* const* z, const Index* n, Index rows, T* column) {
+    const PackOf<T> nowhere(-std::numeric_limits<T>::infinity());
+    T numbers[lanes<T>];
+    for (Index j = 0; j < lanes<T>; ++j) numbers[j] = static_cast<T>(j);
+    const PackOf<T> number = load(numbers);
+    Index longest = 0;
+    for (Index i = 0; i < rows; ++i) longest = longest < n[i] ? n[i] : longest;
+    Index columns = 0;
+    do {
+      PackOf<T> row[lanes<T>];
+#pragma GCC unroll 16
+      for (Index i = 0; i < lanes<T>; ++i) {
+        // Lengths differ: a branch on them would often be guessed wrongly.
+        const Index left = i < rows ? n[i] - columns : 0;
+        const T* from = i < rows ? z[i] : z[0];
+        row[i] = where_less(number, PackOf<T>(static_cast<T>(left)), load(left > 0 ? from + columns : from), nowhere);
+      }
+      exchange_from<1>(row);
+#pragma GCC unroll 16
+      for (Index j = 0; j < lanes<T>; ++j) store(column + (columns + j) * lanes<T>, row[j]);
+      columns += lanes<T>;
+    } while (columns < longest);
+    return columns;
+  }
+
+  template <int Root, class K, class T>
+  NADARAYA_INLINE static void step_lanes_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n,
+                                              const T* known, Index rows, RowMap<T>* maps) {
+    // So many sums at once, that none has to wait for the one before. Columns are a multiple of the lanes.
+    constexpr int Sums = lanes<T> < 4 ? static_cast<int>(lanes<T>) : 4;
+    alignas(bytes) T column[longest_short_row * lanes<T>];
+    const Index columns = columns_of(z, n, rows, column);
+    PackOf<T> tops[Sums];
+#pragma GCC unroll 4
+    for (int k = 0; k < Sums; ++k) tops[k] = broadcast(-std::numeric_limits<T>::infinity());
+    for (Index j = 0; j < columns; j += Sums) {
+#pragma GCC unroll 4
+      for (int k = 0; k < Sums; ++k) tops[k] = larger(tops[k], load(column + (j + k) * lanes<T>));
+    }
+#pragma GCC unroll 4
+    for (int k = 1; k < Sums; ++k) tops[0] = larger(tops[0], tops[k]);
+    const PackOf<T> pivot = tops[0];
+
+    // What rounds where it is divided by the width would round otherwise where it is multiplied.
+    T pivots[lanes<T>], offsets[lanes<T>], masses[lanes<T>];
+    RowMap<T> from_pivot = maps[0];
+    from_pivot.pivot = T(0);
+    from_pivot.offset = T(0);
+    PackOf<T> offset = with_division(from_pivot, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
+      for (Index j = 0; j < columns; ++j) {
+        T* x = column + j * lanes<T>;
+        store(x, coordinate(load(x) - pivot));
+      }
+      for (Index i = 0; i < lanes<T>; ++i) offsets[i] = known[i < rows ? i : 0];
+      return coordinate(pivot - load(offsets));
+    });
+    const PackOf<T> zero(T(0)), one(T(1)), bound(edge), nearly_one(T(1) - T(2) * std::numeric_limits<T>::epsilon());
+    offset = where_less(offset, one, offset, one);
+    PackOf<T> mass = one;
+    for (int step = 0; step < steps; ++step) {
+      PackOf<T> values[Sums], slopes[Sums];
+#pragma GCC unroll 4
+      for (int k = 0; k < Sums; ++k) values[k] = slopes[k] = zero;
+      for (Index j = 0; j < columns; j += Sums) {
+#pragma GCC unroll 4
+        for (int k = 0; k < Sums; ++k) {
+          const PackOf<T> t = load(column + (j + k) * lanes<T>) + offset;
+          if constexpr (Root > 1) {
+            const PackOf<T> inside = larger(t, bound);
+            values[k] = values[k] + profile(kernel, inside);
+            slopes[k] = slopes[k] + derivative(kernel, inside);
+          } else {
+            values[k] = values[k] + where_above(t, bound, profile(kernel, t));
+            slopes[k] = slopes[k] + where_above(t, bound, derivative(kernel, t));
+          }
+        }
+      }
+#pragma GCC unroll 4
+      for (int k = 1; k < Sums; ++k) {
+        values[0] = values[0] + values[k];
+        slopes[0] = slopes[0] + slopes[k];
+      }
+      mass = values[0];
+      // Root mass (mass^(-1 / Root) - 1) / slope, as norm_step of threshold.hpp has it.
+      PackOf<T> root = mass;
+#pragma GCC unroll 8
+      for (int k = Root; k > 1; k /= 2) root = sqrt(root);
+      PackOf<T> powers = one, product = broadcast(static_cast<T>(Root));
+#pragma GCC unroll 8
+      for (int k = 1; k < Root; ++k) {
+        powers = fma(root, powers, one);
+        product = product * root;
+      }
+      const PackOf<T> next = offset + product * (one - mass) / (powers * slopes[0]);
+      // Settled are those that would hardly move, and those that cannot be compared. They stay, however long others go on:
+      // no row depends on what it is solved with.
+      const PackOf<T> still = offset * nearly_one;
+      if (above(where_less(next, still, one, zero), zero) == 0) break;
+      offset = where_less(next, still, next, offset);
+    }
+    store(pivots, pivot);
+    store(offsets, offset);
+    store(masses, mass);
+    for (Index i = 0; i < rows; ++i) {
+      maps[i].pivot = pivots[i];
+      maps[i].offset = offsets[i];
+      maps[i].mass = masses[i];
+    }
   }
 
   template <class T>

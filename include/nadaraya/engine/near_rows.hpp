@@ -89,7 +89,7 @@ void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, Index key_count
 /// ascending. No key farther from the query than `reach` has such a similarity.
 template <class Scalar, class Sim, class M>
 void find_near(const Grid<Scalar>& grid, const Sim& similarity, const M& mask, const View<Scalar>& queries,
-               const View<Scalar>& keys, Index query, const Scalar& reach, NearKeys& near, std::vector<Scalar>& scores,
+               const View<Scalar>& keys, Index query, const Scalar& reach, NearKeys& near, LineVector<Scalar>& scores,
                Row<Scalar>& row) {
   const Extent n{queries.rows, keys.rows};
   const KeyRange range = mask.range(query, n);

@@ -9,6 +9,9 @@
 
 namespace nadaraya::engine {
 
+/// Rows of so many candidates at most are short: many of them are looked at at once.
+inline constexpr Index longest_short_row = 128;
+
 /// Sums over a row's support.
 template <class Scalar>
 struct ProfileSums {

@@ -1,6 +1,7 @@
 // One row's candidates: the keys that may have weight, and a number for each.
 #pragma once
 
+#include "nadaraya/engine/buffer.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -56,9 +57,9 @@ class Row {
   void reserve(std::size_t more) {
     const std::size_t needed = size_ + more + slack;
     if (needed <= keys_.size()) return;
-    const std::size_t grown = (std::max)(needed, 2 * keys_.size());
-    keys_.resize(grown);
-    values_.resize(grown);
+    const std::size_t grown = (std::max)({least, needed, 2 * keys_.size()});
+    grow(keys_, grown);
+    grow(values_, grown);
   }
 
   /// The first n entries, some of which may just have been written behind the old end.
@@ -75,8 +76,18 @@ class Row {
   }
 
  private:
-  std::vector<KeyIndex> keys_;
-  std::vector<Scalar> values_;
+  /// Room for the lists of most rows that are screened, so that they seldom grow.
+  static constexpr std::size_t least = 256;
+
+  template <class T>
+  void grow(engine::LineVector<T>& list, std::size_t size) const {
+    engine::LineVector<T> grown(size);
+    std::copy_n(list.begin(), size_, grown.begin());
+    list.swap(grown);
+  }
+
+  engine::LineVector<KeyIndex> keys_;
+  engine::LineVector<Scalar> values_;
   std::size_t size_ = 0;
   Scalar floor_ = -Scalar(Eigen::NumTraits<Scalar>::infinity());
   Scalar margin_ = Scalar(0);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nadaraya/detail/function_ref.hpp"
+#include "nadaraya/engine/buffer.hpp"
 #include "nadaraya/engine/near_rows.hpp"
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
@@ -50,21 +51,23 @@ inline QueryRange block_range(Index block, Index queries) {
 template <class Scalar>
 struct Workspace {
   std::vector<Row<Scalar>> rows;
-  std::vector<KeyRange> ranges;           ///< what the mask leaves the block's queries
+  std::vector<Row<Scalar>*> all;         ///< of a block
+  std::vector<Row<Scalar>*> some;        ///< of these
+  std::vector<KeyRange> ranges;          ///< what the mask leaves the block's queries
   std::vector<Candidates<Scalar>> lists;  ///< the rows, as the product loop writes to them
-  bool whole = false;                     ///< do all lists show a whole panel?
-  std::vector<Scalar> norms;              ///< squared, of the block's queries
-  std::vector<Scalar> scaled;             ///< the block's queries, times the similarity's factor
-  QuerySketch<Scalar> sketch;             ///< of them, while they are screened
-  std::vector<Scalar> floors;             ///< of the rows, as bounds on similarities set them
-  std::vector<KeyIndex> places[2];        ///< of some candidates, in two of the rows
-  std::vector<Scalar> tile;
-  std::vector<Scalar> panel;  ///< one that had not been packed before
-  std::vector<Scalar> weights;
-  std::vector<RowMap<Scalar>> maps;  ///< of the block's queries
-  std::vector<KeyIndex> supports;    ///< their support sizes
-  std::vector<Scalar> dense;         ///< rows over all keys of a stretch; what a row's pairs are pulled back by
-  std::vector<Scalar> mixed;         ///< rows of values, while they are summed
+  bool whole = false;                    ///< do all lists show a whole panel?
+  LineVector<Scalar> norms;              ///< squared, of the block's queries
+  LineVector<Scalar> scaled;             ///< the block's queries, times the similarity's factor
+  QuerySketch<Scalar> sketch;            ///< of them, while they are screened
+  LineVector<Scalar> floors;             ///< of the rows, as bounds on similarities set them
+  LineVector<KeyIndex> places[2];        ///< of some candidates, in two of the rows
+  LineVector<Scalar> tile;
+  LineVector<Scalar> panel;              ///< one that had not been packed before
+  LineVector<Scalar> weights;
+  std::vector<RowMap<Scalar>> maps;      ///< of the block's queries
+  std::vector<KeyIndex> supports;        ///< their support sizes
+  LineVector<Scalar> dense;              ///< rows over all keys of a stretch; what a row's pairs are pulled back by
+  LineVector<Scalar> mixed;              ///< rows of values, while they are summed
   NearKeys near;
 };
 
@@ -73,7 +76,7 @@ template <class Scalar, class Sim, class M>
 class Scores {
  public:
   /// Raises the floors of rows as far as their candidates tell, and may drop some that it rules out.
-  using Refine = detail::FunctionRef<void(std::span<Row<Scalar>> rows)>;
+  using Refine = detail::FunctionRef<void(std::span<Row<Scalar>* const> rows)>;
 
   /// The views and the scored keys must outlive this object. With keys in a grid, `order` may name the
   /// queries that the blocks are made of, one after the other.
@@ -94,53 +97,13 @@ class Scores {
   /// Makes work.rows[r] for the r-th query of a block: the visible keys whose similarity exceeds every floor
   /// known while they were seen (NaN always does). Rows have no floor, and no key, when they are first refined.
   void score_block(Index block, const Refine& refine, Workspace<Scalar>& work) const {
-    const auto [first_query, count] = block_range(block, queries_.rows);
-    work.rows.resize(static_cast<std::size_t>(block_queries));
-    const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
-    for (Row<Scalar>& row : rows) row.clear();
-    refine(rows);
-    if constexpr (Gridded<Scalar, Sim, M>) {
-      if (!scored_.grid().empty()) return find_near_rows(first_query, count, work);
-    }
-    const KeyRange seen = begin_block(first_query, count, work);
-    work.ranges.resize(static_cast<std::size_t>(block_queries));
-    work.lists.assign(static_cast<std::size_t>(block_queries), Candidates<Scalar>{});
-    work.whole = false;
-    for (Index r = 0; r < count; ++r) {
-      work.ranges[static_cast<std::size_t>(r)] = mask_.range(first_query + r, extent());
-    }
-    const KeyRange each = range_of_each(count, work);
-    if (screen_block(first_query, count, seen, each, refine, work)) return;
+    score<false>(block, refine, work);
+  }
 
-    const bool in_lists = lists_candidates && scored_.in_panels();
-    if constexpr (lists_candidates) {
-      if (in_lists) {
-        scored_.pack();
-        open_lists(count, work);
-      }
-    }
-    // Floors rise when a row has seen four times as many keys as the last time; those of a row that
-    // keeps most of what it sees, for which that is much work for little, more seldom.
-    Index keys_seen = 0;
-    Index refine_at = panel_keys;
-    bool seldom = false;
-    for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
-      if (in_lists) show_panel(first_query, count, first_key, each, work);
-      for (Index r = 0; r < count; r += tile_queries) {
-        score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
-      }
-      keys_seen += panel_keys;
-      if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
-      if (in_lists) close_lists(count, work);
-      if (!seldom) refine(rows);
-      for (std::size_t r = 0; seldom && r < rows.size(); ++r) {
-        if (2 * static_cast<Index>(rows[r].size()) <= keys_seen) refine(rows.subspan(r, 1));
-      }
-      if (in_lists) open_lists(count, work);
-      refine_at *= 4;
-      seldom = !seldom;
-    }
-    if (in_lists) close_lists(count, work);
+  /// The same, unless nearly all of the keys seen first stay, and of those in the middle: then false, and the rows are not
+  /// made. For products.
+  bool score_sparse_block(Index block, const Refine& refine, Workspace<Scalar>& work) const {
+    return score<true>(block, refine, work);
   }
 
   /// Keys are screened from now on, if there is a sketch of them.
@@ -176,6 +139,71 @@ class Scores {
   }
 
  private:
+  template <bool Sparse>
+  bool score(Index block, const Refine& refine, Workspace<Scalar>& work) const {
+    const auto [first_query, count] = block_range(block, queries_.rows);
+    work.rows.resize(static_cast<std::size_t>(block_queries));
+    const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
+    work.all.clear();
+    for (Row<Scalar>& row : rows) {
+      row.clear();
+      work.all.push_back(&row);
+    }
+    refine(work.all);
+    if constexpr (Gridded<Scalar, Sim, M>) {
+      if (!scored_.grid().empty()) {
+        find_near_rows(first_query, count, work);
+        return true;
+      }
+    }
+    const KeyRange seen = begin_block(first_query, count, work);
+    work.ranges.resize(static_cast<std::size_t>(block_queries));
+    work.lists.assign(static_cast<std::size_t>(block_queries), Candidates<Scalar>{});
+    work.whole = false;
+    for (Index r = 0; r < count; ++r) {
+      work.ranges[static_cast<std::size_t>(r)] = mask_.range(first_query + r, extent());
+    }
+    const KeyRange each = range_of_each(count, work);
+    const Screened screened = screen_block(first_query, count, seen, each, refine, work);
+    if (screened == Screened::made) return true;
+    if (Sparse && screened == Screened::nearly_all) return false;
+
+    const bool in_lists = lists_candidates && scored_.in_panels();
+    if constexpr (lists_candidates) {
+      if (in_lists) {
+        scored_.pack();
+        open_lists(count, work);
+      }
+    }
+    // Floors rise when a row has seen four times as many keys as the last time; those of a row that
+    // keeps most of what it sees, for which that is much work for little, more seldom.
+    Index keys_seen = 0;
+    Index refine_at = panel_keys;
+    bool seldom = false;
+    for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
+      if (in_lists) show_panel(first_query, count, first_key, each, work);
+      for (Index r = 0; r < count; r += tile_queries) {
+        score_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
+      }
+      keys_seen += panel_keys;
+      if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
+      if (in_lists) close_lists(count, work);
+      work.some.clear();
+      for (Row<Scalar>& row : rows) {
+        if (!seldom || 2 * static_cast<Index>(row.size()) <= keys_seen) work.some.push_back(&row);
+      }
+      refine(work.some);
+      if constexpr (Sparse) {
+        if (keys_seen == panel_keys && nearly_all(kept_of(rows), panel_keys) && keep_middle(first_query, count, seen, work)) return false;
+      }
+      if (in_lists) open_lists(count, work);
+      refine_at *= 4;
+      seldom = !seldom;
+    }
+    if (in_lists) close_lists(count, work);
+    return true;
+  }
+
   /// Fills the rows of a block, which are empty and have all of their floor, through the grid.
   void find_near_rows(Index first_query, Index count, Workspace<Scalar>& work) const {
     for (Index r = 0; r < count; ++r) {
@@ -196,14 +224,17 @@ class Scores {
   /// the floors; and they do from packed keys.
   static constexpr bool lists_candidates = by_products && !BiasMask<M>;
 
-  /// The same as the rest of score_block, with the keys screened first: the rows of the block, or false
-  /// and empty rows, if there is no sketch or too little is ruled out.
-  bool screen_block([[maybe_unused]] Index first_query, [[maybe_unused]] Index count, [[maybe_unused]] const KeyRange& seen,
+  /// What became of an attempt to screen a block: its rows, or empty ones.
+  enum class Screened { made, not_worth_it, nearly_all };
+
+  /// The same as the rest of `score`, with the keys screened first. Given up if there is no sketch, or too little is
+  /// ruled out, or nearly nothing.
+  Screened screen_block([[maybe_unused]] Index first_query, [[maybe_unused]] Index count, [[maybe_unused]] const KeyRange& seen,
                     [[maybe_unused]] const KeyRange& each, [[maybe_unused]] const Refine& refine,
                     [[maybe_unused]] Workspace<Scalar>& work) const {
     if constexpr (lists_candidates && is_product) {
-      if (sketch_ == nullptr) return false;
-      if (!work.sketch.prepare(work.scaled.data(), count, *sketch_)) return false;
+      if (sketch_ == nullptr) return Screened::not_worth_it;
+      if (!work.sketch.prepare(work.scaled.data(), count, *sketch_)) return Screened::not_worth_it;
       const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
       for (Index r = 0; r < count; ++r) {
         Row<Scalar>& row = rows[static_cast<std::size_t>(r)];
@@ -219,32 +250,65 @@ class Scores {
         keys_seen += panel_keys;
         if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
         close_lists(count, work);
-        refine(rows);
-        std::size_t left = 0;
-        for (const Row<Scalar>& row : rows) left += row.size();
+        refine(work.all);
+        const double kept = kept_of(rows);
         const Index to_come = seen.last - first_key - panel_keys;
-        if (!worth_going_on(static_cast<double>(left) / static_cast<double>(count), keys_seen, keys_seen + to_come)) {
+        const bool all_kept = nearly_all(kept, static_cast<double>(keys_seen));
+        if (all_kept || !worth_going_on(kept, keys_seen, keys_seen + to_come)) {
+          const bool flat = all_kept && keys_seen == panel_keys && keep_middle(first_query, count, seen, work);
           for (Row<Scalar>& row : rows) row.clear();
-          refine(rows);
-          return false;
+          refine(work.all);
+          return flat ? Screened::nearly_all : Screened::not_worth_it;
         }
         for (Index r = 0; r < count; ++r) work.sketch.set_level(r, rows[static_cast<std::size_t>(r)].floor());
         open_lists(count, work);
         // Raising the floors of short lists costs less than what passes the lower ones.
-        refine_at *= keys_seen >= 1024 && left <= 32 * static_cast<std::size_t>(count) ? 2 : 4;
+        refine_at *= keys_seen >= 1024 && kept <= 32 ? 2 : 4;
       }
       close_lists(count, work);
-      refine(rows);
+      refine(work.all);
       rescore(count, refine, work);
-      return true;
+      return Screened::made;
     }
-    return false;
+    return Screened::not_worth_it;
+  }
+
+  /// How many candidates a row has on average.
+  static double kept_of(std::span<const Row<Scalar>> rows) {
+    std::size_t kept = 0;
+    for (const Row<Scalar>& row : rows) kept += row.size();
+    return static_cast<double>(kept) / static_cast<double>(rows.size());
+  }
+
+  /// Of so many keys seen, is next to none ruled out?
+  static bool nearly_all(double kept, double seen) { return 16.0 * kept > 15.0 * seen; }
+
+  /// Is that so of the keys in the middle as well? Keys that are alike, as where they fill up a sequence, may come first.
+  /// Asked of a tile of queries, which have their floors.
+  bool keep_middle(Index first_query, Index count, const KeyRange& seen, Workspace<Scalar>& work) const {
+    const Index first_key = panel_begin((seen.first + seen.last) / 2);
+    const Index asked = (std::min)(tile_queries, count);
+    with_loops<Scalar>([&](auto loops) {
+      loops.template multiply<false>(asked, queries_.cols, panel_keys, work.scaled.data(), queries_.cols, Index(1),
+                                     packed_panel(first_key, work), panel_keys, work.tile.data(), panel_keys);
+    });
+    double visible = 0, kept = 0;
+    for (Index r = 0; r < asked; ++r) {
+      const KeyRange range = in_panel(r, first_key, work);
+      for (Index j = range.first; j < range.last; ++j) {
+        if (!is_visible(mask_, first_query + r, j, extent())) continue;
+        Scalar score = work.tile[static_cast<std::size_t>(r * panel_keys + j - first_key)];
+        if constexpr (BiasMask<M>) score += Scalar(mask_.bias(first_query + r, j, extent()));
+        visible += 1;
+        kept += score <= work.rows[static_cast<std::size_t>(r)].floor() ? 0 : 1;
+      }
+    }
+    return nearly_all(kept, visible);
   }
 
   /// Of so many keys seen, `left` have not been ruled out on average: is it worth to screen the rest? As
   /// measured, candidates grow about with the root of the number of keys.
   static bool worth_going_on(double left, Index seen, Index all) {
-    if (16.0 * left > 15.0 * static_cast<double>(seen)) return false;
     const double share = static_cast<double>(seen) / static_cast<double>(all);
     return screening_needs().per_candidate * left * std::sqrt(share) <= static_cast<double>(seen);
   }
@@ -273,14 +337,16 @@ class Scores {
   void rescore(Index count, const Refine& refine, Workspace<Scalar>& work) const {
     const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
     const Scalar infinity(Eigen::NumTraits<Scalar>::infinity());
-    const auto in_two_goes = [&](const Row<Scalar>& row) { return row.size() > most_scored_at_once; };
-    work.floors.resize(rows.size());
-    for (std::size_t r = 0; r < rows.size(); ++r) work.floors[r] = in_two_goes(rows[r]) ? rows[r].floor() : Scalar(-infinity);
+    work.some.clear();
+    work.floors.assign(rows.size(), Scalar(-infinity));
+    for (std::size_t r = 0; r < rows.size(); ++r) {
+      if (rows[r].size() <= most_scored_at_once) continue;
+      work.some.push_back(&rows[r]);
+      work.floors[r] = rows[r].floor();
+    }
     score_between(count, [&](std::size_t r) { return std::pair(work.floors[r], infinity); }, work);
-    if (std::any_of(rows.begin(), rows.end(), in_two_goes)) {
-      for (std::size_t r = 0; r < rows.size(); ++r) {
-        if (in_two_goes(rows[r])) refine(rows.subspan(r, 1));
-      }
+    if (!work.some.empty()) {
+      refine(work.some);
       score_between(count, [&](std::size_t r) { return std::pair(Scalar(-infinity), work.floors[r]); }, work);
     }
     for (Row<Scalar>& row : rows) row.set_margin(Scalar(0));
@@ -309,7 +375,7 @@ class Scores {
   Index pick(Index r, const Limits& limits, Workspace<Scalar>& work) const {
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
     const std::pair<Scalar, Scalar> limit = limits(static_cast<std::size_t>(r));
-    std::vector<KeyIndex>& places = work.places[r % 2];
+    LineVector<KeyIndex>& places = work.places[r % 2];
     if (places.size() < row.size() + Row<Scalar>::slack) places.resize(2 * (row.size() + Row<Scalar>::slack));
     Index picked = with_loops<Scalar>([&](auto loops) {
       return loops.between(row.value_data(), static_cast<Index>(row.size()), limit.first, limit.second, places.data());

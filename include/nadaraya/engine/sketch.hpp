@@ -1,6 +1,7 @@
 // Keys and queries as small whole numbers, with certified bounds on what that misses of their products.
 #pragma once
 
+#include "nadaraya/engine/buffer.hpp"
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/sketch_loops.hpp"
@@ -166,8 +167,8 @@ class KeySketch {
   int most_code_ = 0;
   std::uint8_t zero_ = 0;  ///< the byte that zeros are made of
   Index keys_ = 0;
-  std::vector<std::uint8_t> codes_;
-  std::vector<Scalar> centres_;
+  LineVector<std::uint8_t> codes_;
+  LineVector<Scalar> centres_;
   std::vector<PanelErrors<Scalar>> errors_;
   std::vector<char> exact_;
   bool any_exact_ = false;
@@ -272,19 +273,19 @@ class QuerySketch {
   Index stride_ = 0;
   Index chunk_ = -1;
   Index passed_ = 0;  ///< queries that a key of the last panel passed for
-  std::vector<std::uint8_t> codes_;
-  std::vector<std::int32_t> threshold_;
-  std::vector<std::int32_t> zero_;
+  LineVector<std::uint8_t> codes_;
+  LineVector<std::int32_t> threshold_;
+  LineVector<std::int32_t> zero_;
   std::vector<std::uint16_t> in_reach_;  ///< a bit for each query
-  std::vector<Scalar> norm_;
-  std::vector<Scalar> rest_;
-  std::vector<Scalar> step_;
-  std::vector<Scalar> level_;
-  std::vector<Scalar> base_;
-  std::vector<Scalar> unit_;
-  std::vector<Scalar> margin_;
-  std::vector<Scalar> transposed_;
-  std::vector<Scalar> centre_;
+  LineVector<Scalar> norm_;
+  LineVector<Scalar> rest_;
+  LineVector<Scalar> step_;
+  LineVector<Scalar> level_;
+  LineVector<Scalar> base_;
+  LineVector<Scalar> unit_;
+  LineVector<Scalar> margin_;
+  LineVector<Scalar> transposed_;
+  LineVector<Scalar> centre_;
 };
 
 }  // namespace nadaraya::engine

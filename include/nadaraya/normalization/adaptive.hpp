@@ -1,12 +1,14 @@
 // Adaptive normalization: each row gets the bandwidth at which its weights sum to one by themselves.
 #pragma once
 
+#include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/normalization/normalization.hpp"
 #include "nadaraya/normalization/self_normalized.hpp"
 #include "nadaraya/normalization/threshold.hpp"
 
 #include <algorithm>
 #include <cstddef>
+#include <span>
 
 namespace nadaraya {
 
@@ -39,8 +41,14 @@ struct Adaptive {
       map.offset = detail::offset_of_floor(map, known);
       detail::step_down(kernel, map, z, 2);
     }
-    const Scalar slack(Scalar(16) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(map.pivot) + width));
-    return Scalar(map.pivot - width * map.offset - slack);
+    return floor_of(map);
+  }
+
+  template <int N, class Scalar>
+    requires engine::vectorized<Scalar>
+  void floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> known,
+              Scalar* floors) const {
+    detail::step_down(kernel, z, known, 2, [&](std::size_t i, const RowMap<Scalar>& map) { floors[i] = floor_of(map); });
   }
 
   template <AdaptiveKernel K, class Scalar>
@@ -50,6 +58,13 @@ struct Adaptive {
     } else {
       return threshold(kernel, z, known);
     }
+  }
+
+  template <int N, class Scalar>
+    requires engine::vectorized<Scalar>
+  void solve(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> known,
+             RowMap<Scalar>* maps) const {
+    thresholds(kernel, z, known, maps);
   }
 
   template <class Scalar, ExponentialKernel K>
@@ -79,6 +94,14 @@ struct Adaptive {
     dz[steepest] = Scalar(0);
     const Scalar others = detail::deviate(dz, g, reference, mean);
     dz[steepest] = Scalar(-others);
+  }
+
+ private:
+  /// The similarity at which t = 0, less what rounding may have added to it.
+  template <class Scalar>
+  static Scalar floor_of(const RowMap<Scalar>& map) {
+    const Scalar slack(Scalar(16) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(map.pivot) + map.width));
+    return Scalar(map.pivot - map.width * map.offset - slack);
   }
 };
 

@@ -4,6 +4,7 @@
 #include "nadaraya/normalization/row_map.hpp"
 
 #include <concepts>
+#include <span>
 
 namespace nadaraya {
 
@@ -24,6 +25,9 @@ namespace nadaraya {
 ///   void validate() const                       throws if a parameter has no meaning
 ///   template <K, Similarity, Mask> static constexpr void check()   static_asserts on combinations
 ///   void select(Row<S>&) const                  keeps part of the candidates, by rank
+///   void floors(kernel, std::span<const RowView<S>> z, std::span<const S> known, S* floors) const
+///   void solve(kernel, std::span<const RowView<S>> z, std::span<const S> known, RowMap<S>* maps) const
+///       the same as `floor` and `solve` for many short rows at once
 ///
 /// Laws: the floor never cuts a key that has weight, also where it is that of smaller similarities than
 /// the row's; weights are non-negative; the pullback agrees
@@ -40,6 +44,14 @@ concept NormalizationOf = std::copyable<N> && Kernel<K> &&
 /// A normalization that picks candidates by rank before weighing them.
 template <class N>
 concept SelectingNormalization = requires { requires N::selects; };
+
+/// A normalization that looks at many rows at once, under this kernel.
+template <class N, class K, class Scalar>
+concept ManyRows = requires(const N normalization, const K kernel, std::span<const RowView<Scalar>> z,
+                            std::span<const Scalar> known, Scalar* floors, RowMap<Scalar>* maps) {
+  normalization.floors(kernel, z, known, floors);
+  normalization.solve(kernel, z, known, maps);
+};
 
 /// A normalization that measures from the nearest key, with a width known in advance, and divides by
 /// the sum: solve returns detail::at_nearest(kernel, nearest_width<S>(kernel), z). Under an exponential

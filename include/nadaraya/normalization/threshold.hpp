@@ -9,8 +9,11 @@
 #include "nadaraya/normalization/self_normalized.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <functional>
+#include <limits>
+#include <span>
 #include <vector>
 
 // Each function takes the similarities of a row's candidates (at least one, all finite, no order)
@@ -58,6 +61,31 @@ void step_down(const RectifiedPolynomial<N>& kernel, RowMap<Scalar>& map, RowVie
     if (next < map.offset) map.offset = next;
     return --steps > 0;
   });
+}
+
+/// The same for many short rows from their known floors, at most so many steps and none once they no longer change
+/// the weights: calls visit(i, map) for each.
+template <int N, class Scalar, class Visit>
+void step_down(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
+               int steps, const Visit& visit) {
+  constexpr std::size_t some = 16;
+  const Scalar* z[some];
+  Index n[some];
+  RowMap<Scalar> maps[some];
+  for (std::size_t first = 0; first < rows.size(); first += some) {
+    const std::size_t count = (std::min)(some, rows.size() - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      z[i] = rows[first + i].data();
+      n[i] = static_cast<Index>(rows[first + i].size());
+      maps[i].width = static_cast<Scalar>(kernel.width());
+    }
+    engine::with_loops<Scalar>([&](auto loops) {
+      // All roots of the total up to the N-th are convex; square roots are what packs have.
+      loops.template step_down<static_cast<int>(std::bit_floor(static_cast<unsigned>(N)))>(
+          kernel, Scalar(edge(kernel)), steps, z, n, known.data() + first, static_cast<Index>(count), maps);
+    });
+    for (std::size_t i = 0; i < count; ++i) visit(first + i, maps[i]);
+  }
 }
 
 /// [z] sorted downwards.
@@ -139,26 +167,28 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known
     high = detail::offset_of_floor(map, known);
     map.offset = high;
   }
-  bool settled = false;
   detail::descend(kernel, map, z, [&](const engine::ProfileSums<Scalar>& sums) NADARAYA_INLINE_LAMBDA {
     map.mass = sums.value;
-    if (settled) return false;
     const Scalar m = map.offset;
     (sums.value < Scalar(1) ? low : high) = m;
     Scalar next = detail::norm_step(kernel, sums, m);
-    if (next == m) return false;
+    // Less would not change the weights, which are divided by the mass here.
     const Scalar tolerance(Scalar(2) * epsilon * (std::min)(Scalar(m - lowest), Scalar(detail::abs(m) + Scalar(1) / width)));
-    if (detail::abs(Scalar(next - m)) <= tolerance) {
-      settled = true;
-    } else if (!(next > low && next < high)) {
-      next = Scalar(low + (high - low) / Scalar(2));
-      settled = !(next > low && next < high);
-      if (settled) next = m;
-    }
+    if (detail::abs(Scalar(next - m)) <= tolerance) return false;
+    if (!(next > low && next < high)) next = Scalar(low + (high - low) / Scalar(2));
+    if (!(next > low && next < high)) return false;
     map.offset = next;
     return true;
   });
   return map;
+}
+
+/// The same for many short rows at once, of which floors are known.
+template <int N, class Scalar>
+void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
+                RowMap<Scalar>* maps) {
+  detail::step_down(kernel, rows, known, (std::numeric_limits<int>::max)(),
+                    [&](std::size_t i, const RowMap<Scalar>& map) { maps[i] = map; });
 }
 
 /// Any real r: the general solver, except below r = 1, where the profile is steep at the edge.

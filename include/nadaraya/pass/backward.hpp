@@ -249,7 +249,7 @@ class Backward {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
     std::vector<Scalar> t;
     std::vector<Pair> pairs;
-    scores_.score_block(block, [](std::span<Row<Scalar>>) {}, work);
+    scores_.score_block(block, [](std::span<Row<Scalar>* const>) {}, work);
     const QueryRange range = block_range(block, head_.query.rows);
     for (Index r = 0; r < range.count; ++r) {
       const Index query = scores_.query(range.first + r);

@@ -53,7 +53,8 @@ std::vector<Plan<Scalar, S>> plans_of(std::span<const Policies<ForwardRule<Scala
     if constexpr (engine::Gridded<Scalar, S, M>) {
       if (head.made != nullptr) continue;
       Row<Scalar> none;
-      policies[h].rule->refine({&none, 1});
+      Row<Scalar>* const row = &none;
+      policies[h].rule->refine({&row, 1});
       plan.reach = policies[h].similarity->reach(none.floor(), head.query->cols());
       if (std::isfinite(plan.reach)) plan.seen = mean_range(*policies[h].mask, Extent{head.query->rows(), head.key->rows()});
     }
@@ -253,7 +254,7 @@ Eigen::SparseMatrix<Scalar, Eigen::RowMajor> weights(const Policies<ForwardRule<
   const Forward<Scalar, S, M> forward(policies, batch.head(0));
   engine::Workspace<Scalar> work;
   for (Index block = 0; block < batch.head(0).blocks(); ++block) {
-    forward.weigh(block, work, [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> support, RowView<Scalar> p) {
+    forward.weigh(block, work, [&](Index i, std::span<const KeyIndex> support, RowView<Scalar> p) {
       result.startVec(i);
       for (std::size_t j = 0; j < p.size(); ++j) {
         if (!(p[j] == Scalar(0))) result.insertBack(i, support[j]) = p[j];
@@ -275,6 +276,52 @@ struct GradientPlaces {
   RowsMap<Scalar> value;
 };
 
+/// Pulls the heads back that read the memories [first_memory, last_memory).
+template <class Scalar, class S, class M>
+void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const Batch<Scalar, S>& batch,
+                        std::span<const Policies<BackwardRule<Scalar>, S, M>> policies,
+                        std::span<const Operands<Scalar, S>> heads, std::span<const GradientPlaces<Scalar>> places,
+                        Index group_limit, const Execution<Scalar>& execution,
+                        std::span<ParameterGradients<Scalar>> parameters) {
+  const AnyExecutor& executor = execution.executor();
+  const std::size_t first = batch.first_head(first_memory);
+  const std::size_t count = batch.last_head(last_memory - 1) - first;
+  std::vector<std::optional<Backward<Scalar, S, M>>> passes(count);
+  executor.parallel_for(static_cast<Index>(count), [&](Index head) {
+    const auto i = static_cast<std::size_t>(head);
+    const std::size_t h = first + i;
+    const GradientPlaces<Scalar>& place = places[h];
+    RowsMap<Scalar>(place.query).setZero();
+    if (h == batch.first_head(static_cast<std::size_t>(heads[h].memory))) {
+      RowsMap<Scalar>(place.key).setZero();
+      RowsMap<Scalar>(place.value).setZero();
+    }
+    passes[i].emplace(policies[h], batch.head(h), place.records, place.grad_out, place.query, place.key, place.value,
+                      group_limit);
+  });
+
+  Pieces pieces;
+  for (const auto& pass : passes) pieces.add(pass->groups() + pass->blocks());
+  execution.parallel_for(pieces.total(), [&](Index i, engine::Workspace<Scalar>& work) {
+    const auto [head, piece] = pieces[i];
+    auto& pass = *passes[head];
+    if (piece < pass.groups()) {
+      pass.pull_group(piece, work);
+    } else {
+      pass.pull_block(piece - pass.groups(), work);
+    }
+  });
+
+  Pieces ranges;
+  for (std::size_t m = first_memory; m < last_memory; ++m) ranges.add(passes[batch.first_head(m) - first]->ranges());
+  executor.parallel_for(ranges.total(), [&](Index i) {
+    const auto [place, range] = ranges[i];
+    const std::size_t m = first_memory + place;
+    for (std::size_t h = batch.first_head(m); h < batch.last_head(m); ++h) passes[h - first]->gather(range);
+  });
+  for (std::size_t i = 0; i < count; ++i) parameters[first + i] = passes[i]->parameters();
+}
+
 /// Pulls every head back; returns the gradients of each one's parameters. All places are overwritten.
 template <class Scalar, class S, class M>
 std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<BackwardRule<Scalar>, S, M>> policies,
@@ -292,37 +339,12 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<Backw
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);
-  std::vector<std::optional<Backward<Scalar, S, M>>> passes(batch.size());
-  executor.parallel_for(static_cast<Index>(batch.size()), [&](Index head) {
-    const auto h = static_cast<std::size_t>(head);
-    const GradientPlaces<Scalar>& place = places[h];
-    RowsMap<Scalar>(place.query).setZero();
-    if (h == batch.first_head(static_cast<std::size_t>(heads[h].memory))) {
-      RowsMap<Scalar>(place.key).setZero();
-      RowsMap<Scalar>(place.value).setZero();
-    }
-    passes[h].emplace(policies[h], batch.head(h), place.records, place.grad_out, place.query, place.key,
-                      place.value, group_limit);
-  });
-
-  Pieces pieces;
-  for (const auto& pass : passes) pieces.add(pass->groups() + pass->blocks());
-  execution.parallel_for(pieces.total(), [&](Index i, engine::Workspace<Scalar>& work) {
-    const auto [h, piece] = pieces[i];
-    auto& pass = *passes[h];
-    if (piece < pass.groups()) {
-      pass.pull_group(piece, work);
-    } else {
-      pass.pull_block(piece - pass.groups(), work);
-    }
-  });
-
-  Pieces ranges;
-  for (std::size_t m = 0; m < batch.memories(); ++m) ranges.add(passes[batch.first_head(m)]->ranges());
-  executor.parallel_for(ranges.total(), [&](Index i) {
-    const auto [memory, range] = ranges[i];
-    for (std::size_t h = batch.first_head(memory); h < batch.last_head(memory); ++h) passes[h]->gather(range);
-  });
+  std::vector<ParameterGradients<Scalar>> parameters(batch.size());
+  // One thread is done with the pairs of a head before it begins with the next; several share the work of all heads.
+  const std::size_t at_once = executor.serial() ? 1 : (std::max<std::size_t>)(1, batch.memories());
+  for (std::size_t m = 0; m < batch.memories(); m += at_once) {
+    pull_memories_back<Scalar, S, M>(m, m + at_once, batch, policies, heads, places, group_limit, execution, parameters);
+  }
 
   if constexpr (PreparingSimilarity<S>) {
     for (std::size_t h = 0; h < batch.size(); ++h) {
@@ -335,8 +357,6 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<Backw
       grad = policies[h].similarity->prepared_pullback(heads[h].key->matrix(), batch.prepared_key(m).matrix(), grad);
     }
   }
-  std::vector<ParameterGradients<Scalar>> parameters;
-  for (const auto& pass : passes) parameters.push_back(pass->parameters());
   return parameters;
 }
 

@@ -101,21 +101,16 @@ class Forward {
   /// apart, and fills `record` unless it is null.
   void regress(Index block, Workspace& work, Scalar* out, Index out_stride, Record<Scalar>* record) const {
     const QueryRange range = block_range(block, head_.query.rows);
-    work.maps.resize(static_cast<std::size_t>(range.count));
     work.supports.resize(static_cast<std::size_t>(range.count));
-    if constexpr (Product<Scalar, S>) {
-      if (rule_.online() != nullptr && head_.scored->in_panels()) {
-        regress_online(*rule_.online(), range, work, out, out_stride);
-        if (record != nullptr) record->assign(work, range.count, true);
-        if (!bad_values().empty()) mix_rows_that_see_bad_values(block, work, out, out_stride);
-        return;
-      }
+    if (regress_dense(block, work, out, out_stride, record != nullptr)) {
+      if (record != nullptr) record->assign(work, range.count, true);
+      if (!bad_values().empty()) mix_rows_that_see_bad_values(block, work, out, out_stride);
+      return;
     }
     DenseMix<Scalar> dense(head_.finite_value->view(), work);
     std::size_t r = 0;
     const RuleTraits& traits = rule_.traits();
-    weigh(block, work, [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> keys, RowView<Scalar> p) {
-      work.maps[r] = map;
+    weigh_rows(range, work, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
       if (record != nullptr) work.supports[r] = static_cast<KeyIndex>(supported(p));
       ++r;
       Scalar* out_i = out + i * out_stride;
@@ -134,27 +129,37 @@ class Forward {
     record->queries.assign(queries.begin(), queries.end());
   }
 
-  /// Score and weigh: visit(i, map, support, weights) for the queries of a block, in their order there.
+  /// Score and weigh: visit(i, support, weights) for the queries of a block, in their order there.
   template <class Visit>
   void weigh(Index block, Workspace& work, const Visit& visit) const {
-    scores_.score_block(block, [&](std::span<Row<Scalar>> rows) { rule_.refine(rows); }, work);
-    const QueryRange range = block_range(block, head_.query.rows);
-    for (Index r = 0; r < range.count; ++r) {
-      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
-      const Index query = scores_.query(range.first + r);
-      RowMap<Scalar> map = rule_.weigh(row, work.weights);
-      if (detail::is_nan(map.mass)) {
-        // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
-        all_visible(query, row);
-        map = rule_.weigh(row, work.weights);
-      }
-      visit(query, map, row.keys(), RowView<Scalar>(work.weights.data(), row.size()));
-    }
+    scores_.score_block(block, refine_, work);
+    weigh_rows(block_range(block, head_.query.rows), work, visit);
   }
 
  private:
+  struct Refining {
+    const ForwardRule<Scalar>& rule;
+    void operator()(std::span<Row<Scalar>* const> rows) const { rule.refine(rows); }
+  };
+
   /// Keys whose value holds NaN or infinity.
   const std::vector<Index>& bad_values() const { return head_.finite_value->replaced(); }
+
+  template <class Visit>
+  void weigh_rows(const QueryRange& range, Workspace& work, const Visit& visit) const {
+    const auto count = static_cast<std::size_t>(range.count);
+    work.maps.resize(count);
+    rule_.solve({work.rows.data(), count}, work.maps);
+    for (std::size_t r = 0; r < count; ++r) {
+      Row<Scalar>& row = work.rows[r];
+      const Index query = scores_.query(range.first + static_cast<Index>(r));
+      const RowMap<Scalar>& map = work.maps[r];
+      // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
+      if (detail::is_nan(map.mass)) all_visible(query, row);
+      rule_.weigh(row, map, work.weights);
+      visit(query, row.keys(), RowView<Scalar>(work.weights.data(), row.size()));
+    }
+  }
 
   /// Values without weight are not read.
   void mix(std::span<const KeyIndex> keys, RowView<Scalar> p, Scalar* out) const {
@@ -164,11 +169,87 @@ class Forward {
     });
   }
 
-  /// regress_online has mixed zeros for what is not finite: once more, key by key, where that shows.
+  /// Zeros have been mixed for what is not finite: once more, key by key, where that shows.
   void mix_rows_that_see_bad_values(Index block, Workspace& work, Scalar* out, Index out_stride) const {
-    weigh(block, work, [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> keys, RowView<Scalar> p) {
+    weigh(block, work, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
       if (sees_any(mask_, i, bad_values(), head_.extent())) mix(keys, p, out + i * out_stride);
     });
+  }
+
+  /// Writes the rows of a block without lists of their keys, where that is faster: under a rule that can be summed key by
+  /// key, and where rows seem to keep nearly all their keys. If not, returns false, with the rows of the block scored.
+  bool regress_dense(Index block, Workspace& work, Scalar* out, Index out_stride, bool recorded) const {
+    const QueryRange range = block_range(block, head_.query.rows);
+    if constexpr (Product<Scalar, S>) {
+      if (head_.scored->in_panels() && rule_.online() != nullptr) {
+        regress_online(*rule_.online(), range, work, out, out_stride);
+        return true;
+      }
+      if (head_.scored->in_panels() && rule_.traits().takes_vectors) {
+        if (scores_.score_sparse_block(block, refine_, work)) return false;
+        regress_whole(range, work, out, out_stride, recorded);
+        return true;
+      }
+    }
+    scores_.score_block(block, refine_, work);
+    return false;
+  }
+
+  /// So many similarities are in flight at once where rows are taken whole: half a mebibyte of floats.
+  static constexpr Index whole_entries = Index(1) << 17;
+
+  /// Scores, weighs and mixes some queries at a time, each with all keys of the block.
+  void regress_whole(const QueryRange& range, Workspace& work, Scalar* out, Index out_stride, bool recorded) const {
+    const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+    const View<Scalar>& value = head_.finite_value->view();
+    const Index cols = value.cols;
+    const KeyRange seen = scores_.begin_block(range.first, range.count, work);
+    const Index first = engine::panel_begin(seen.first);
+    const Index keys = seen.last - first;
+    const Index ld = engine::panel_begin(keys + engine::panel_keys - 1) + 16;  // not a power of two apart, as below
+    const Index tile = engine::tile_queries;
+    const Index some = std::clamp(whole_entries / ld / tile * tile, tile, online_queries);
+    work.dense.resize(static_cast<std::size_t>(some * ld));
+    work.mixed.resize(static_cast<std::size_t>(some * cols));
+    work.maps.resize(static_cast<std::size_t>(range.count));
+    for (Index r = 0; r < range.count; r += some) {
+      const Index count = (std::min)(some, range.count - r);
+      scores_.products(r, count, first, seen.last, work, work.dense.data(), ld);
+      for (Index i = 0; i < count; ++i) {
+        const RowOut<Scalar> z(work.dense.data() + i * ld, static_cast<std::size_t>(keys));
+        const auto at = static_cast<std::size_t>(r + i);
+        add_bias(mask_, range.first + r + i, head_.extent(), first, seen.last, z.data());
+        const Index visible = hide(mask_, range.first + r + i, head_.extent(), first, seen.last, none, z.data());
+        if (visible > 0) {
+          work.maps[at] = rule_.profiles(z);
+        } else {
+          work.maps[at].mass = Scalar(0);
+          std::fill(z.begin(), z.end(), Scalar(0));
+        }
+        if (recorded) work.supports[at] = static_cast<KeyIndex>(rule_.traits().sparse ? supported(z) : visible);
+      }
+      engine::with_loops<Scalar>([&](auto loops) {
+        loops.template multiply<false>(count, keys, cols, work.dense.data(), ld, Index(1), value.row(first), value.stride,
+                                       work.mixed.data(), cols);
+      });
+      for (Index i = 0; i < count; ++i) finish(r + i, work.mixed.data() + i * cols, out + (range.first + r + i) * out_stride, work);
+    }
+  }
+
+  /// Writes a row of the result, given its sum; a row without weights, whose mass is 0, is empty.
+  void finish(Index r, const Scalar* sum, Scalar* out, Workspace& work) const {
+    const Index cols = head_.value.cols;
+    RowMap<Scalar>& map = work.maps[static_cast<std::size_t>(r)];
+    if (map.mass == Scalar(0)) {
+      std::fill(out, out + cols, Scalar(0));
+      map = RowMap<Scalar>{};
+      work.supports[static_cast<std::size_t>(r)] = 0;
+    } else if (detail::is_nan(map.mass)) {
+      std::fill(out, out + cols, map.mass);
+      map = RowMap<Scalar>{map.mass, map.mass, map.mass, map.mass};
+    } else {
+      engine::with_loops<Scalar>([&](auto loops) { loops.divide(sum, cols, map.mass, out); });
+    }
   }
 
   /// Keys and queries whose weights are in flight at once: 50 KiB of floats.
@@ -239,20 +320,7 @@ class Forward {
       }
     }
     for (Index r = 0; r < range.count; ++r) {
-      RowMap<Scalar>& map = work.maps[static_cast<std::size_t>(r)];
-      const Scalar* sum = work.mixed.data() + r * cols;
-      Scalar* out_i = out + (range.first + r) * out_stride;
-      if (map.mass == Scalar(0)) {
-        std::fill(out_i, out_i + cols, Scalar(0));
-        map = RowMap<Scalar>{};
-        work.supports[static_cast<std::size_t>(r)] = 0;
-      } else {
-        engine::with_loops<Scalar>([&](auto loops) { loops.divide(sum, cols, map.mass, out_i); });
-        if (detail::is_nan(map.mass)) {
-          std::fill(out_i, out_i + cols, map.mass);
-          map = RowMap<Scalar>{map.mass, map.mass, map.mass, map.mass};
-        }
-      }
+      finish(r, work.mixed.data() + r * cols, out + (range.first + r) * out_stride, work);
     }
   }
 
@@ -291,6 +359,7 @@ class Forward {
   const M& mask_;
   const Head<Scalar, S>& head_;
   engine::Scores<Scalar, S, M> scores_;
+  Refining refine_{rule_};
 };
 
 }  // namespace nadaraya::pass

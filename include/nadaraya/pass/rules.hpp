@@ -2,6 +2,7 @@
 // compiled once for all kernels and normalizations.
 #pragma once
 
+#include "nadaraya/engine/buffer.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/normalization/normalization.hpp"
@@ -58,8 +59,11 @@ class ForwardRule : public Rule {
  public:
   using Rule::Rule;
 
-  virtual void refine(std::span<Row<Scalar>> rows) const = 0;
-  virtual RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& p) const = 0;
+  virtual void refine(std::span<Row<Scalar>* const> rows) const = 0;
+  virtual void solve(std::span<Row<Scalar>> rows, std::span<RowMap<Scalar>> maps) const = 0;
+  virtual void weigh(Row<Scalar>& row, const RowMap<Scalar>& map, engine::LineVector<Scalar>& p) const = 0;
+  /// Only where traits().takes_vectors.
+  virtual RowMap<Scalar> profiles(RowOut<Scalar> z) const = 0;
   /// Null if it is none.
   virtual const OnlineRule<Scalar>* online() const = 0;
 };
@@ -107,10 +111,18 @@ class ForwardRuleOf final : public ForwardRule<Scalar> {
  public:
   explicit ForwardRuleOf(const RowRule<K, N>& rule) : ForwardRule<Scalar>(traits_of<K, N>()), rule_(rule), online_(rule) {}
 
-  void refine(std::span<Row<Scalar>> rows) const override {
-    for (Row<Scalar>& row : rows) rule_.refine(row);
+  void refine(std::span<Row<Scalar>* const> rows) const override { rule_.refine(rows); }
+  void solve(std::span<Row<Scalar>> rows, std::span<RowMap<Scalar>> maps) const override { rule_.solve(rows, maps); }
+  void weigh(Row<Scalar>& row, const RowMap<Scalar>& map, engine::LineVector<Scalar>& p) const override {
+    rule_.weigh(row, map, p);
   }
-  RowMap<Scalar> weigh(Row<Scalar>& row, std::vector<Scalar>& p) const override { return rule_.weigh(row, p); }
+  RowMap<Scalar> profiles([[maybe_unused]] RowOut<Scalar> z) const override {
+    if constexpr (engine::vectorized<Scalar> && traits_of<K, N>().takes_vectors) {
+      return rule_.profiles(z);
+    } else {
+      return RowMap<Scalar>{};
+    }
+  }
   const OnlineRule<Scalar>* online() const override {
     if constexpr (Online<Scalar, K, N>) {
       return &online_;

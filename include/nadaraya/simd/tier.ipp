@@ -38,7 +38,13 @@ NADARAYA_INLINE PackOf<T> load(const T* from) {
 
 template <class T>
 NADARAYA_INLINE void store(T* to, const PackOf<T>& p) {
+#if defined(NADARAYA_TIER_ARRAYS) || !NADARAYA_HAS_VECTORS
   std::memcpy(to, &p.v, bytes);
+#else
+  // Where what it writes to is an array of known size, memcpy may be a call that checks it (_FORTIFY_SOURCE).
+  typedef T Anywhere __attribute__((vector_size(bytes), aligned(1), may_alias));
+  *reinterpret_cast<Anywhere*>(to) = p.v;
+#endif
 }
 
 #if NADARAYA_TIER_X86 == 64
@@ -72,6 +78,8 @@ NADARAYA_INLINE PackOf<float> larger(const PackOf<float>& a, const PackOf<float>
 NADARAYA_INLINE PackOf<double> larger(const PackOf<double>& a, const PackOf<double>& b) {
   return PackOf<double>(_mm512_maskz_max_pd(0xff, a.v, b.v));
 }
+NADARAYA_INLINE PackOf<float> sqrt(const PackOf<float>& x) { return PackOf<float>(_mm512_maskz_sqrt_ps(0xffff, x.v)); }
+NADARAYA_INLINE PackOf<double> sqrt(const PackOf<double>& x) { return PackOf<double>(_mm512_maskz_sqrt_pd(0xff, x.v)); }
 /// e^x as by simd::exp, with the powers of two multiplied by at once. NaN stays: of two numbers that cannot be
 /// compared, the instructions choose the second.
 NADARAYA_INLINE PackOf<float> exp(const PackOf<float>& x) {
@@ -142,6 +150,8 @@ NADARAYA_INLINE PackOf<float> fma(const PackOf<float>& a, const PackOf<float>& b
 NADARAYA_INLINE PackOf<double> fma(const PackOf<double>& a, const PackOf<double>& b, const PackOf<double>& c) {
   return PackOf<double>(_mm256_fmadd_pd(a.v, b.v, c.v));
 }
+NADARAYA_INLINE PackOf<float> sqrt(const PackOf<float>& x) { return PackOf<float>(_mm256_sqrt_ps(x.v)); }
+NADARAYA_INLINE PackOf<double> sqrt(const PackOf<double>& x) { return PackOf<double>(_mm256_sqrt_pd(x.v)); }
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(x.v, bound.v, _CMP_NLE_UQ)));
 }
@@ -155,6 +165,8 @@ template <class T>
 NADARAYA_INLINE PackOf<T> fma(const PackOf<T>& a, const PackOf<T>& b, const PackOf<T>& c) {
   return a * b + c;
 }
+NADARAYA_INLINE PackOf<float> sqrt(const PackOf<float>& x) { return PackOf<float>(_mm_sqrt_ps(x.v)); }
+NADARAYA_INLINE PackOf<double> sqrt(const PackOf<double>& x) { return PackOf<double>(_mm_sqrt_pd(x.v)); }
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpnle_ps(x.v, bound.v)));
 }
@@ -171,6 +183,12 @@ NADARAYA_INLINE PackOf<float> fma(const PackOf<float>& a, const PackOf<float>& b
 }
 NADARAYA_INLINE PackOf<double> fma(const PackOf<double>& a, const PackOf<double>& b, const PackOf<double>& c) {
   return PackOf<double>(typename PackOf<double>::Vector(vfmaq_f64(c.v, a.v, b.v)));
+}
+NADARAYA_INLINE PackOf<float> sqrt(const PackOf<float>& x) {
+  return PackOf<float>(typename PackOf<float>::Vector(vsqrtq_f32(x.v)));
+}
+NADARAYA_INLINE PackOf<double> sqrt(const PackOf<double>& x) {
+  return PackOf<double>(typename PackOf<double>::Vector(vsqrtq_f64(x.v)));
 }
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   const uint32x4_t bits = {1, 2, 4, 8};
@@ -190,6 +208,12 @@ NADARAYA_INLINE PackOf<T> fma(const PackOf<T>& a, const PackOf<T>& b, const Pack
   return a * b + c;
 }
 template <class T>
+NADARAYA_INLINE PackOf<T> sqrt(const PackOf<T>& x) {
+  PackOf<T> root;
+  for (std::size_t j = 0; j < PackOf<T>::lanes; ++j) root.v[j] = std::sqrt(x.v[j]);
+  return root;
+}
+template <class T>
 NADARAYA_INLINE unsigned above(const PackOf<T>& x, const PackOf<T>& bound) {
   unsigned mask = 0;
   for (unsigned j = 0; j < PackOf<T>::lanes; ++j) mask |= static_cast<unsigned>(!(x.v[j] <= bound.v[j])) << j;
@@ -197,10 +221,19 @@ NADARAYA_INLINE unsigned above(const PackOf<T>& x, const PackOf<T>& bound) {
 }
 #endif
 
+#if NADARAYA_TIER_X86 == 32
+NADARAYA_INLINE PackOf<float> larger(const PackOf<float>& a, const PackOf<float>& b) {
+  return PackOf<float>(_mm256_max_ps(a.v, b.v));
+}
+NADARAYA_INLINE PackOf<double> larger(const PackOf<double>& a, const PackOf<double>& b) {
+  return PackOf<double>(_mm256_max_pd(a.v, b.v));
+}
+#else
 template <class T>
 NADARAYA_INLINE PackOf<T> larger(const PackOf<T>& a, const PackOf<T>& b) {
   return where_less(b, a, a, b);
 }
+#endif
 #if NADARAYA_TIER_X86 == 32
 
 /// The lanes that are set, in order, as a permutation takes them.
@@ -316,6 +349,30 @@ NADARAYA_INLINE T total(const PackOf<T>& x) {
   return all[0];
 }
 #endif
+
+/// The sums of the lanes of four packs.
+#if NADARAYA_TIER_X86 == 64
+NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float (&to)[4]) {
+  // Pairs of lanes, then fours, from two packs each; then the four of every quarter.
+  const __m512 first = _mm512_add_ps(_mm512_maskz_unpacklo_ps(0xffff, x[0].v, x[1].v), _mm512_maskz_unpackhi_ps(0xffff, x[0].v, x[1].v));
+  const __m512 second = _mm512_add_ps(_mm512_maskz_unpacklo_ps(0xffff, x[2].v, x[3].v), _mm512_maskz_unpackhi_ps(0xffff, x[2].v, x[3].v));
+  const __m512 all = _mm512_add_ps(_mm512_maskz_shuffle_ps(0xffff, first, second, 0x44), _mm512_maskz_shuffle_ps(0xffff, first, second, 0xee));
+  const __m256 half = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, all, 0), _mm512_maskz_extractf32x8_ps(0xff, all, 1));
+  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+}
+#elif NADARAYA_TIER_X86 == 32
+NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float (&to)[4]) {
+  const __m256 first = _mm256_add_ps(_mm256_unpacklo_ps(x[0].v, x[1].v), _mm256_unpackhi_ps(x[0].v, x[1].v));
+  const __m256 second = _mm256_add_ps(_mm256_unpacklo_ps(x[2].v, x[3].v), _mm256_unpackhi_ps(x[2].v, x[3].v));
+  const __m256 all = _mm256_add_ps(_mm256_shuffle_ps(first, second, 0x44), _mm256_shuffle_ps(first, second, 0xee));
+  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+}
+#endif
+template <class T>
+NADARAYA_INLINE void totals_of(const PackOf<T> (&x)[4], T (&to)[4]) {
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) to[i] = total(x[i]);
+}
 
 /// The largest of the lanes. NaN may vanish.
 #if NADARAYA_TIER_X86 >= 32
