@@ -66,6 +66,23 @@ std::vector<Scalar> weights(const K& kernel, const std::vector<double>& z, std::
   return all;
 }
 
+/// The worst error of a row's weights, and their sum.
+struct Outcome {
+  long double worst = 0;
+  long double total = 0;
+};
+
+template <class Scalar>
+Outcome outcome(const std::vector<Scalar>& p, const std::vector<long double>& exact) {
+  Outcome result;
+  for (std::size_t j = 0; j < p.size(); ++j) {
+    const long double error = std::abs(p[j] - exact[j]);
+    if (!(error <= result.worst)) result.worst = error;
+    result.total += p[j];
+  }
+  return result;
+}
+
 /// Worst error of a row's weights against long double, and how far they are from summing to one.
 template <class Scalar, class K>
 void check(const K& kernel, double amplification) {
@@ -76,14 +93,7 @@ void check(const K& kernel, double amplification) {
     for (const double z_j : z) exact_z.push_back(static_cast<Scalar>(z_j));
     const std::vector<long double> exact = reference::row(kernel, Adaptive{}, exact_z, {});
     for (const std::size_t many : {1, 23}) {
-      const std::vector<Scalar> p = weights<Scalar>(kernel, z, many);
-      long double worst = 0;
-      long double total = 0;
-      for (std::size_t j = 0; j < p.size(); ++j) {
-        const long double error = std::abs(p[j] - exact[j]);
-        if (!(error <= worst)) worst = error;
-        total += p[j];
-      }
+      const auto [worst, total] = outcome(weights<Scalar>(kernel, z, many), exact);
       // Rounding of t = (z - max) / width + m by one unit moves t^r by at most r units.
       REQUIRE(worst <= 4 * amplification * epsilon);
       REQUIRE(std::abs(total - 1) <= 4 * amplification * epsilon * std::sqrt(static_cast<long double>(z.size())));
@@ -129,14 +139,7 @@ TEST_CASE("thresholds of steep profiles, alpha > 2, up to alpha = 10", "[thresho
       INFO(name << ", alpha " << alpha);
       std::vector<long double> exact_z(z.begin(), z.end());
       const std::vector<long double> exact = reference::row(kernel, Adaptive{}, exact_z, {});
-      const std::vector<double> p = weights<double>(kernel, z);
-      long double worst = 0;
-      long double total = 0;
-      for (std::size_t j = 0; j < p.size(); ++j) {
-        const long double error = std::abs(p[j] - exact[j]);
-        if (!(error <= worst)) worst = error;
-        total += p[j];
-      }
+      const auto [worst, total] = outcome(weights<double>(kernel, z), exact);
       REQUIRE(worst <= 1e-13L);
       REQUIRE(std::abs(total - 1) <= 1e-12L);
     }

@@ -92,7 +92,7 @@ template <Kernel K, class N>
 void check_row_laws(const K& kernel, const N& normalization, double factor, bool sums_to_one) {
   const RowRule<K, N> rule(kernel, normalization, factor);
   Random random(11);
-  std::vector<std::vector<double>> many(1);  // the first is empty
+  std::vector<std::vector<double>> many;
   for (int trial = 0; trial < 1000; ++trial) {
     const auto n = static_cast<std::size_t>(1 + random.below(12));
     std::vector<double> z(n);
@@ -102,6 +102,12 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
     }
     const std::vector<double> p = row_weights(rule, z);
     many.push_back(z);
+    // Between short rows, an empty and a long one.
+    if (trial % 7 == 0) many.emplace_back();
+    if (trial % 50 == 0) {
+      many.emplace_back(150);
+      for (double& z_j : many.back()) z_j = factor > 0 ? -std::abs(random.normal()) : random.normal();
+    }
 
     // Non-negative, and monotone in the similarity up to the rank ties of nearest neighbours.
     double total = 0;
