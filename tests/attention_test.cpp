@@ -262,7 +262,7 @@ TEST_CASE("packed sequences see only themselves, and masks count from their begi
 TEST_CASE("sizes of zero, and one key head for all", "[attention]") {
   const Attention attention{Epanechnikov{}};
   for (const auto& [batch, heads, tokens, keys, values] :
-       {std::array<Index, 5>{0, 2, 3, 3, 2}, {1, 2, 0, 3, 2}, {1, 2, 3, 0, 2}, {1, 2, 3, 3, 0}, {1, 3, 3, 3, 2}}) {
+       {std::array<Index, 5>{0, 2, 3, 3, 2}, {1, 2, 0, 3, 2}, {1, 2, 3, 0, 2}, {1, 2, 3, 3, 0}, {1, 3, 5, 3, 2}}) {
     Numbers<double> q(batch, heads, tokens, 4), k(batch, 1, keys, 4), v(batch, 1, keys, values), out(batch, heads, tokens, values);
     Numbers<double> grad_q(batch, heads, tokens, 4), grad_k(batch, 1, keys, 4), grad_v(batch, 1, keys, values);
     for (auto* numbers : {&q, &k, &v, &out, &grad_q, &grad_k, &grad_v}) numbers->bhnd().random(7);
