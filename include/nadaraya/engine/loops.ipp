@@ -739,7 +739,7 @@ struct Loops {
   /// The numbers of some rows as columns of a number of each; returns how many columns, a multiple of the lanes. What is
   /// behind the end of a row is nowhere.
   template <class T>
-  NADARAYA_INLINE static Index columns_of(const T* const* z, const Index* n, Index rows, T* column) {
+  static Index columns_of(const T* const* z, const Index* n, Index rows, T* column) {
     const PackOf<T> nowhere(-std::numeric_limits<T>::infinity());
     T numbers[lanes<T>];
     for (Index j = 0; j < lanes<T>; ++j) numbers[j] = static_cast<T>(j);
