@@ -67,7 +67,7 @@ void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char*
     row.clear();
     row.reserve(static_cast<std::size_t>(x.cols()));
     for (Index j = 0; j < x.cols(); ++j) row.push(static_cast<KeyIndex>(j), x(i, j));
-    if (!poisoned(row)) {
+    if (!poisoned(row.values())) {
       // -infinity is at or below every floor: the invisible keys go first.
       rule.prune(row);
       rule.refine(row);

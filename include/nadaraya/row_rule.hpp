@@ -16,13 +16,19 @@
 
 namespace nadaraya {
 
-/// Is a candidate NaN or +infinity?
+/// Is a similarity NaN or +infinity?
 template <class Scalar>
-bool poisoned(const Row<Scalar>& row) {
+bool poisoned(RowView<Scalar> z) {
   return engine::with_loops<Scalar>([&](auto loops) {
-    return loops.any_above(row.values().data(), static_cast<Index>(row.size()),
-                           Scalar(Eigen::NumTraits<Scalar>::highest()));
+    return loops.any_above(z.data(), static_cast<Index>(z.size()), Scalar(Eigen::NumTraits<Scalar>::highest()));
   });
+}
+
+/// The map of a row in which no key is told from another.
+template <class Scalar>
+RowMap<Scalar> poisoned_map() {
+  const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
+  return RowMap<Scalar>{nan, nan, nan, nan};
 }
 
 /// The seam between the mathematics of weights and the computation of similarities: it is given
@@ -87,10 +93,7 @@ class RowRule {
   template <class Scalar>
   RowMap<Scalar> solve(Row<Scalar>& row) const {
     if (row.empty()) return RowMap<Scalar>{};
-    if (poisoned(row)) {
-      const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
-      return RowMap<Scalar>{nan, nan, nan, nan};
-    }
+    if (poisoned(row.values())) return poisoned_map<Scalar>();
     if constexpr (SelectingNormalization<N>) normalization_.select(kernel_, row);
     return normalization_.solve(kernel_, factor_, row.values(), row.floor());
   }
@@ -101,7 +104,7 @@ class RowRule {
     const auto one = [&](std::size_t r) { maps[r] = solve(rows[r]); };
     if constexpr (ManyRows<N, K, Scalar>) {
       const auto row_of = [&](std::size_t r) -> const Row<Scalar>& { return rows[r]; };
-      const auto alone = [](const Row<Scalar>& row) { return !is_short(row) || poisoned(row); };
+      const auto alone = [](const Row<Scalar>& row) { return !is_short(row) || poisoned(row.values()); };
       in_groups<Scalar>(rows.size(), row_of, alone, one, [&](const Group<Scalar>& group) {
         RowMap<Scalar> solved[Group<Scalar>::most];
         normalization_.solve(kernel_, group.z(), group.known(), solved);
@@ -144,16 +147,12 @@ class RowRule {
   /// becomes kappa(t), the weights but for the mass. A normalization that selects has no such row.
   template <class Scalar>
   RowMap<Scalar> profiles(RowOut<Scalar> z) const {
-    const auto n = static_cast<Index>(z.size());
-    const Scalar most(Eigen::NumTraits<Scalar>::highest());
-    if (engine::with_loops<Scalar>([&](auto loops) { return loops.any_above(z.data(), n, most); })) {
-      const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
-      return RowMap<Scalar>{nan, nan, nan, nan};
-    }
+    if (poisoned(RowView<Scalar>(z))) return poisoned_map<Scalar>();
     const Scalar unknown = -Scalar(Eigen::NumTraits<Scalar>::infinity());
     const RowMap<Scalar> map = normalization_.solve(kernel_, factor_, RowView<Scalar>(z), unknown);
-    engine::with_kernel_loops<K, Scalar>(
-        [&](auto loops) { loops.profiles(kernel_, map, engine::edge_of<Scalar>(kernel_), z.data(), n); });
+    engine::with_kernel_loops<K, Scalar>([&](auto loops) {
+      loops.profiles(kernel_, map, engine::edge_of<Scalar>(kernel_), z.data(), static_cast<Index>(z.size()));
+    });
     return map;
   }
 
@@ -188,7 +187,7 @@ class RowRule {
   /// Some short rows of many.
   template <class Scalar>
   struct Group {
-    static constexpr std::size_t most = 16;
+    static constexpr std::size_t most = engine::most_rows_at_once;
 
     std::size_t count = 0;
     std::size_t place[most];

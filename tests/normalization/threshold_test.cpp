@@ -92,7 +92,7 @@ void check(const K& kernel, double amplification) {
     std::vector<long double> exact_z;
     for (const double z_j : z) exact_z.push_back(static_cast<Scalar>(z_j));
     const std::vector<long double> exact = reference::row(kernel, Adaptive{}, exact_z, {});
-    for (const std::size_t many : {1, 23}) {
+    for (const std::size_t many : {std::size_t(1), std::size_t(23)}) {
       const auto [worst, total] = outcome(weights<Scalar>(kernel, z, many), exact);
       // Rounding of t = (z - max) / width + m by one unit moves t^r by at most r units.
       REQUIRE(worst <= 4 * amplification * epsilon);

@@ -43,16 +43,21 @@ void check_kernel_laws(const K& kernel) {
   }
 }
 
-/// The weights of a row, by position, zero where a key has none.
+/// Weights by position, zero where a key has none.
+inline std::vector<double> by_position(const Row<double>& row, const engine::LineVector<double>& p, std::size_t size) {
+  std::vector<double> all(size, 0.0);
+  for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
+  return all;
+}
+
+/// The weights of a row, by position.
 template <Kernel K, class N>
 std::vector<double> row_weights(const RowRule<K, N>& rule, const std::vector<double>& z) {
   Row<double> row;
   for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), z[j]);
   engine::LineVector<double> p;
   rule.weigh(row, p);
-  std::vector<double> all(z.size(), 0.0);
-  for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
-  return all;
+  return by_position(row, p, z.size());
 }
 
 /// What holds for a row holds for each of many rows: their floors cut no key that has weight, and their weights are
@@ -80,8 +85,7 @@ void check_many_rows(const RowRule<K, N>& rule, const std::vector<std::vector<do
       if (p[j] > 0.0) REQUIRE(many[r][j] > parts[r].floor());
     }
     rule.weigh(rows[r], maps[r], weights);
-    std::vector<double> all(p.size(), 0.0);
-    for (std::size_t j = 0; j < rows[r].size(); ++j) all[static_cast<std::size_t>(rows[r].keys()[j])] = weights[j];
+    const std::vector<double> all = by_position(rows[r], weights, p.size());
     for (std::size_t j = 0; j < p.size(); ++j) REQUIRE(std::abs(all[j] - p[j]) <= tolerance);
   }
 }

@@ -1,12 +1,8 @@
 // Memory for the loops: it begins with a cache line, so that packs that are read one after the other lie in one each.
 #pragma once
 
-#include "nadaraya/types.hpp"
-
 #include <cstddef>
 #include <new>
-#include <type_traits>
-#include <utility>
 #include <vector>
 
 namespace nadaraya::engine {
@@ -42,32 +38,5 @@ struct LineAllocator {
 /// A vector for the loops.
 template <class T>
 using LineVector = std::vector<T, LineAllocator<T>>;
-
-/// Numbers that are not initialized, with room for a pack behind them.
-template <class T>
-class Buffer {
- public:
-  Buffer() = default;
-  explicit Buffer(std::size_t size)
-      : data_(static_cast<T*>(::operator new(size * sizeof(T) + alignment, std::align_val_t{alignment}))) {
-    static_assert(std::is_trivially_copyable_v<T>);
-  }
-  Buffer(Buffer&& other) noexcept : data_(std::exchange(other.data_, nullptr)) {}
-  Buffer& operator=(Buffer&& other) noexcept {
-    std::swap(data_, other.data_);
-    return *this;
-  }
-  ~Buffer() {
-    if (data_ != nullptr) ::operator delete(data_, std::align_val_t{alignment});
-  }
-
-  T* data() { return data_; }
-  const T* data() const { return data_; }
-
- private:
-  static constexpr std::size_t alignment = line_bytes;
-
-  T* data_ = nullptr;
-};
 
 }  // namespace nadaraya::engine

@@ -313,9 +313,9 @@ class Grid {
   Grid() = default;
 
   /// For queries that look about as far as `reach`, positive and finite. `points` has 1 to 3 columns.
-  Grid(const View<Scalar>& points, const Scalar& reach) : strips_(points, reach), keys_(strips_.entries().size()) {
+  Grid(const View<Scalar>& points, const Scalar& reach) : strips_(points, reach), keys_(strips_.entries().size() + slack) {
     const auto& entries = strips_.entries();
-    for (std::size_t d = 0; d < std::size_t(points.cols); ++d) axes_[d] = Buffer<Scalar>(entries.size());
+    for (std::size_t d = 0; d < std::size_t(points.cols); ++d) axes_[d].resize(entries.size() + slack);
     for (std::size_t i = 0; i < entries.size(); ++i) {
       keys_.data()[i] = entries[i].point;
       const Scalar* x = points.row(entries[i].point);
@@ -324,7 +324,7 @@ class Grid {
     strips_.drop_entries();
   }
 
-  bool empty() const { return keys_.data() == nullptr; }
+  bool empty() const { return keys_.empty(); }
 
   /// The points that near() does not find, ascending: those that are not finite.
   const std::vector<KeyIndex>& not_finite() const { return strips_.not_finite(); }
@@ -408,8 +408,11 @@ class Grid {
   }
 
   Strips<Scalar> strips_;
-  Buffer<KeyIndex> keys_;
-  std::array<Buffer<Scalar>, 3> axes_;  ///< of the keys' points
+  /// Room for a pack behind the last.
+  static constexpr std::size_t slack = 16;
+
+  LineVector<KeyIndex> keys_;
+  std::array<LineVector<Scalar>, 3> axes_;  ///< of the keys' points
 };
 
 }  // namespace nadaraya::engine

@@ -467,7 +467,7 @@ struct Loops {
     for (Index j = 0; j < n;) {
       if (j + 4 <= n && p[j] != T(0) && p[j + 1] != T(0) && p[j + 2] != T(0) && p[j + 3] != T(0)) {
         for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(row(i), cols);
-        four_dots({row(j), row(j + 1), row(j + 2), row(j + 3)}, cols, y, g[j], g[j + 1], g[j + 2], g[j + 3]);
+        four_dots({row(j), row(j + 1), row(j + 2), row(j + 3)}, cols, y, g + j);
         j += 4;
         continue;
       }
@@ -486,8 +486,12 @@ struct Loops {
       // Of the last four, some may be the last once more.
       const Index last = n - 1;
       const Index second = j + 1 < last ? j + 1 : last, third = j + 2 < last ? j + 2 : last, fourth = j + 3 < last ? j + 3 : last;
-      four_dots({row(j), row(second), row(third), row(fourth)}, cols, y, z[place[j]], z[place[second]], z[place[third]],
-                z[place[fourth]]);
+      T product[4];
+      four_dots({row(j), row(second), row(third), row(fourth)}, cols, y, product);
+      z[place[j]] = product[0];
+      z[place[second]] = product[1];
+      z[place[third]] = product[2];
+      z[place[fourth]] = product[3];
     }
   }
 
@@ -612,9 +616,9 @@ struct Loops {
     return total(even + odd);
   }
 
-  /// Four rows with y, column by column, so that none waits for another's sum.
+  /// Writes the products of four rows with y, formed column by column, so that none waits for another's sum.
   template <class T>
-  NADARAYA_INLINE static void four_dots(const T* const (&x)[4], Index cols, const T* y, T& first, T& second, T& third, T& fourth) {
+  NADARAYA_INLINE static void four_dots(const T* const (&x)[4], Index cols, const T* y, T* to) {
     PackOf<T> sum[4];
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) sum[i] = PackOf<T>(T(0));
@@ -623,12 +627,7 @@ struct Loops {
 #pragma GCC unroll 4
       for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(x[i] + c, count), factor, sum[i]);
     });
-    T totals[4];
-    totals_of(sum, totals);
-    first = totals[0];
-    second = totals[1];
-    third = totals[2];
-    fourth = totals[3];
+    totals_of(sum, to);
   }
 
   template <int Packs, class T>

@@ -97,8 +97,6 @@ class PackedRows {
     for (Index first = 0; first < rows.rows; first += panel_keys) pack_panel(rows, first, panels_.data() + first * cols_);
   }
 
-  bool empty() const { return panels_.data() == nullptr; }
-
   /// The panel that begins with a row.
   const Scalar* panel(Index first) const { return panels_.data() + first * cols_; }
 
@@ -107,7 +105,7 @@ class PackedRows {
 
  private:
   Index cols_ = 0;
-  Buffer<Scalar> panels_;
+  LineVector<Scalar> panels_;
 };
 
 }  // namespace nadaraya::engine

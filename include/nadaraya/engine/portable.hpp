@@ -5,12 +5,14 @@
 #include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/types.hpp"
 
+#include <cstddef>
 #include <cstdint>
 
 namespace nadaraya::engine {
 
-/// Rows of so many candidates at most are short: many of them are looked at at once.
+/// Rows of so many candidates at most are short: some of them are looked at at once.
 inline constexpr Index longest_short_row = 128;
+inline constexpr std::size_t most_rows_at_once = 16;
 
 /// Sums over a row's support.
 template <class Scalar>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nadaraya/detail/function_ref.hpp"
+#include "nadaraya/engine/block.hpp"
 #include "nadaraya/engine/buffer.hpp"
 #include "nadaraya/engine/near_rows.hpp"
 #include "nadaraya/engine/packed.hpp"
@@ -14,6 +15,7 @@
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/similarity/similarity.hpp"
+#include "nadaraya/simd/bits.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -24,52 +26,6 @@
 #include <vector>
 
 namespace nadaraya::engine {
-
-/// Queries per block, the unit of parallel work. The keys of a panel pass from the first-level cache
-/// over all of them before the next panel is fetched.
-inline constexpr Index block_queries = 96;
-/// Queries per tile of the product loop.
-inline constexpr Index tile_queries = 6;
-static_assert(panel_keys == 64 && tile_queries == 6 && block_queries % tile_queries == 0,
-              "Loops::candidates takes six queries and a panel of 64 keys, a bit for each");
-
-/// How many blocks some queries make.
-inline Index block_count(Index queries) { return (queries + block_queries - 1) / block_queries; }
-
-/// The queries of a block.
-struct QueryRange {
-  Index first = 0;
-  Index count = 0;
-};
-
-inline QueryRange block_range(Index block, Index queries) {
-  const Index first = block * block_queries;
-  return QueryRange{first, (std::min)(block_queries, queries - first)};
-}
-
-/// What one block of queries needs while it is scored. Reused from block to block.
-template <class Scalar>
-struct Workspace {
-  std::vector<Row<Scalar>> rows;
-  std::vector<Row<Scalar>*> all;         ///< of a block
-  std::vector<Row<Scalar>*> some;        ///< of these
-  std::vector<KeyRange> ranges;          ///< what the mask leaves the block's queries
-  std::vector<Candidates<Scalar>> lists;  ///< the rows, as the product loop writes to them
-  bool whole = false;                    ///< do all lists show a whole panel?
-  LineVector<Scalar> norms;              ///< squared, of the block's queries
-  LineVector<Scalar> scaled;             ///< the block's queries, times the similarity's factor
-  QuerySketch<Scalar> sketch;            ///< of them, while they are screened
-  LineVector<Scalar> floors;             ///< of the rows, as bounds on similarities set them
-  LineVector<KeyIndex> places[2];        ///< of some candidates, in two of the rows
-  LineVector<Scalar> tile;
-  LineVector<Scalar> panel;              ///< one that had not been packed before
-  LineVector<Scalar> weights;
-  std::vector<RowMap<Scalar>> maps;      ///< of the block's queries
-  std::vector<KeyIndex> supports;        ///< their support sizes
-  LineVector<Scalar> dense;              ///< rows over all keys of a stretch; what a row's pairs are pulled back by
-  LineVector<Scalar> mixed;              ///< rows of values, while they are summed
-  NearKeys near;
-};
 
 /// The similarities of all pairs that a mask leaves visible.
 template <class Scalar, class Sim, class M>
@@ -294,14 +250,14 @@ class Scores {
     });
     double visible = 0, kept = 0;
     for (Index r = 0; r < asked; ++r) {
+      Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       const KeyRange range = in_panel(r, first_key, work);
-      for (Index j = range.first; j < range.last; ++j) {
-        if (!is_visible(mask_, first_query + r, j, extent())) continue;
-        Scalar score = work.tile[static_cast<std::size_t>(r * panel_keys + j - first_key)];
-        if constexpr (BiasMask<M>) score += Scalar(mask_.bias(first_query + r, j, extent()));
-        visible += 1;
-        kept += score <= work.rows[static_cast<std::size_t>(r)].floor() ? 0 : 1;
-      }
+      if (range.first >= range.last) continue;
+      const std::size_t before = row.size();
+      score_row(first_query, r, range, first_key, work.tile.data() + r * panel_keys, work);
+      visible += simd::count_ones(visible_bits(first_query + r, range, first_key));
+      kept += static_cast<double>(row.size() - before);
+      row.resize(before);
     }
     return nearly_all(kept, visible);
   }

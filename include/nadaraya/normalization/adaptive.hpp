@@ -48,7 +48,9 @@ struct Adaptive {
     requires engine::vectorized<Scalar>
   void floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> known,
               Scalar* floors) const {
-    detail::step_down(kernel, z, known, 2, [&](std::size_t i, const RowMap<Scalar>& map) { floors[i] = floor_of(map); });
+    RowMap<Scalar> maps[engine::most_rows_at_once];
+    detail::step_down(kernel, z, known, 2, maps);
+    for (std::size_t i = 0; i < z.size(); ++i) floors[i] = floor_of(maps[i]);
   }
 
   template <AdaptiveKernel K, class Scalar>

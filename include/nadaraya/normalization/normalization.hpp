@@ -27,7 +27,7 @@ namespace nadaraya {
 ///   void select(Row<S>&) const                  keeps part of the candidates, by rank
 ///   void floors(kernel, std::span<const RowView<S>> z, std::span<const S> known, S* floors) const
 ///   void solve(kernel, std::span<const RowView<S>> z, std::span<const S> known, RowMap<S>* maps) const
-///       the same as `floor` and `solve` for many short rows at once
+///       the same as `floor` and `solve` for up to engine::most_rows_at_once short rows at once
 ///
 /// Laws: the floor never cuts a key that has weight, also where it is that of smaller similarities than
 /// the row's; weights are non-negative; the pullback agrees
@@ -45,7 +45,7 @@ concept NormalizationOf = std::copyable<N> && Kernel<K> &&
 template <class N>
 concept SelectingNormalization = requires { requires N::selects; };
 
-/// A normalization that looks at many rows at once, under this kernel.
+/// A normalization that looks at some rows at once, under this kernel.
 template <class N, class K, class Scalar>
 concept ManyRows = requires(const N normalization, const K kernel, std::span<const RowView<Scalar>> z,
                             std::span<const Scalar> known, Scalar* floors, RowMap<Scalar>* maps) {

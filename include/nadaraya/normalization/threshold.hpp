@@ -63,29 +63,23 @@ void step_down(const RectifiedPolynomial<N>& kernel, RowMap<Scalar>& map, RowVie
   });
 }
 
-/// The same for many short rows from their known floors, at most so many steps and none once they no longer change
-/// the weights: calls visit(i, map) for each.
-template <int N, class Scalar, class Visit>
+/// The same for up to most_rows_at_once short rows from their known floors, at most so many steps and none once they
+/// no longer change the weights.
+template <int N, class Scalar>
 void step_down(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
-               int steps, const Visit& visit) {
-  constexpr std::size_t some = 16;
-  const Scalar* z[some];
-  Index n[some];
-  RowMap<Scalar> maps[some];
-  for (std::size_t first = 0; first < rows.size(); first += some) {
-    const std::size_t count = (std::min)(some, rows.size() - first);
-    for (std::size_t i = 0; i < count; ++i) {
-      z[i] = rows[first + i].data();
-      n[i] = static_cast<Index>(rows[first + i].size());
-      maps[i].width = static_cast<Scalar>(kernel.width());
-    }
-    engine::with_loops<Scalar>([&](auto loops) {
-      // All roots of the total up to the N-th are convex; square roots are what packs have.
-      loops.template step_down<static_cast<int>(std::bit_floor(static_cast<unsigned>(N)))>(
-          kernel, Scalar(edge(kernel)), steps, z, n, known.data() + first, static_cast<Index>(count), maps);
-    });
-    for (std::size_t i = 0; i < count; ++i) visit(first + i, maps[i]);
+               int steps, RowMap<Scalar>* maps) {
+  const Scalar* z[engine::most_rows_at_once];
+  Index n[engine::most_rows_at_once];
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    z[i] = rows[i].data();
+    n[i] = static_cast<Index>(rows[i].size());
+    maps[i].width = static_cast<Scalar>(kernel.width());
   }
+  engine::with_loops<Scalar>([&](auto loops) {
+    // All roots of the total up to the N-th are convex; square roots are what packs have.
+    loops.template step_down<static_cast<int>(std::bit_floor(static_cast<unsigned>(N)))>(
+        kernel, Scalar(edge(kernel)), steps, z, n, known.data(), static_cast<Index>(rows.size()), maps);
+  });
 }
 
 /// [z] sorted downwards.
@@ -183,12 +177,11 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known
   return map;
 }
 
-/// The same for many short rows at once, of which floors are known.
+/// The same for up to most_rows_at_once short rows, of which floors are known.
 template <int N, class Scalar>
 void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
                 RowMap<Scalar>* maps) {
-  detail::step_down(kernel, rows, known, (std::numeric_limits<int>::max)(),
-                    [&](std::size_t i, const RowMap<Scalar>& map) { maps[i] = map; });
+  detail::step_down(kernel, rows, known, (std::numeric_limits<int>::max)(), maps);
 }
 
 /// Any real r: the general solver, except below r = 1, where the profile is steep at the edge.

@@ -350,9 +350,9 @@ NADARAYA_INLINE T total(const PackOf<T>& x) {
 }
 #endif
 
-/// The sums of the lanes of four packs.
+/// Writes the sums of the lanes of four packs.
 #if NADARAYA_TIER_X86 == 64
-NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float (&to)[4]) {
+NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float* to) {
   // Pairs of lanes, then fours, from two packs each; then the four of every quarter.
   const __m512 first = _mm512_add_ps(_mm512_maskz_unpacklo_ps(0xffff, x[0].v, x[1].v), _mm512_maskz_unpackhi_ps(0xffff, x[0].v, x[1].v));
   const __m512 second = _mm512_add_ps(_mm512_maskz_unpacklo_ps(0xffff, x[2].v, x[3].v), _mm512_maskz_unpackhi_ps(0xffff, x[2].v, x[3].v));
@@ -361,7 +361,7 @@ NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float (&to)[4]) {
   _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
 }
 #elif NADARAYA_TIER_X86 == 32
-NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float (&to)[4]) {
+NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float* to) {
   const __m256 first = _mm256_add_ps(_mm256_unpacklo_ps(x[0].v, x[1].v), _mm256_unpackhi_ps(x[0].v, x[1].v));
   const __m256 second = _mm256_add_ps(_mm256_unpacklo_ps(x[2].v, x[3].v), _mm256_unpackhi_ps(x[2].v, x[3].v));
   const __m256 all = _mm256_add_ps(_mm256_shuffle_ps(first, second, 0x44), _mm256_shuffle_ps(first, second, 0xee));
@@ -369,7 +369,7 @@ NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float (&to)[4]) {
 }
 #endif
 template <class T>
-NADARAYA_INLINE void totals_of(const PackOf<T> (&x)[4], T (&to)[4]) {
+NADARAYA_INLINE void totals_of(const PackOf<T> (&x)[4], T* to) {
 #pragma GCC unroll 4
   for (int i = 0; i < 4; ++i) to[i] = total(x[i]);
 }
