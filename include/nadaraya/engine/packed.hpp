@@ -93,7 +93,9 @@ template <class Scalar>
 class PackedRows {
  public:
   PackedRows() = default;
-  explicit PackedRows(const View<Scalar>& rows) : cols_(rows.cols), panels_(padded(rows.rows) * std::size_t(rows.cols)) {
+  /// A column more, for keys without any have panels too.
+  explicit PackedRows(const View<Scalar>& rows)
+      : cols_(rows.cols), panels_(padded(rows.rows) * std::size_t(rows.cols) + std::size_t(panel_keys)) {
     for (Index first = 0; first < rows.rows; first += panel_keys) pack_panel(rows, first, panels_.data() + first * cols_);
   }
 
