@@ -25,7 +25,7 @@ COLORS = {"softmax": "#555555", "sparsemax": "#0072b2", "1.5-entmax": "#009e73",
 SOFTMAX_PEERS = {"ONNX Runtime": "#cc79a7", "PyTorch": "#e69f00", "naive Eigen": "#999999"}
 
 PREAMBLE = """\
-set terminal svg size {width},480 background 'white' font 'Helvetica,14'
+set terminal svg size {width},540 background 'white' font 'Helvetica,14'
 set output '{name}.svg'
 set border 3 lc rgb '#555555'
 set tics nomirror out tc rgb '#333333'
@@ -72,9 +72,9 @@ def panel(number: int, title: str, lines: dict[tuple[str, str], Points], more: s
 
 
 def ranges(lines: dict[tuple[str, str], Points]) -> str:
-    """What logarithmic axes show: the points, and room for the key above them."""
+    """What logarithmic axes show: the points, and a little room around them."""
     x, y = zip(*(point for points in lines.values() for point in points))
-    return f"set xrange [{min(x) / 1.2:g}:{max(x) * 1.2:g}]\nset yrange [{min(y) / 1.3:g}:{max(y) * 3:g}]\n"
+    return f"set xrange [{min(x) / 1.2:g}:{max(x) * 1.2:g}]\nset yrange [{min(y) / 1.3:g}:{max(y) * 1.3:g}]\n"
 
 
 def script(name: str, settings: str, panels: list[str]) -> str:
@@ -90,7 +90,7 @@ def time_against_n(results: list[Result]) -> str | None:
     ticks = ", ".join(str(n) for n in sorted({r["tokens"] for r in chosen}))
     settings = (
         f"set logscale xy\nset xtics ({ticks})\nset ytics add (2, 5, 20, 50, 200, 500, 2000, 5000)\n"
-        "set xlabel 'tokens'\nset ylabel 'milliseconds'\n"
+        "set xlabel 'tokens'\nset ylabel 'milliseconds'\nset key outside below\n"
     )
     panels = []
     for name in dict.fromkeys(r["pass"] for r in chosen):
