@@ -120,7 +120,7 @@ class RowRule {
   /// candidates stay and every weight is NaN.
   template <class Scalar>
   void weigh(Row<Scalar>& row, const RowMap<Scalar>& map, engine::LineVector<Scalar>& p) const {
-    if (p.size() < row.size() + Row<Scalar>::slack) p.resize(2 * (row.size() + Row<Scalar>::slack));
+    if (p.size() < row.size() + engine::pack_slack) p.resize(2 * (row.size() + engine::pack_slack));
     if (row.empty()) return;
     if (detail::is_nan(map.mass)) {
       std::fill(row.value_data(), row.value_data() + row.size(), map.mass);

@@ -181,6 +181,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
       // With sanitizers, which take minutes to compile it in every tier, other tests run it in the machine's.
       if constexpr (!sanitized) {
         compare(std::integral_constant<int, 1>(), loops, Epanechnikov{}, count, random);
+        compare(std::integral_constant<int, 2>(), loops, Biweight{}, count, random);
         compare(std::integral_constant<int, 2>(), loops, Triweight{}, count, random);
         compare(std::integral_constant<int, 4>(), loops, RectifiedPolynomial<5>{}, count, random);
       }

@@ -28,8 +28,7 @@ struct NearKeys {
 
   /// Room for n keys, and a vector.
   void reserve(Index n) {
-    constexpr std::size_t slack = 16;
-    const std::size_t room = std::size_t(n) + slack;
+    const std::size_t room = std::size_t(n) + pack_slack;
     if (keys.size() >= room) return;
     for (auto* list : {&keys, &places, &ranks}) list->resize(2 * room);
   }
@@ -313,9 +312,9 @@ class Grid {
   Grid() = default;
 
   /// For queries that look about as far as `reach`, positive and finite. `points` has 1 to 3 columns.
-  Grid(const View<Scalar>& points, const Scalar& reach) : strips_(points, reach), keys_(strips_.entries().size() + slack) {
+  Grid(const View<Scalar>& points, const Scalar& reach) : strips_(points, reach), keys_(strips_.entries().size() + pack_slack) {
     const auto& entries = strips_.entries();
-    for (std::size_t d = 0; d < std::size_t(points.cols); ++d) axes_[d].resize(entries.size() + slack);
+    for (std::size_t d = 0; d < std::size_t(points.cols); ++d) axes_[d].resize(entries.size() + pack_slack);
     for (std::size_t i = 0; i < entries.size(); ++i) {
       keys_.data()[i] = entries[i].point;
       const Scalar* x = points.row(entries[i].point);
@@ -408,9 +407,6 @@ class Grid {
   }
 
   Strips<Scalar> strips_;
-  /// Room for a pack behind the last.
-  static constexpr std::size_t slack = 16;
-
   LineVector<KeyIndex> keys_;
   std::array<LineVector<Scalar>, 3> axes_;  ///< of the keys' points
 };

@@ -18,8 +18,6 @@ namespace nadaraya {
 template <class Scalar>
 class Row {
  public:
-  static constexpr std::size_t slack = 16;
-
   std::size_t size() const { return size_; }
   bool empty() const { return size_ == 0; }
 
@@ -51,11 +49,11 @@ class Row {
   }
 
   /// How many entries there is room for.
-  std::size_t capacity() const { return keys_.size() - slack; }
+  std::size_t capacity() const { return keys_.size() - engine::pack_slack; }
 
   /// Makes room for `more` entries; what is there stays.
   void reserve(std::size_t more) {
-    const std::size_t needed = size_ + more + slack;
+    const std::size_t needed = size_ + more + engine::pack_slack;
     if (needed <= keys_.size()) return;
     const std::size_t grown = (std::max)({least, needed, 2 * keys_.size()});
     grow(keys_, grown);

@@ -13,7 +13,6 @@
 #include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/mask/mask.hpp"
-#include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 #include "nadaraya/simd/bits.hpp"
 
@@ -67,7 +66,7 @@ class Scores {
 
   /// Prepares `count` queries for scoring; returns the range that holds every key they see.
   KeyRange begin_block(Index first_query, Index count, Workspace<Scalar>& work) const {
-    work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(Row<Scalar>::slack)));
+    work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(pack_slack)));
     if constexpr (by_products) {
       work.norms.resize(static_cast<std::size_t>(count));
       // Room for whole tiles.
@@ -332,7 +331,7 @@ class Scores {
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
     const std::pair<Scalar, Scalar> limit = limits(static_cast<std::size_t>(r));
     LineVector<KeyIndex>& places = work.places[r % 2];
-    if (places.size() < row.size() + Row<Scalar>::slack) places.resize(2 * (row.size() + Row<Scalar>::slack));
+    if (places.size() < row.size() + pack_slack) places.resize(2 * (row.size() + pack_slack));
     Index picked = with_loops<Scalar>([&](auto loops) {
       return loops.between(row.value_data(), static_cast<Index>(row.size()), limit.first, limit.second, places.data());
     });
