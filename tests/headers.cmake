@@ -1,5 +1,6 @@
-# Every header compiles alone and twice; all of them compile where min and max are macros; and two
-# translation units that include everything link, also when built for different machines.
+# Every header compiles alone and twice; all of them compile where min, max, near, far and other words are macros, and
+# for 32-bit and Windows machines if a compiler for these is there; and two translation units that include everything link,
+# also when built for different machines.
 include("${PROJECT_SOURCE_DIR}/cmake/WriteIfChanged.cmake")
 file(GLOB_RECURSE headers RELATIVE "${PROJECT_SOURCE_DIR}/include" CONFIGURE_DEPENDS
   "${PROJECT_SOURCE_DIR}/include/nadaraya/*.hpp")
@@ -32,12 +33,28 @@ set(poisoned "")
 foreach(system_header IN LISTS system_headers)
   string(APPEND poisoned "#if __has_include(<${system_header}>)\n#include <${system_header}>\n#endif\n")
 endforeach()
-string(APPEND poisoned "
-#define min(a, b) poisoned min
-#define max(a, b) poisoned max
-
-#include \"everything.hpp\"
-")
+# What other libraries' headers define as macros, and a header-only library meets in their users' files: <windows.h> and
+# what it includes, <math.h>, <complex.h>, <sys/sysmacros.h>, the compiler (unix, linux), X11, Qt.
+set(function_macros min max major minor makedev)
+set(object_macros
+  near far NEAR FAR small hyper interface pascal cdecl CDECL PASCAL STDMETHODCALLTYPE IN OUT OPTIONAL CONST VOID THIS
+  TRUE FALSE BOOL ERROR ERROR_SUCCESS NO_ERROR DELETE STRICT CALLBACK WINAPI APIENTRY ABSOLUTE RELATIVE DIFFERENCE
+  TRANSPARENT OPAQUE MIN MAX MINSHORT MAXSHORT IGNORE INFINITE MEM_LARGE_PAGES PURE NULL_BRUSH GetObject GetMessage
+  SendMessage CreateWindow LoadImage DrawText Yield rad1 grp1 uuid boolean environ
+  DOMAIN SING OVERFLOW UNDERFLOW PLOSS TLOSS HUGE HUGE_VAL NAN INFINITY M_PI M_E isnormal
+  I complex imaginary unix linux i386 sun mips vax
+  None Bool Status Success Always Never Above Below Unsorted True False CurrentTime
+  signals slots emit forever foreach Q_OBJECT
+  B0 PI HALF_PI DEG_TO_RAD SERIAL DISPLAY INPUT OUTPUT HIGH LOW CHANGE DEFAULT
+  ECHO PAGE_SIZE BLOCK_SIZE EOF_CHAR OK ERR VERSION PACKAGE ASSERT CHECK DEBUG assert_param LOG)
+string(APPEND poisoned "\n")
+foreach(macro IN LISTS function_macros)
+  string(APPEND poisoned "#undef ${macro}\n#define ${macro}(...) poisoned ${macro}\n")
+endforeach()
+foreach(macro IN LISTS object_macros)
+  string(APPEND poisoned "#undef ${macro}\n#define ${macro} poisoned ${macro} @\n")
+endforeach()
+string(APPEND poisoned "\n#include \"everything.hpp\"\n")
 write_if_changed("${generated}/poisoned.cpp" "${poisoned}")
 
 add_library(test_headers OBJECT ${alone} "${generated}/poisoned.cpp")
@@ -59,3 +76,17 @@ target_compile_definitions(test_odr PRIVATE EIGEN_DONT_VECTORIZE EIGEN_MAX_ALIGN
 target_compile_options(test_odr PRIVATE "$<$<CONFIG:Release>:-Og>")
 set_source_files_properties(odr/native.cpp PROPERTIES COMPILE_OPTIONS "$<$<BOOL:${NADARAYA_MARCH_NATIVE}>:-march=native>")
 add_test(NAME headers/odr COMMAND test_odr)
+
+# Other machines, where their compilers are installed (Debian: g++-i686-linux-gnu, g++-mingw-w64-x86-64-posix).
+get_target_property(eigen_folders Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
+list(TRANSFORM eigen_folders PREPEND "-isystem;" OUTPUT_VARIABLE eigen_flags)
+foreach(machine i686-linux-gnu x86_64-w64-mingw32)
+  find_program(NADARAYA_CXX_${machine} NAMES ${machine}-g++-posix ${machine}-g++)
+  mark_as_advanced(NADARAYA_CXX_${machine})
+  # The folder of another machine's own headers would come before the compiler's.
+  if(NADARAYA_CXX_${machine} AND NOT "/usr/include" IN_LIST eigen_folders)
+    add_test(NAME headers/${machine} COMMAND "${NADARAYA_CXX_${machine}}" -std=c++20 -fsyntax-only -Wall -Wextra -Werror
+      "-I${PROJECT_SOURCE_DIR}/include" ${eigen_flags} "${CMAKE_CURRENT_SOURCE_DIR}/odr/other_machine.cpp")
+    set_tests_properties(headers/${machine} PROPERTIES LABELS compile_fail)
+  endif()
+endforeach()

@@ -35,7 +35,7 @@ Real distance(const T* a, const T* b, Index n) {
 template <class T>
 void check_near(const engine::Grid<T>& grid, const RowMatrix<T>& points, const T* q, T reach) {
   engine::NearKeys near;
-  const Index count = grid.near(q, reach, near);
+  const Index count = grid.around(q, reach, near);
   std::vector<KeyIndex> found(near.keys.begin(), near.keys.begin() + count);
   for (std::size_t j = 0; j < found.size(); ++j) {
     T point[3];

@@ -59,7 +59,7 @@ struct Workspace {
   std::vector<KeyIndex> supports;        ///< their support sizes
   LineVector<Scalar> dense;              ///< rows over all keys of a stretch; what a row's pairs are pulled back by
   LineVector<Scalar> mixed;              ///< rows of values, while they are summed
-  NearKeys near;
+  NearKeys near_keys;
 };
 
 }  // namespace nadaraya::engine

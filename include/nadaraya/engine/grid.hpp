@@ -331,7 +331,7 @@ class Grid {
 
   /// Finds every finite point at a distance of at most `reach` from q, which is finite, and perhaps some
   /// that are farther by a rounding; in no order. Returns how many were written.
-  Index near(const Scalar* q, const Scalar& reach, NearKeys& found) const {
+  Index around(const Scalar* q, const Scalar& reach, NearKeys& found) const {
     switch (strips_.cells().dimension()) {
       case 1:
         return near_in<1>(q, reach, found);

@@ -39,15 +39,15 @@ double expected_near(const View<Scalar>& keys, const Scalar& reach) {
     x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
     return keys.row(static_cast<Index>((x ^ (x >> 31)) % std::uint64_t(keys.rows)));
   };
-  int near = 1;
+  int within = 1;
   for (int i = 0; i < pairs; ++i) {
     const Scalar* a = random_key();
     const Scalar* b = random_key();
     Scalar square(0);
     for (Index d = 0; d < keys.cols; ++d) square += (a[d] - b[d]) * (a[d] - b[d]);
-    near += square <= reach * reach ? 1 : 0;
+    within += square <= reach * reach ? 1 : 0;
   }
-  return double(near) / pairs * double(keys.rows);
+  return double(within) / pairs * double(keys.rows);
 }
 
 /// Is a grid the way to find the keys within reach of so many queries, each of which sees `seen` keys?
@@ -65,22 +65,22 @@ bool worth_a_grid(const View<Scalar>& keys, const Scalar& reach, Index queries, 
 
 /// Gives a row n entries in the order of their keys, which come in none and are below key_count.
 template <class Scalar>
-void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, Index key_count, NearKeys& near, Row<Scalar>& row) {
+void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, Index key_count, NearKeys& near_keys, Row<Scalar>& row) {
   with_loops<Scalar>([&](auto loops) {
     // All with all is faster for few entries, though there are n^2 pairs, a vector of them at a time.
     if (n * n / 32 <= 3 * n + key_count / 64) {
-      loops.ranks(keys, n, near.ranks.data());
+      loops.ranks(keys, n, near_keys.ranks.data());
     } else {
       const Index words = key_count / 64 + 1;
-      near.bits.resize(std::size_t(words));
-      near.before.resize(std::size_t(words));
-      loops.ranks_by_bits(keys, n, words, near.bits.data(), near.before.data(), near.ranks.data());
+      near_keys.bits.resize(std::size_t(words));
+      near_keys.before.resize(std::size_t(words));
+      loops.ranks_by_bits(keys, n, words, near_keys.bits.data(), near_keys.before.data(), near_keys.ranks.data());
     }
   });
   row.reserve(std::size_t(n));
   for (std::size_t j = 0; j < std::size_t(n); ++j) {
-    row.key_data()[near.ranks[j]] = keys[j];
-    row.value_data()[near.ranks[j]] = z[j];
+    row.key_data()[near_keys.ranks[j]] = keys[j];
+    row.value_data()[near_keys.ranks[j]] = z[j];
   }
   row.resize(std::size_t(n));
 }
@@ -89,7 +89,7 @@ void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, Index key_count
 /// ascending. No key farther from the query than `reach` has such a similarity.
 template <class Scalar, class Sim, class M>
 void find_near(const Grid<Scalar>& grid, const Sim& similarity, const M& mask, const View<Scalar>& queries,
-               const View<Scalar>& keys, Index query, const Scalar& reach, NearKeys& near, LineVector<Scalar>& scores,
+               const View<Scalar>& keys, Index query, const Scalar& reach, NearKeys& near_keys, LineVector<Scalar>& scores,
                Row<Scalar>& row) {
   const Extent n{queries.rows, keys.rows};
   const KeyRange range = mask.range(query, n);
@@ -102,16 +102,16 @@ void find_near(const Grid<Scalar>& grid, const Sim& similarity, const M& mask, c
     }
     return;
   }
-  const Index found = grid.near(q.data(), reach, near);
+  const Index found = grid.around(q.data(), reach, near_keys);
   const std::vector<KeyIndex>& others = grid.not_finite();
   const Index most = found + static_cast<Index>(others.size());
-  near.reserve(most);
+  near_keys.reserve(most);
   if (scores.size() < std::size_t(most)) scores.resize(2 * std::size_t(most));
   std::size_t count = 0;
   const auto add = [&](KeyIndex key, const auto& k) {
     if (key < range.first || key >= range.last || !is_visible(mask, query, Index(key), n)) return;
     const Scalar z = similarity.score(q, k);
-    near.keys[count] = key;
+    near_keys.keys[count] = key;
     scores[count] = z;
     count += z <= row.floor() ? 0 : 1;
   };
@@ -119,11 +119,11 @@ void find_near(const Grid<Scalar>& grid, const Sim& similarity, const M& mask, c
     // The point next to its neighbours in the grid, not among the keys, where it may be anywhere.
     // Whole vectors of them: gcc 12 does not see that Eigen reads no more than there are columns.
     Scalar point[Grid<Scalar>::max_dimension + 1] = {};
-    grid.copy_point(near.places[j], point);
-    add(near.keys[j], View<Scalar>{point, 1, keys.cols, keys.cols}.eigen_row(0));
+    grid.copy_point(near_keys.places[j], point);
+    add(near_keys.keys[j], View<Scalar>{point, 1, keys.cols, keys.cols}.eigen_row(0));
   }
   for (const KeyIndex key : others) add(key, keys.eigen_row(key));
-  sort_by_key(near.keys.data(), scores.data(), static_cast<Index>(count), keys.rows, near, row);
+  sort_by_key(near_keys.keys.data(), scores.data(), static_cast<Index>(count), keys.rows, near_keys, row);
 }
 
 }  // namespace nadaraya::engine

@@ -166,7 +166,7 @@ class Scores {
       if (r + 8 < count) simd::prefetch(queries_.row(query(first_query + r + 8)));
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       const Scalar reach = similarity_.reach(row.floor(), keys_.cols);
-      find_near(scored_.grid(), similarity_, mask_, queries_, keys_, query(first_query + r), reach, work.near, work.tile, row);
+      find_near(scored_.grid(), similarity_, mask_, queries_, keys_, query(first_query + r), reach, work.near_keys, work.tile, row);
     }
   }
 

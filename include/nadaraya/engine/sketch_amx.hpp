@@ -10,7 +10,7 @@
 
 #include <cstdint>
 
-#if NADARAYA_HAS_AVX
+#if NADARAYA_HAS_AMX
 
 namespace nadaraya::engine {
 

@@ -17,8 +17,10 @@ template <class Work>
 auto with_sketch_loops(const Work& work) {
 #if NADARAYA_HAS_AVX
   switch (simd::integers()) {
+#if NADARAYA_HAS_AMX
     case simd::Integers::amx:
       return work(TileSketch{});
+#endif
     case simd::Integers::avx512_vbmi2:
       return work(ListingByteSketch{});
     case simd::Integers::avx512_vnni:

@@ -16,3 +16,10 @@
 #else
 #define NADARAYA_HAS_AVX 0
 #endif
+
+// Tiles of bytes: AMX is for 64-bit code alone.
+#if NADARAYA_HAS_AVX && defined(__x86_64__)
+#define NADARAYA_HAS_AMX 1
+#else
+#define NADARAYA_HAS_AMX 0
+#endif

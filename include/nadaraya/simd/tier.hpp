@@ -9,7 +9,7 @@
 
 #if NADARAYA_HAS_AVX
 #include <cpuid.h>
-#if defined(__linux__)
+#if NADARAYA_HAS_AMX && defined(__linux__)
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -93,7 +93,7 @@ inline bool runs(Integers integers) {
   };
   switch (integers) {
     case Integers::amx:
-#if defined(__linux__) && defined(__x86_64__)
+#if NADARAYA_HAS_AMX && defined(__linux__)
       // AMX-TILE and AMX-INT8; ARCH_REQ_XCOMP_PERM for the data of tiles.
       return (cpuid_7(0, 3) >> 24 & 3) == 3 && runs(Integers::avx512_vbmi2) && syscall(SYS_arch_prctl, 0x1023, 18) == 0;
 #else
