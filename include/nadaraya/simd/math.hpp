@@ -82,20 +82,20 @@ NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
   using V = typename P::Vector;
   using C = ExpConstants<T>;
   using Integers = Pack<typename C::Bits, Bytes, Lanes>;
-  using I = typename Integers::Vector;
+  using Whole = typename Integers::Vector;
   const P low(C::lowest), high(C::highest);
   const P above = where_less(x, low, low, x);
   const ExpParts<P> parts = exp_parts(where_less(high, above, high, above));
   // 2^n in two factors: n reaches below the smallest normal exponent.
   const V round = P(C::round).v;
-  I exponent, offset;
+  Whole exponent, offset;
   std::memcpy(&exponent, &parts.shifted, Bytes);
   std::memcpy(&offset, &round, Bytes);
   exponent = exponent - offset;
-  const I half = exponent >> 1;
-  const I bias = Integers(C::bias).v;
-  const I first = (half + bias) << C::fraction_bits;
-  const I second = (exponent - half + bias) << C::fraction_bits;
+  const Whole half = exponent >> 1;
+  const Whole bias = Integers(C::bias).v;
+  const Whole first = (half + bias) << C::fraction_bits;
+  const Whole second = (exponent - half + bias) << C::fraction_bits;
   V scale_first, scale_second;
   std::memcpy(&scale_first, &first, Bytes);
   std::memcpy(&scale_second, &second, Bytes);
