@@ -139,7 +139,7 @@ void kd_tree(benchmark::State& state) {
 /// time that takes does not count.
 void kd_tree_in_order(benchmark::State& state) {
   const Plane in(state.range(0));
-  const auto order = engine::order_by_place(engine::View<float>{in.queries.data(), in.queries.rows(), 2, 2},
+  const auto order = engine::morton_order(engine::View<float>{in.queries.data(), in.queries.rows(), 2, 2},
                                             static_cast<float>(in.bandwidth));
   RowMatrix<float> queries(in.queries.rows(), 2);
   for (Index i = 0; i < queries.rows(); ++i) queries.row(i) = in.queries.row(order[static_cast<std::size_t>(i)]);

@@ -117,7 +117,7 @@ TEST_CASE("an order by place has every row once, and neighbours near each other"
     for (float& value : x.reshaped()) value = static_cast<float>(random.uniform());
     x(17, 0) = std::numeric_limits<float>::quiet_NaN();
     x(4, 0) = 1e30f;
-    const auto order = engine::order_by_place(view(x), 0.1f);
+    const auto order = engine::morton_order(view(x), 0.1f);
     auto sorted = order;
     std::sort(sorted.begin(), sorted.end());
     std::vector<KeyIndex> all(2000);

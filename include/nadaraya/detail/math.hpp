@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/inline.hpp"
+#include "nadaraya/detail/maybe_nan.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>
@@ -118,7 +119,18 @@ Scalar sum(std::size_t n, const Term& term) {
 /// NaN, and only NaN, differs from itself.
 template <class Scalar>
 bool is_nan(const Scalar& x) {
-  return !(x == x);
+  if constexpr (std::is_floating_point_v<Scalar>) {
+    const Scalar y = maybe_nan(x);
+    return !(y == y);
+  } else {
+    return !(x == x);
+  }
+}
+
+/// Neither NaN nor infinite. The standard library's function follows -ffinite-math-only.
+template <class Scalar>
+bool is_finite(const Scalar& x) {
+  return !is_nan(Scalar(x - x));
 }
 
 }  // namespace nadaraya::detail

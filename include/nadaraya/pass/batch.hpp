@@ -161,7 +161,7 @@ class Batch {
     if constexpr (engine::Placed<Scalar, S>) {
       const Scalar reach = reaches_[static_cast<std::size_t>(head.memory)];
       // Neighbours look at the same keys and values, which are then still in the cache.
-      if (in_any_order && std::isfinite(reach)) orders_[h] = engine::order_by_place(head.query->view(), reach);
+      if (in_any_order && std::isfinite(reach)) orders_[h] = engine::morton_order(head.query->view(), reach);
     }
   }
 

@@ -1,0 +1,67 @@
+// Consecutive numbers for 64-bit names.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace nadaraya::engine {
+
+/// Gives names the numbers 0, 1, ... in the order of their first use. A hash table with open addressing.
+class HashIndex {
+ public:
+  /// Returns the number of a name, -1 if it has none.
+  KeyIndex find(std::uint64_t name) const { return slots_[slot_of(name)].number; }
+
+  /// Returns the number of a name; a new name gets the next.
+  KeyIndex insert(std::uint64_t name) {
+    std::size_t at = slot_of(name);
+    if (slots_[at].number < 0) {
+      if (2 * (std::size_t(count_) + 1) > slots_.size()) {
+        grow();
+        at = slot_of(name);
+      }
+      slots_[at] = Slot{name, count_++};
+    }
+    return slots_[at].number;
+  }
+
+  KeyIndex size() const { return count_; }
+
+  /// Replaces every number i by to[i].
+  void renumber(const std::vector<KeyIndex>& to) {
+    for (Slot& slot : slots_) {
+      if (slot.number >= 0) slot.number = to[std::size_t(slot.number)];
+    }
+  }
+
+ private:
+  struct Slot {
+    std::uint64_t name = 0;
+    KeyIndex number = -1;
+  };
+
+  /// Returns the slot of a name, or the one it would get.
+  std::size_t slot_of(std::uint64_t name) const {
+    const std::size_t mask = slots_.size() - 1;
+    const std::uint64_t mixed = (name ^ (name >> 32)) * 0x9e3779b97f4a7c15u;
+    std::size_t at = std::size_t(mixed >> 32) & mask;
+    while (slots_[at].number >= 0 && slots_[at].name != name) at = (at + 1) & mask;
+    return at;
+  }
+
+  void grow() {
+    std::vector<Slot> old(2 * slots_.size());
+    old.swap(slots_);
+    for (const Slot& slot : old) {
+      if (slot.number >= 0) slots_[slot_of(slot.name)] = slot;
+    }
+  }
+
+  std::vector<Slot> slots_ = std::vector<Slot>(64);
+  KeyIndex count_ = 0;
+};
+
+}  // namespace nadaraya::engine
