@@ -129,7 +129,7 @@ BENCHMARK_TEMPLATE(decode, Epanechnikov, Screening::automatic)->Apply(sizes);
 BENCHMARK_TEMPLATE(decode, Biweight, Screening::automatic)->Apply(sizes);
 BENCHMARK_TEMPLATE(decode, Biweight, Screening::never)->Apply(sizes);
 BENCHMARK_TEMPLATE(decode, Triweight, Screening::automatic)->Apply(sizes);
-// So many that the growth of the memory, seldom and long, counts with its share.
+// Enough that the rare, long growth of the cache counts with its share.
 BENCHMARK(append)->Args({65536, 128})->Iterations(8192)->Unit(benchmark::kMicrosecond);
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the benchmarks compute on, and what they count.
+// The inputs of the benchmarks, and their counters.
 #pragma once
 
 #include <nadaraya/nadaraya.hpp>

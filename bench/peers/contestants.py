@@ -143,7 +143,7 @@ class Contestant(Protocol):
     backward: bool
 
     def run(self) -> None:
-        """What is timed."""
+        """The timed call."""
 
     def outputs(self) -> list[Array]:
         """What the last run made, each [H, N, D]: the output, and the gradients by query, key and value if backward."""
@@ -225,7 +225,7 @@ class OnnxRuntime(Softmax):
         options.intra_op_num_threads = s.threads
         options.inter_op_num_threads = 1
         options.log_severity_level = 3
-        # Its threads may spin within a call, not on after it, beside the next contestant.
+        # Its threads may spin within a call, but not after it, while the next contestant runs.
         options.add_session_config_entry("session.force_spinning_stop", "1")
         model = self._model(onnx, s)
         self._session = runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

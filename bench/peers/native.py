@@ -68,7 +68,7 @@ def digest(texts: Iterable[str], files: Iterable[Path]) -> str:
 
 
 def build(name: str, flags: list[str], includes: list[str], headers: list[Path], cxx: str, folder: Path) -> ctypes.CDLL:
-    """The library made from name.cpp, compiled unless what it depends on is as it was."""
+    """The library made from name.cpp, compiled if it or a file it depends on has changed."""
     if shutil.which(cxx) is None:
         raise Refusal(f"--cxx {cxx}: no such compiler")
     source = HERE / f"{name}.cpp"

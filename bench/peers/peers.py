@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times the library's operators beside their peers on this machine: ONNX Runtime, PyTorch, the entmax package, and
+"""Times the library's operators and their peers on this machine: ONNX Runtime, PyTorch, the entmax package, and
 attention written plainly with Eigen. All do float32 attention on the same standard normal queries, keys and values
 (batch 1), on the memory of a text, or on a trained transformer's, in interleaved rounds with as many threads; every result
 is compared with float64.

@@ -1,4 +1,4 @@
-// One block: a contextual and a persistent memory, each added to what it read.
+// One block: a contextual and a persistent memory, each added to its input.
 #pragma once
 
 #include "nadaraya/engine/executor.hpp"
@@ -15,7 +15,7 @@
 
 namespace nadaraya::mosaic {
 
-/// x += contextual(norm x), then x += persistent(norm x); dropout on what is added.
+/// x += contextual(norm x), then x += persistent(norm x); dropout on the added terms.
 /// Source: arXiv 2405.06394, section 6.
 template <class Scalar>
 class Block {

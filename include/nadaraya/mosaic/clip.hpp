@@ -25,7 +25,7 @@ double norm(const Parameters<Scalar>& grads, const AnyExecutor& executor) {
   return std::sqrt(sum);
 }
 
-/// Scales the gradients down to a norm of `limit` if theirs is larger; returns what it was.
+/// Scales the gradients down to a norm of `limit` if theirs is larger; returns the norm.
 /// Source: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063.
 template <class Scalar>
 double clip(Parameters<Scalar>& grads, double limit, const AnyExecutor& executor) {

@@ -31,7 +31,7 @@ class Layout {
     Slot slot;
   };
 
-  /// A parameter of a shape, read as a matrix with so many columns. Throws std::invalid_argument if a
+  /// A parameter of a shape, read as a matrix with the given number of columns. Throws std::invalid_argument if a
   /// dimension is below 1, the size is beyond what memory can hold, or the name is taken.
   Slot add(std::string name, std::vector<Index> shape, Index cols) {
     // Bytes, of all parameters together, are counted in an Index too.
@@ -63,7 +63,7 @@ class Layout {
   Index size_ = 0;
 };
 
-/// Parameters that are one piece of work, where each is one by itself.
+/// Parameters that form one work item, where each is one of its own.
 inline constexpr Index numbers_at_once = 16384;
 
 /// Numbers for a layout: parameters, their gradients, or an optimizer's moments. Zero at first.

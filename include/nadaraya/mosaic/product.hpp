@@ -14,7 +14,7 @@ namespace detail {
 /// Rows of a result that are one piece of work: a multiple of the product loop's tile of 6, and some
 /// thirty pieces for a training step's 768 tokens.
 inline constexpr Index product_rows = 24;
-/// Products are summed so many at a time: with 64 columns of floats, 32 KiB of the right factor.
+/// Rows of the right factor per partial sum: with 64 columns of floats, 32 KiB.
 inline constexpr Index product_depth = 128;
 
 /// c (+)= a b, where a[i][d] = a[i a_row + d a_step] and rows of b and c are contiguous. The order of

@@ -1,4 +1,4 @@
-// The shape of a batch: so many sequences of so many tokens.
+// The shape of a batch: sequences and tokens of each.
 #pragma once
 
 #include "nadaraya/head_view.hpp"

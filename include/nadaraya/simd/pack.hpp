@@ -51,7 +51,7 @@ struct Pack {
 
   NADARAYA_INLINE Pack() {}
   // Not trivial, so that a pack is passed and returned by address whatever instructions the two
-  // sides have: a kernel that is not inlined, as without optimization, still gets what it was sent.
+  // sides have: a kernel that is not inlined, as without optimization, still gets its argument.
   NADARAYA_INLINE Pack(const Pack& other) : v(other.v) {}
   NADARAYA_INLINE Pack& operator=(const Pack& other) {
     v = other.v;

@@ -5,7 +5,7 @@
 
 namespace nadaraya::simd {
 
-/// Asks for the cache line of an address, which need not be one that may be read.
+/// Prefetches the cache line of an address, which need not be readable.
 NADARAYA_INLINE void prefetch([[maybe_unused]] const void* address) {
 #if defined(__GNUC__) || defined(__clang__)
   __builtin_prefetch(address);
