@@ -3,20 +3,17 @@
 // predicted by kernel regression over that memory.
 #include "memory.hpp"
 
-#include <CLI/CLI.hpp>
+#include "../support/files.hpp"
+#include "../support/gnuplot.hpp"
+#include "../support/main.hpp"
 
 #include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <functional>
 #include <future>
 #include <iostream>
-#include <iterator>
-#include <stdexcept>
 #include <thread>
 
 namespace {
@@ -123,20 +120,26 @@ std::string printable(std::string text) {
   return text;
 }
 
-void require(bool condition, const std::string& message) {
-  if (!condition) throw std::runtime_error(message);
-}
-
 void run(const Options& o) {
-  std::ifstream file(o.text, std::ios::binary);
-  require(file.good(), "--text " + o.text + ": it cannot be opened");
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  require(o.memory >= 1 && o.validation >= 1 && o.test >= 1, "--memory, --validation and --test must be at least 1");
+  const auto at_least_one = [](Index value, const char* name) {
+    if (value < 1) program::refuse(std::string(name) + " must be at least 1");
+  };
+  at_least_one(o.memory, "--memory");
+  at_least_one(o.validation, "--validation");
+  at_least_one(o.test, "--test");
+  const std::string what = "--text " + o.text;
+  std::string text = program::read_file(o.text, what);
+  // Each alone first: their sum may be more than an Index holds.
+  const auto characters = static_cast<Index>(text.size());
+  if (o.memory >= characters || o.validation >= characters || o.test >= characters ||
+      o.memory + o.validation + o.test >= characters) {
+    program::refuse(what + ": it has " + std::to_string(characters) +
+                    " characters, one more is needed than --memory, --validation and --test together; lower --memory");
+  }
   const auto needed = static_cast<std::size_t>(o.memory + o.validation + o.test + 1);
-  require(text.size() >= needed, "--text " + o.text + ": " + std::to_string(text.size()) + " characters, " +
-                                     std::to_string(needed) + " needed; lower --memory");
   text.resize(needed);
-  std::filesystem::create_directories(o.output_dir);
+  const std::string output = "--output-dir " + o.output_dir;
+  program::make_folder(o.output_dir, output);
 
   const tm::Symbols symbols(text);
   const RowMatrix<float> keys = tm::keys(symbols);
@@ -202,40 +205,37 @@ void run(const Options& o) {
                 before(position, 24).c_str(), printable(text.substr(position + 1, 1)).c_str());
   }
 
-  const std::filesystem::path folder(o.output_dir);
   const auto save = [&](const std::string& name, const auto& op) {
-    std::ofstream data(folder / (name + ".dat"));
+    std::string data;
     const auto sorted = attended(op, in, query);
     double previous = 0;
     for (std::size_t j = 0; j < sorted.size(); ++j) {
       const double rank = std::log10(static_cast<double>(j + 1));
       if (j > 0 && j + 1 < sorted.size() && rank < previous + 0.02) continue;
       previous = rank;
-      data << j + 1 << ' ' << sorted[j].first << '\n';
+      data += std::to_string(j + 1) + " " + gnuplot::number(static_cast<double>(sorted[j].first)) + "\n";
     }
+    program::write_file(o.output_dir + "/" + name, data, output + ": " + name);
   };
-  save("sparsemax", sparsemax);
-  save("entmax15", entmax15);
-  save("entmax43", entmax43);
-  save("softmax", softmax);
-  std::ofstream script(folder / "attention.gp");
-  script << "set output 'attention.svg'\nset terminal svg size 800,480 font 'sans,14' background '#ffffff'\n"
-            "set title 'Whom one query attends to, of "
-         << o.memory
-         << " remembered characters'\n"
-            "set logscale xy\nset format y '10^{%L}'\nset format x '10^{%L}'\nset yrange [1e-12:1]\n"
-            "set xlabel 'keys, by weight'\nset ylabel 'weight'\nset key top right\nset grid lc rgb '#dddddd'\n"
-            "plot 'sparsemax.dat' with lines lw 3 lc rgb '#0072b2' title 'Epanechnikov (sparsemax)', \\\n"
-            "  'entmax15.dat' with lines lw 3 lc rgb '#009e73' title 'biweight (1.5-entmax)', \\\n"
-            "  'entmax43.dat' with lines lw 3 lc rgb '#d55e00' title 'triweight (4/3-entmax)', \\\n"
-            "  'softmax.dat' with lines lw 3 lc rgb '#555555' dt 2 title 'Gaussian (softmax)'\n";
-  script.close();
-  require(script.good(), "--output-dir " + o.output_dir + ": it cannot be written");
-  const std::string command = "cd '" + o.output_dir + "' && gnuplot attention.gp";
-  if (std::system(command.c_str()) == 0) {
-    std::printf("\npicture: %s\n", (folder / "attention.svg").c_str());
+  save("sparsemax.dat", sparsemax);
+  save("entmax15.dat", entmax15);
+  save("entmax43.dat", entmax43);
+  save("softmax.dat", softmax);
+  const std::string script =
+      "set output 'attention.svg'\nset terminal svg size 800,480 font 'sans,14' background '#ffffff'\n"
+      "set title 'Whom one query attends to, of " +
+      std::to_string(o.memory) +
+      " remembered characters'\n"
+      "set logscale xy\nset format y '10^{%L}'\nset format x '10^{%L}'\nset yrange [1e-12:1]\n"
+      "set xlabel 'keys, by weight'\nset ylabel 'weight'\nset key top right\nset grid lc rgb '#dddddd'\n"
+      "plot 'sparsemax.dat' with lines lw 3 lc rgb '#0072b2' title 'Epanechnikov (sparsemax)', \\\n"
+      "  'entmax15.dat' with lines lw 3 lc rgb '#009e73' title 'biweight (1.5-entmax)', \\\n"
+      "  'entmax43.dat' with lines lw 3 lc rgb '#d55e00' title 'triweight (4/3-entmax)', \\\n"
+      "  'softmax.dat' with lines lw 3 lc rgb '#555555' dt 2 title 'Gaussian (softmax)'\n";
+  if (gnuplot::draw(o.output_dir, "attention.gp", script, {"attention.svg"}, output)) {
+    std::printf("\npicture: %s\n", (o.output_dir + "/attention.svg").c_str());
   } else {
-    std::printf("\nno picture: gnuplot is missing (apt-get install gnuplot-nox), then: %s\n", command.c_str());
+    std::printf("\nno picture: %s\n", gnuplot::advice(o.output_dir, "attention.gp").c_str());
   }
 }
 
@@ -249,19 +249,8 @@ int main(int argc, char** argv) {
   app.add_option("--memory", o.memory, "characters to remember");
   app.add_option("--validation", o.validation, "characters to choose parameters on");
   app.add_option("--test", o.test, "characters to predict");
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const CLI::ParseError& error) {
-    std::cerr << "text_memory: " << error.what() << '\n';
-    return 2;
-  }
-  try {
+  return program::run_main("text_memory", app, argc, argv, [&] {
     run(o);
-  } catch (const std::exception& error) {
-    std::cerr << "text_memory: " << error.what() << '\n';
-    return 2;
-  }
-  return 0;
+    return 0;
+  });
 }

@@ -1,0 +1,27 @@
+// How the program reports what it cannot do: one sentence.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+namespace program {
+
+struct UsageError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+[[noreturn]] inline void refuse(const std::string& message) { throw UsageError(message); }
+
+/// ": " and what the system says, or nothing where it says nothing.
+inline std::string reason(int error) { return error == 0 ? "" : ": " + std::generic_category().message(error); }
+
+/// As many as mosaic::ThreadPool takes.
+constexpr int most_threads = 4096;
+
+inline void check_threads(int threads) {
+  if (threads < 1) refuse("--threads must be at least 1");
+  if (threads > most_threads) refuse("--threads must be at most " + std::to_string(most_threads));
+}
+
+}  // namespace program
