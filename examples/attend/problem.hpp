@@ -3,11 +3,12 @@
 
 #include "npy.hpp"
 
+#include "../support/usage.hpp"
+
 #include <nadaraya/types.hpp>
 
 #include <cstddef>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,13 +16,6 @@
 namespace program {
 
 using nadaraya::Index;
-
-/// What the user got wrong, in one sentence.
-struct UsageError : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
-
-[[noreturn]] inline void refuse(const std::string& message) { throw UsageError(message); }
 
 struct Options {
   std::string query, key, value, output_dir;

@@ -5,11 +5,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
-#include <iterator>
 #include <limits>
-#include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace npy {
@@ -19,22 +19,20 @@ struct Integers {
   std::vector<int> values;
 };
 
-/// Reads int64 numbers, each of which must fit an int. Throws Error.
+/// Reads whole numbers of any size, each of which must fit an int. Throws Error.
 inline Integers read_integers(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) throw Error("it cannot be opened");
-  std::string content{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
-  // The reader knows floats; eight bytes are eight bytes.
-  const std::size_t type = content.substr(0, 128).find("<i8");
-  if (type == std::string::npos) throw Error("its elements are not int64, little-endian");
-  content[type + 1] = 'f';
-  std::istringstream floats(content);
-  const Array array = read(floats);
-  Integers result{array.shape, {}};
-  for (std::size_t i = 0; i < array.bytes.size() / 8; ++i) {
-    std::int64_t value = 0;
-    std::memcpy(&value, &array.bytes[8 * i], 8);
-    if (value < std::numeric_limits<int>::min() || value > std::numeric_limits<int>::max()) {
+  std::ifstream stream = detail::open(path);
+  const auto whole = [](const detail::Type& type) { return type.kind == 'i' || type.kind == 'u'; };
+  detail::Numbers numbers = detail::read_numbers(stream, whole, "its elements are not whole numbers");
+  const std::size_t size = numbers.type.size;
+  Integers result{std::move(numbers.shape), {}};
+  for (std::size_t at = 0; at < numbers.bytes.size(); at += size) {
+    const bool negative = numbers.type.kind == 'i' && static_cast<signed char>(numbers.bytes[at + size - 1]) < 0;
+    std::uint64_t bits = negative ? ~std::uint64_t{0} : 0;
+    std::memcpy(&bits, &numbers.bytes[at], size);
+    const auto value = static_cast<std::int64_t>(bits);
+    // What an int64 cannot hold comes out negative.
+    if (value < std::numeric_limits<int>::min() || value > std::numeric_limits<int>::max() || (value < 0 && !negative)) {
       throw Error("it holds a number that is too large");
     }
     result.values.push_back(static_cast<int>(value));
