@@ -20,6 +20,8 @@ class Alphabet {
   int size() const { return static_cast<int>(characters_.size()); }
   std::string character(int token) const { return to_utf8(characters_[static_cast<std::size_t>(token)]); }
 
+  bool knows(char32_t c) const { return std::binary_search(characters_.begin(), characters_.end(), c); }
+
   /// All of them, as a text.
   std::string utf8() const {
     std::string text;

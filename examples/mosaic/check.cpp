@@ -3,7 +3,7 @@
 #include "../attend/npy.hpp"
 #include "integers.hpp"
 #include "kernels.hpp"
-#include "usage.hpp"
+#include "../support/files.hpp"
 
 #include <nadaraya/mosaic/cross_entropy.hpp>
 #include <nadaraya/mosaic/model.hpp>
@@ -12,10 +12,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
 #include <iostream>
+#include <stdexcept>
 #include <string>
-#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -27,13 +26,15 @@ using nadaraya::RowMatrix;
 namespace mosaic = nadaraya::mosaic;
 namespace fs = std::filesystem;
 
-/// Runs a reader or writer of a file; what is wrong is told with the file's name.
+/// Runs a reader or writer of a file, or what needs its content; what is wrong is told with the file's name.
 template <class Work>
 auto with_file(const fs::path& path, const Work& work) {
   try {
     return work(path.string());
   } catch (const npy::Error& error) {
     refuse(path.string() + ": " + error.what());
+  } catch (const std::invalid_argument& error) {
+    refuse(path.string() + ": " + complaint(error));
   }
 }
 
@@ -44,10 +45,9 @@ struct Config {
 };
 
 Config read_config(const fs::path& path) {
-  std::ifstream stream(path);
-  if (!stream) refuse(path.string() + ": it cannot be opened");
+  const std::string text = read_file(path.string(), path.string());
   try {
-    const nlohmann::json json = nlohmann::json::parse(stream);
+    const nlohmann::json json = nlohmann::json::parse(text);
     Config config;
     config.method = json.at("method").get<std::string>();
     config.size = mosaic::ModelSize{json.at("vocab").get<Index>(), json.at("layers").get<Index>(),
@@ -55,9 +55,23 @@ Config read_config(const fs::path& path) {
                                     json.at("persistent_memory").get<Index>()};
     config.shape = mosaic::Sequences{json.at("batch").get<Index>(), json.at("block").get<Index>()};
     return config;
-  } catch (const nlohmann::json::exception& error) {
-    refuse(path.string() + ": " + error.what());
+  } catch (const nlohmann::json::parse_error& error) {
+    refuse(path.string() + ": it is no JSON at byte " + std::to_string(error.byte));
+  } catch (const nlohmann::json::exception&) {
+    refuse(path.string() +
+           ": it needs method, a text, and the whole numbers vocab, layers, heads, embedding, persistent_memory, batch and block");
   }
+}
+
+mosaic::Model<double> make_model(const fs::path& path, const Config& config) {
+  if (config.shape.count < 0 || config.shape.length < 0) refuse(path.string() + ": batch and block must be at least 0");
+  return with_file(path, [&](const std::string& name) {
+    try {
+      return mosaic::Model<double>(config.size, checking_kernel(config.method));
+    } catch (const UsageError& error) {
+      refuse(name + ": " + error.what());
+    }
+  });
 }
 
 std::vector<int> read_tokens(const fs::path& path, const mosaic::Sequences& shape) {
@@ -96,7 +110,7 @@ void write(const fs::path& path, const std::vector<std::size_t>& shape, const do
 void check(const std::string& fixture, const std::string& output, int threads) {
   const fs::path from(fixture), to(output);
   const Config config = read_config(from / "config.json");
-  const mosaic::Model<double> model(config.size, checking_kernel(config.method));
+  const mosaic::Model<double> model = make_model(from / "config.json", config);
   const std::vector<int> tokens = read_tokens(from / "tokens.npy", config.shape);
   const std::vector<int> targets = read_tokens(from / "targets.npy", config.shape);
   mosaic::Parameters<double> parameters(model.layout()), grads(model.layout());
@@ -104,14 +118,14 @@ void check(const std::string& fixture, const std::string& output, int threads) {
 
   const mosaic::ThreadPool pool(threads);
   mosaic::Model<double>::Tape tape;
-  model.forward(parameters, tokens, config.shape, tape, pool);
+  with_file(from / "tokens.npy", [&](const std::string&) { model.forward(parameters, tokens, config.shape, tape, pool); });
   RowMatrix<double> grad_logits;
-  const double loss = mosaic::cross_entropy(tape.logits, std::span<const int>(targets), &grad_logits, pool);
+  const double loss = with_file(from / "targets.npy", [&](const std::string&) {
+    return mosaic::cross_entropy(tape.logits, std::span<const int>(targets), &grad_logits, pool);
+  });
   model.backward(parameters, tape, grad_logits, grads, pool);
 
-  std::error_code failure;
-  fs::create_directories(to, failure);
-  if (failure || !fs::is_directory(to)) refuse(output + ": it cannot be made, or is no folder");
+  make_folder(output, output);
   write(to / "logits.npy", unsigned_shape({config.shape.count, config.shape.length, config.size.vocabulary}), tape.logits.data());
   for (const mosaic::Layout::Entry& entry : model.layout().entries()) {
     write(to / ("grad." + entry.name + ".npy"), unsigned_shape(entry.shape), grads[entry.slot].data());

@@ -1,10 +1,11 @@
 #include "checkpoint.hpp"
 
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <map>
 #include <span>
@@ -34,7 +35,7 @@ void append(const std::string& prefix, const mosaic::Layout& layout, const mosai
 
 const safetensors::Tensor& tensor(const Checkpoint& checkpoint, const std::string& name) {
   const auto at = checkpoint.file.tensors.find(name);
-  if (at == checkpoint.file.tensors.end()) refuse(checkpoint.path + ": it has no tensor " + name);
+  if (at == checkpoint.file.tensors.end()) refuse(checkpoint.what + ": it has no tensor " + name);
   return at->second;
 }
 
@@ -42,7 +43,10 @@ void restore(const Checkpoint& checkpoint, const std::string& prefix, const mosa
              mosaic::Parameters<float>& numbers) {
   for (const mosaic::Layout::Entry& entry : layout.entries()) {
     const safetensors::Tensor& from = tensor(checkpoint, prefix + entry.name);
-    if (from.shape != entry.shape) refuse(checkpoint.path + ": its tensor " + prefix + entry.name + " does not fit its settings");
+    if (from.shape != entry.shape) refuse(checkpoint.what + ": its tensor " + prefix + entry.name + " does not fit its settings");
+    if (!std::all_of(from.values.begin(), from.values.end(), [](float x) { return std::isfinite(x); })) {
+      refuse(checkpoint.what + ": its tensor " + prefix + entry.name + " is not finite: the training diverged; train again with a lower --learning-rate");
+    }
     std::copy(from.values.begin(), from.values.end(), numbers[entry.slot].data());
   }
 }
@@ -50,7 +54,7 @@ void restore(const Checkpoint& checkpoint, const std::string& prefix, const mosa
 }  // namespace
 
 void save_checkpoint(const std::string& path, const Settings& settings, const DataMark& data, const History& history,
-                     Network& network) {
+                     Network& network, const std::string& what) {
   std::vector<safetensors::View> tensors;
   append("", network.layout(), network.parameters(), tensors);
   append("adamw.first.", network.layout(), network.optimizer().first, tensors);
@@ -65,15 +69,16 @@ void save_checkpoint(const std::string& path, const Settings& settings, const Da
                       {"settings", to_json(settings).dump()},
                       {"fingerprint", data.fingerprint},
                       {"alphabet", data.alphabet}},
-                     tensors);
+                     tensors, what);
 }
 
-Checkpoint load_checkpoint(const std::string& path) {
+Checkpoint load_checkpoint(const std::string& path, const std::string& what) {
   Checkpoint result;
   result.path = path;
-  result.file = safetensors::read(path);
+  result.what = what;
+  result.file = safetensors::read(path, what);
   const std::map<std::string, std::string>& metadata = result.file.metadata;
-  if (!metadata.contains("format") || metadata.at("format") != format) refuse(path + ": it is no checkpoint of this program");
+  if (!metadata.contains("format") || metadata.at("format") != format) refuse(what + ": it is no checkpoint of this program");
   try {
     const nlohmann::json settings = nlohmann::json::parse(metadata.at("settings"));
     for_each_setting(result.settings, [&](const char* name, auto& value, const char*) { settings.at(name).get_to(value); });
@@ -81,13 +86,13 @@ Checkpoint load_checkpoint(const std::string& path) {
     result.step = nlohmann::json::parse(metadata.at("step")).get<Index>();
     result.settings = checked(result.settings);
   } catch (const std::exception&) {
-    refuse(path + ": its metadata are damaged");
+    refuse(what + ": its metadata are damaged");
   }
   const safetensors::Tensor& training = tensor(result, "history.training");
   const safetensors::Tensor& validation = tensor(result, "history.validation");
   if (result.step < 0 || result.step > result.settings.steps || training.shape != std::vector<Index>{result.step} ||
       validation.shape.size() != 2 || validation.shape[1] != Index(validation_columns)) {
-    refuse(path + ": its history does not fit its step");
+    refuse(what + ": its history does not fit its step");
   }
   result.history.training = training.values;
   for (auto at = validation.values.begin(); at != validation.values.end(); at += validation_columns) {
@@ -106,13 +111,17 @@ void restore_optimizer(const Checkpoint& checkpoint, Network& network) {
   network.optimizer().step = checkpoint.step;
 }
 
-void require_same(const Settings& settings, const std::set<std::string>& given, const Checkpoint& checkpoint) {
+Settings resumed(const Settings& settings, const std::set<std::string>& given, const Checkpoint& checkpoint) {
   const nlohmann::json wanted = to_json(settings), found = to_json(checkpoint.settings);
+  Settings result = checkpoint.settings;
   for (const std::string& name : given) {
-    if (wanted.at(name) != found.at(name)) {
+    if (name == "learning-rate") {
+      result.learning_rate = settings.learning_rate;
+    } else if (wanted.at(name) != found.at(name)) {
       refuse("--" + name + " " + wanted.at(name).dump() + ": " + checkpoint.path + " was begun with " + found.at(name).dump());
     }
   }
+  return checked(result);
 }
 
 }  // namespace program

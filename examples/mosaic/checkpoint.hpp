@@ -16,6 +16,7 @@ namespace program {
 /// history.training and history.validation; the metadata are format, step, settings (JSON), fingerprint and alphabet.
 struct Checkpoint {
   std::string path;
+  std::string what;  ///< what messages call it: the option and the path
   Settings settings;
   DataMark data;
   Index step = 0;
@@ -23,18 +24,19 @@ struct Checkpoint {
   safetensors::File file;
 };
 
-/// Throws UsageError, which names the file; an earlier checkpoint is then as it was.
+/// Throws UsageError, which begins with `what`; an earlier checkpoint is then as it was.
 void save_checkpoint(const std::string& path, const Settings& settings, const DataMark& data, const History& history,
-                     Network& network);
+                     Network& network, const std::string& what);
 
-/// Throws UsageError for a file that is no checkpoint, or not all of one.
-Checkpoint load_checkpoint(const std::string& path);
+/// Throws UsageError, which begins with `what`, for a file that is no checkpoint, or not all of one.
+Checkpoint load_checkpoint(const std::string& path, const std::string& what);
 
-/// Gives the network what the checkpoint holds. Throws UsageError where its tensors are not the network's.
+/// Gives the network what the checkpoint holds. Throws UsageError where its tensors are not the network's, or not finite.
 void restore_parameters(const Checkpoint& checkpoint, Network& network);
 void restore_optimizer(const Checkpoint& checkpoint, Network& network);
 
-/// Throws UsageError where one of the settings that were given on the command line is not the checkpoint's.
-void require_same(const Settings& settings, const std::set<std::string>& given, const Checkpoint& checkpoint);
+/// The checkpoint's settings, with the learning rate that the command line gives. Throws UsageError where another of the
+/// settings given there is not the checkpoint's.
+Settings resumed(const Settings& settings, const std::set<std::string>& given, const Checkpoint& checkpoint);
 
 }  // namespace program

@@ -2,7 +2,7 @@
 
 #include "task_data.hpp"
 #include "text.hpp"
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 namespace program {
 

@@ -4,7 +4,7 @@
 #include "n_gram.hpp"
 #include "network.hpp"
 #include "task_data.hpp"
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -26,6 +26,12 @@ namespace {
 constexpr Index tokens_at_once = 1 << 16;
 constexpr Index sequences_at_once = 50;
 
+void require_finite(const nadaraya::RowMatrix<float>& logits, const EvaluateOptions& o) {
+  if (!logits.allFinite()) {
+    refuse("--checkpoint " + o.checkpoint + ": its logits are not finite: the training diverged; train again with a lower --learning-rate");
+  }
+}
+
 int most_probable(const nadaraya::RowMatrix<float>& logits, Index row) {
   Index best = 0;
   logits.row(row).maxCoeff(&best);
@@ -33,7 +39,7 @@ int most_probable(const nadaraya::RowMatrix<float>& logits, Index row) {
 }
 
 /// What the model says after prompts of one length: so many tokens for each, always the most probable one.
-std::vector<std::vector<int>> answers(Network& network, const std::vector<Example>& examples) {
+std::vector<std::vector<int>> answers(Network& network, const std::vector<Example>& examples, const EvaluateOptions& o) {
   const Index count = std::ssize(examples), prompt = std::ssize(examples[0].prompt), answer = std::ssize(examples[0].answer);
   std::vector<int> tokens;
   for (const Example& one : examples) tokens.insert(tokens.end(), one.prompt.begin(), one.prompt.end());
@@ -41,6 +47,7 @@ std::vector<std::vector<int>> answers(Network& network, const std::vector<Exampl
   std::vector<std::vector<int>> result(examples.size());
   for (Index said = 0; said < answer; ++said) {
     const auto& logits = network.logits(tokens, past);
+    require_finite(logits, o);
     const Index length = logits.rows() / count;
     tokens.clear();
     for (Index i = 0; i < count; ++i) {
@@ -60,7 +67,7 @@ nlohmann::json evaluate_length(Network& network, const Settings& settings, Index
       Draws draws = example_draws(o.seed, static_cast<std::uint64_t>(i), Purpose::evaluation);
       examples.push_back(draw_example(settings, length, draws));
     }
-    const std::vector<std::vector<int>> said = answers(network, examples);
+    const std::vector<std::vector<int>> said = answers(network, examples, o);
     for (std::size_t i = 0; i < examples.size(); ++i) {
       const std::vector<int>& answer = examples[i].answer;
       const Index same = std::inner_product(answer.begin(), answer.end(), said[i].begin(), Index(0), std::plus<>(),
@@ -127,6 +134,7 @@ nlohmann::json evaluate_automata(Network& network, const Settings& settings, con
     Draws draws = example_draws(o.seed, static_cast<std::uint64_t>(i), Purpose::evaluation);
     const AutomatonExample example = draw_automaton(settings, draws);
     const auto& logits = network.logits(Batch{example.tokens, example.targets, {1, std::ssize(example.tokens)}});
+    require_finite(logits, o);
     // To whoever counts, the beginning is one more separator.
     std::vector<int> text = example.tokens;
     text[0] = static_cast<int>(settings.alphabet);
@@ -149,11 +157,12 @@ nlohmann::json evaluate_automata(Network& network, const Settings& settings, con
 }  // namespace
 
 void evaluate(const EvaluateOptions& o) {
-  if (o.threads < 1) refuse("--threads must be at least 1");
+  const std::string what = "--checkpoint " + o.checkpoint;
+  check_threads(o.threads);
   if (o.examples < 1) refuse("--examples must be at least 1");
-  const Checkpoint checkpoint = load_checkpoint(o.checkpoint);
+  const Checkpoint checkpoint = load_checkpoint(o.checkpoint, what);
   const Settings& settings = checkpoint.settings;
-  if (settings.task == "text") refuse(o.checkpoint + ": it is a model of text, which has no task to do; mosaic train reports its loss");
+  if (settings.task == "text") refuse(what + ": it is a model of text, which has no task to do; mosaic train reports its loss");
   const bool automata = settings.task == "automata";
   if (automata && !o.lengths.empty()) refuse("--lengths: automata have none");
   for (const Index length : o.lengths) {

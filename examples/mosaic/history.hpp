@@ -20,10 +20,10 @@ struct History {
   double recent_loss() const;
 };
 
-/// Writes training.csv and validation.csv to the folder. Throws UsageError.
+/// Writes training.csv and validation.csv to the folder of --output-dir. Throws UsageError.
 void write_tables(const std::string& folder, const History& history);
 
-/// Draws them as loss.svg; false where gnuplot is missing.
+/// Draws them as loss.svg; false where gnuplot is missing. Throws UsageError where it fails.
 bool draw_curve(const std::string& folder, const std::string& title);
 
 }  // namespace program

@@ -1,7 +1,7 @@
 // The memory kernels by name. One source file for each scalar: their operators take a while to compile.
 #pragma once
 
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 #include <nadaraya/mosaic/regression_pass.hpp>
 

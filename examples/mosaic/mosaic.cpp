@@ -3,32 +3,18 @@
 #include "evaluate.hpp"
 #include "sample.hpp"
 #include "train.hpp"
-#include "usage.hpp"
 
-#include <CLI/CLI.hpp>
+#include "../support/main.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <functional>
-#include <iostream>
-#include <new>
-#include <stdexcept>
 #include <string>
 #include <thread>
 
 namespace {
 
-/// One line whatever the message quotes: the command line may hold line breaks.
-int report(std::string message) {
-  for (char& c : message) {
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
-  std::cerr << "mosaic: " << message << '\n';
-  return 2;
-}
-
 void add_threads(CLI::App& command, int& threads) {
-  threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, program::most_threads);
   command.add_option("--threads", threads, "threads that share the work, default all; the result does not depend on it");
 }
 
@@ -55,7 +41,7 @@ Command add_train(CLI::App& command, program::TrainOptions& o) {
 
 Command add_sample(CLI::App& command, program::SampleOptions& o) {
   command.add_option("--checkpoint", o.checkpoint, "checkpoint of a model of text")->required();
-  command.add_option("--prompt", o.prompt, "what the text begins with, default a line break");
+  command.add_option("--prompt", o.prompt, "what the text begins with, default a line break where the model knows one");
   command.add_option("--characters", o.characters, "characters to add")->capture_default_str();
   command.add_option("--temperature", o.temperature, "0: always the likeliest character; 1: as the model thinks")->capture_default_str();
   command.add_option("--seed", o.seed, "of the choices")->capture_default_str();
@@ -88,7 +74,7 @@ Command add_check(CLI::App& command, CheckOptions& o) {
   command.add_option("output", o.output, "folder for logits.npy, loss.npy and grad.*.npy")->required();
   add_threads(command, o.threads);
   return [&] {
-    if (o.threads < 1) program::refuse("--threads must be at least 1");
+    program::check_threads(o.threads);
     program::check(o.fixture, o.output, o.threads);
     return 0;
   };
@@ -111,16 +97,7 @@ int main(int argc, char** argv) {
   const Command run_evaluate = add_evaluate(evaluate, evaluate_options);
   const Command run_sample = add_sample(sample, sample_options);
   const Command run_check = add_check(check, check_options);
-  try {
-    app.parse(argc, argv);
+  return program::run_main("mosaic", app, argc, argv, [&] {
     return train.parsed() ? run_train() : evaluate.parsed() ? run_evaluate() : sample.parsed() ? run_sample() : run_check();
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const std::bad_alloc&) {
-    return report("there is not enough memory");
-  } catch (const std::length_error&) {
-    return report("there is not enough memory");
-  } catch (const std::exception& error) {
-    return report(error.what());
-  }
+  });
 }

@@ -1,7 +1,7 @@
 #include "network.hpp"
 
 #include "kernels.hpp"
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 #include <nadaraya/mosaic/clip.hpp>
 #include <nadaraya/mosaic/cosine_schedule.hpp>
@@ -10,12 +10,20 @@
 #include <nadaraya/mosaic/initialize.hpp>
 
 #include <cmath>
+#include <new>
+#include <stdexcept>
 
 namespace program {
 
 namespace mosaic = nadaraya::mosaic;
 
-Network::Network(const Settings& s, Index vocabulary, int threads)
+namespace {
+
+[[noreturn]] void refuse_size() { refuse("--width, --layers or --pairs is too large: there is not enough memory for the parameters"); }
+
+}  // namespace
+
+Network::Network(const Settings& s, Index vocabulary, int threads) try
     : settings_(s),
       pool_(threads),
       model_(mosaic::ModelSize{vocabulary, s.layers, s.heads, s.width, s.pairs}, training_kernel(s.kernel, s.neighbors)),
@@ -24,6 +32,12 @@ Network::Network(const Settings& s, Index vocabulary, int threads)
       optimizer_(model_.layout()) {
   const double beta = s.beta > 0 ? s.beta : first_beta(s.kernel);
   mosaic::initialize(model_.layout(), s.layers, s.seed, mosaic::InitialWidth{std::log(beta) / 10, 0.0}, parameters_);
+} catch (const std::bad_alloc&) {
+  refuse_size();
+} catch (const std::length_error&) {
+  refuse_size();
+} catch (const std::invalid_argument&) {
+  refuse_size();
 }
 
 Network::~Network() = default;
@@ -36,9 +50,7 @@ double Network::train(const Batch& batch) {
   const mosaic::Dropout dropout{settings_.dropout, settings_.seed, static_cast<std::uint64_t>(step)};
   model_.forward(parameters_, batch.tokens, batch.shape, tape_, pool_, dropout);
   const double loss = mosaic::cross_entropy(tape_.logits, std::span<const int>(batch.targets), &grad_logits_, pool_);
-  if (!std::isfinite(loss)) {
-    refuse("the loss of step " + std::to_string(step) + " is not finite; lower --learning-rate");
-  }
+  if (!std::isfinite(loss)) return loss;
   grads_.set_zero();
   model_.backward(parameters_, tape_, grad_logits_, grads_, pool_);
   mosaic::clip(grads_, settings_.clip, pool_);
@@ -47,6 +59,11 @@ double Network::train(const Batch& batch) {
   adamw.weight_decay = settings_.weight_decay;
   adamw.step(model_.layout(), rate(step), grads_, optimizer_, parameters_, pool_);
   return loss;
+}
+
+bool Network::finite(const Batch& batch) {
+  const auto all = [](const mosaic::Parameters<float>& numbers) { return numbers.vector().isFinite().all(); };
+  return all(parameters_) && all(optimizer_.first) && all(optimizer_.second) && logits(batch).allFinite();
 }
 
 Evaluation Network::evaluate(std::span<const Batch> batches) {

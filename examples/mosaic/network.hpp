@@ -37,8 +37,11 @@ class Network {
   nadaraya::mosaic::Parameters<float>& parameters() { return parameters_; }
   nadaraya::mosaic::AdamW::State<float>& optimizer() { return optimizer_; }
 
-  /// One step of training. Returns the loss before it, and throws UsageError if that is not finite.
+  /// One step of training. Returns the loss before it; the step is not taken if that is not finite.
   double train(const Batch& batch);
+
+  /// Whether parameters, the optimizer's state and what follows from them for a batch are finite.
+  bool finite(const Batch& batch);
 
   Evaluation evaluate(std::span<const Batch> batches);
 

@@ -1,7 +1,6 @@
 #include "safetensors.hpp"
 
-#include "safe_file.hpp"
-#include "usage.hpp"
+#include "../support/files.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -9,7 +8,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
 #include <limits>
 #include <string_view>
 
@@ -20,17 +18,6 @@ static_assert(std::endian::native == std::endian::little, "numbers are written a
 
 /// The format's own limit on headers.
 constexpr std::uint64_t longest_header = 100'000'000;
-
-std::string read_bytes(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) program::refuse(path + ": it cannot be opened");
-  std::string bytes;
-  for (std::vector<char> buffer(1 << 20); stream.read(buffer.data(), std::ssize(buffer)), stream.gcount() > 0;) {
-    bytes.append(buffer.data(), static_cast<std::size_t>(stream.gcount()));
-  }
-  if (stream.bad()) program::refuse(path + ": it cannot be read");
-  return bytes;
-}
 
 /// The numbers of a tensor whose place in the data its header gives.
 Tensor take(const nlohmann::json& entry, std::string_view data, std::uint64_t& taken, const std::string& what) {
@@ -59,7 +46,8 @@ Tensor take(const nlohmann::json& entry, std::string_view data, std::uint64_t& t
 
 }  // namespace
 
-void write(const std::string& path, const std::map<std::string, std::string>& metadata, const std::vector<View>& tensors) {
+void write(const std::string& path, const std::map<std::string, std::string>& metadata, const std::vector<View>& tensors,
+           const std::string& what) {
   nlohmann::json header;
   header["__metadata__"] = metadata;
   std::size_t offset = 0;
@@ -71,20 +59,20 @@ void write(const std::string& path, const std::map<std::string, std::string>& me
   std::string text = header.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');  // The data begin at a multiple of 8 bytes.
   const std::uint64_t length = text.size();
-  program::SafeFile file(path);
+  program::SafeFile file(path, what);
   file.write({reinterpret_cast<const char*>(&length), sizeof length});
   file.write(text);
   for (const View& tensor : tensors) file.write({reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size_bytes()});
   file.commit();
 }
 
-File read(const std::string& path) {
-  const std::string bytes = read_bytes(path);
+File read(const std::string& path, const std::string& what) {
+  const std::string bytes = program::read_file(path, what);
   std::uint64_t length = 0;
-  if (bytes.size() < sizeof length) program::refuse(path + ": it is no safetensors file, or truncated");
+  if (bytes.size() < sizeof length) program::refuse(what + ": it is no safetensors file, or truncated");
   std::memcpy(&length, bytes.data(), sizeof length);
-  if (length > longest_header) program::refuse(path + ": it is no safetensors file");
-  if (length > bytes.size() - sizeof length) program::refuse(path + ": it is truncated");
+  if (length > longest_header) program::refuse(what + ": it is no safetensors file");
+  if (length > bytes.size() - sizeof length) program::refuse(what + ": it is truncated");
   const std::string_view data = std::string_view(bytes).substr(sizeof length + length);
   File file;
   try {
@@ -94,17 +82,17 @@ File read(const std::string& path) {
     for (const auto& [name, entry] : header.items()) {
       if (name != "__metadata__") end = (std::max)(end, entry.at("data_offsets").at(1).get<std::uint64_t>());
     }
-    if (end > data.size()) program::refuse(path + ": it is truncated");
+    if (end > data.size()) program::refuse(what + ": it is truncated");
     for (const auto& [name, entry] : header.items()) {
       if (name == "__metadata__") {
         file.metadata = entry.get<std::map<std::string, std::string>>();
       } else {
-        file.tensors.emplace(name, take(entry, data, taken, path + ": its tensor " + name));
+        file.tensors.emplace(name, take(entry, data, taken, what + ": its tensor " + name));
       }
     }
-    if (taken != data.size()) program::refuse(path + ": it is longer than its tensors");
+    if (taken != data.size()) program::refuse(what + ": it is longer than its tensors");
   } catch (const nlohmann::json::exception&) {
-    program::refuse(path + ": it is no safetensors file: its header is malformed");
+    program::refuse(what + ": it is no safetensors file: its header is malformed");
   }
   return file;
 }

@@ -30,10 +30,11 @@ struct File {
   std::map<std::string, Tensor> tensors;
 };
 
-/// Puts a file in place of an earlier one, or leaves that as it is. Throws program::UsageError.
-void write(const std::string& path, const std::map<std::string, std::string>& metadata, const std::vector<View>& tensors);
+/// Puts a file in place of an earlier one, or leaves that as it is. Throws program::UsageError, which begins with `what`.
+void write(const std::string& path, const std::map<std::string, std::string>& metadata, const std::vector<View>& tensors,
+           const std::string& what);
 
-/// Throws program::UsageError, which names the file, for what is not a safetensors file of float32 in full.
-File read(const std::string& path);
+/// Throws program::UsageError, which begins with `what`, for what is not a safetensors file of float32 in full.
+File read(const std::string& path, const std::string& what);
 
 }  // namespace safetensors

@@ -4,13 +4,14 @@
 #include <nadaraya/types.hpp>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace program {
 
 struct SampleOptions {
   std::string checkpoint;
-  std::string prompt = "\n";
+  std::optional<std::string> prompt;  ///< without, a line break, or the first character of a model that knows none
   nadaraya::Index characters = 500;
   double temperature = 0.8;
   std::uint64_t seed = 1;

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "draws.hpp"
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 #include <nadaraya/types.hpp>
 

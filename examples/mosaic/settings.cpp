@@ -1,7 +1,7 @@
 #include "settings.hpp"
 
 #include "sequence_task.hpp"
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -45,7 +45,7 @@ void for_each_setting(S& s, const Visit& visit) {
   visit("block", s.block, "tokens of a training sequence of text");
   visit("batch", s.batch, "sequences of a step");
   visit("steps", s.steps, "steps of training");
-  visit("learning-rate", s.learning_rate, "highest learning rate; it falls to a tenth along a cosine");
+  visit("learning-rate", s.learning_rate, "highest learning rate; it falls to a tenth along a cosine; --resume may change it");
   visit("warm-up", s.warm_up, "steps before the highest learning rate");
   visit("weight-decay", s.weight_decay, "weight decay of matrices");
   visit("clip", s.clip, "largest norm of a gradient");

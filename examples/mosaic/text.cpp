@@ -1,12 +1,12 @@
 #include "text.hpp"
 
+#include "../support/files.hpp"
+
 #include <nadaraya/mosaic/counter_random.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
-#include <fstream>
-#include <iterator>
 #include <limits>
 
 namespace program {
@@ -19,14 +19,7 @@ constexpr std::uint64_t batch_site = ~std::uint64_t{0};
 constexpr Index validated_at_once = 16;
 
 std::string read(const std::string& path) {
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) refuse("--text " + path + ": it cannot be opened");
-  std::string bytes;
-  // A folder opens, and fails only here.
-  for (char buffer[1 << 16]; stream.read(buffer, sizeof buffer), stream.gcount() > 0;) {
-    bytes.append(buffer, static_cast<std::size_t>(stream.gcount()));
-  }
-  if (stream.bad()) refuse("--text " + path + ": it cannot be read");
+  const std::string bytes = read_file(path, "--text " + path);
   if (bytes.empty()) refuse("--text " + path + ": it is empty");
   return bytes;
 }

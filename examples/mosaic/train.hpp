@@ -21,7 +21,8 @@ struct TrainOptions {
 
 /// Leaves checkpoint.safetensors, training.csv, validation.csv and, where gnuplot is installed, loss.svg in the folder, and
 /// prints a line of JSON. Returns the exit code: 0, or 128 and the signal that ended the run early.
-/// Throws UsageError; an earlier checkpoint is then as it was.
+/// Throws UsageError, also where training diverges: a model that is not finite is never saved, and an earlier checkpoint is
+/// then as it was.
 int train(const TrainOptions& options);
 
 }  // namespace program

@@ -1,7 +1,7 @@
 // Text as characters: UTF-8, RFC 3629.
 #pragma once
 
-#include "usage.hpp"
+#include "../support/usage.hpp"
 
 #include <cstddef>
 #include <string>

@@ -1,6 +1,7 @@
 // How the program reports what it cannot do: one sentence.
 #pragma once
 
+#include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <system_error>
@@ -15,6 +16,13 @@ struct UsageError : std::runtime_error {
 
 /// ": " and what the system says, or nothing where it says nothing.
 inline std::string reason(int error) { return error == 0 ? "" : ": " + std::generic_category().message(error); }
+
+/// What the library says of an argument, without the name of the function, which a user of a program did not call.
+inline std::string complaint(const std::invalid_argument& error) {
+  const std::string message = error.what();
+  const std::size_t name = message.find(": ");
+  return name == std::string::npos ? message : message.substr(name + 2);
+}
 
 /// As many as mosaic::ThreadPool takes.
 constexpr int most_threads = 4096;

@@ -1,22 +1,19 @@
 // The program mosaic: tasks, their evaluation, and what it refuses.
 #ifdef NADARAYA_MOSAIC
 
-#include "tests/support/catch.hpp"
-#include "tests/support/folder.hpp"
+#include "tests/support/program.hpp"
 
 #include <sys/wait.h>
 
+#include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <string>
+#include <utility>
 
 using namespace nadaraya::test;
 
 namespace {
-
-struct Outcome {
-  int exit_code;
-  std::string out, err;
-};
 
 Outcome run(const Folder& folder, const std::string& arguments) {
   const Folder streams;
@@ -48,7 +45,24 @@ void require_refused(const Folder& folder, const std::string& arguments, const s
   REQUIRE(folder.snapshot() == files);
 }
 
-const std::string tiny = " --layers 1 --heads 2 --width 8 --pairs 4 --batch 3 --steps 6 ";
+/// The program fails as `require_refused` has it, but that it may have made a folder.
+void require_diverged(const Folder& folder, const std::string& arguments, const std::string& reason) {
+  INFO(arguments);
+  const Outcome outcome = run(folder, arguments);
+  REQUIRE(outcome.err.find('\n') == outcome.err.size() - 1);
+  REQUIRE_THAT(outcome.err, catch_shim::contains(reason));
+  REQUIRE(outcome.out == "");
+  REQUIRE(outcome.exit_code == 2);
+}
+
+std::string some_text() {
+  std::string text;
+  for (int i = 0; i < 400; ++i) text += static_cast<char>('a' + i * i % 7);
+  return text;
+}
+
+const std::string sizes = " --layers 1 --heads 2 --pairs 4 --batch 3 ";
+const std::string tiny = sizes + "--width 8 --steps 6 ";
 const std::string train_copy = "train --task copy --alphabet 5 --longest 4" + tiny;
 
 }  // namespace
@@ -122,6 +136,151 @@ TEST_CASE("a sample goes on the same from any of its characters", "[mosaic]") {
   }
   const std::string drawn = "sample --checkpoint model/checkpoint.safetensors --prompt ab --characters 40 --seed 3 --threads ";
   REQUIRE(succeed(folder, drawn + "1") == succeed(folder, drawn + "2"));
+}
+
+TEST_CASE("training that diverges is an error, and the last good checkpoint stays", "[mosaic]") {
+  const Folder folder;
+  folder.put("text", some_text());
+  const std::string train = "train --text text --block 8" + sizes + "--width 8 --warm-up 0 --threads 1 --output-dir ";
+  // After the last step, before a checkpoint on the way, before the one of --stop-at, and in the middle.
+  const std::string none = "; start with a lower --learning-rate";
+  require_diverged(folder, train + "o --learning-rate 100 --steps 1", "the validation loss after step 1 is not finite" + none);
+  for (const std::string more : {"--validate-every 1", "--save-every 1 --validate-every 9", "--stop-at 1 --validate-every 9", "--validate-every 9"}) {
+    require_diverged(folder, train + "o --steps 6 --learning-rate 100 " + more, " is not finite" + none);
+  }
+  REQUIRE(!fs::exists(folder / "o/checkpoint.safetensors"));
+  require_diverged(folder, train + "o --beta 1e300 --kernel norm_relu --steps 1 --learning-rate 1e30", " is not finite");
+
+  succeed(folder, train + "good --steps 6 --stop-at 2");
+  const std::string resume = "train --text text --resume --threads 1 --output-dir good ";
+  const auto files = folder.snapshot();
+  require_diverged(folder, resume + "--learning-rate 1e30",
+                   "is not finite; good/checkpoint.safetensors is that of step 2; --resume continues it, with a lower --learning-rate");
+  REQUIRE(folder.snapshot() == files);
+  // What the message advises.
+  REQUIRE_THAT(succeed(folder, resume + "--learning-rate 1e-4"), catch_shim::contains("\"step\":6,"));
+}
+
+TEST_CASE("a run that is resumed with another learning rate goes on with it", "[mosaic]") {
+  const Folder folder;
+  const std::string train = train_copy + "--threads 1 --output-dir ";
+  succeed(folder, train + "same");
+  succeed(folder, train + "parts --stop-at 2");
+  succeed(folder, train + "parts --resume --stop-at 3 --learning-rate 1e-3");
+  const std::string at = folder.content("parts/checkpoint.safetensors");
+  REQUIRE_THAT(at, catch_shim::contains("\\\"learning-rate\\\":0.001"));
+  succeed(folder, train + "parts --resume");
+  REQUIRE_THAT(folder.content("parts/checkpoint.safetensors"), catch_shim::contains("\\\"learning-rate\\\":0.001"));
+  REQUIRE(folder.content("parts/checkpoint.safetensors") != folder.content("same/checkpoint.safetensors"));
+  require_refused(folder, train + "parts --resume --learning-rate nan", "--learning-rate must be positive and finite");
+}
+
+TEST_CASE("a model that is not finite is not used", "[mosaic]") {
+  const Folder folder;
+  folder.put("text", some_text());
+  succeed(folder, "train --text text --block 8" + tiny + "--output-dir text_model");
+  succeed(folder, train_copy + "--output-dir copy");
+  const auto put = [&](const std::string& name, const std::string& from, const std::string& number, std::size_t count) {
+    std::string content = folder.content(from + "/checkpoint.safetensors");
+    std::uint64_t header = 0;
+    std::memcpy(&header, content.data(), 8);
+    for (std::size_t i = 0; i < count; ++i) content.replace(8 + header + 4 * i, 4, number);
+    fs::create_directory(folder / name);
+    folder.put(name + "/checkpoint.safetensors", content);
+  };
+  const std::string nan("\0\0\xc0\x7f", 4), infinity("\0\0\x80\x7f", 4), greatest("\xff\xff\x7f\x7f", 4);
+  for (const std::string& number : {nan, infinity}) {
+    put("text_bad", "text_model", number, 1);
+    put("copy_bad", "copy", number, 1);
+    const std::string reason = " is not finite: the training diverged";
+    require_refused(folder, "sample --checkpoint text_bad/checkpoint.safetensors", "--checkpoint text_bad/checkpoint.safetensors: its tensor ");
+    require_refused(folder, "sample --checkpoint text_bad/checkpoint.safetensors", reason);
+    require_refused(folder, "evaluate --checkpoint copy_bad/checkpoint.safetensors", reason);
+    require_refused(folder, "train --text text --resume --output-dir text_bad", reason);
+  }
+  // Finite, but not what is made of them.
+  put("text_bad", "text_model", greatest, 24);
+  put("copy_bad", "copy", greatest, 24);
+  require_refused(folder, "sample --checkpoint text_bad/checkpoint.safetensors", "its logits are not finite");
+  require_refused(folder, "evaluate --checkpoint copy_bad/checkpoint.safetensors", "its logits are not finite");
+}
+
+TEST_CASE("a sample without a prompt begins with a line break, or with what the model knows", "[mosaic]") {
+  const Folder folder;
+  const std::string with = "c" + some_text() + "\n";
+  folder.put("with", with + with);
+  folder.put("without", some_text());
+  folder.put("blanks", "b a" + some_text());
+  for (const auto& [name, first] : {std::pair<std::string, char>{"with", '\n'}, {"without", 'a'}, {"blanks", ' '}}) {
+    succeed(folder, "train --text " + name + " --block 8" + tiny + "--output-dir m_" + name);
+    const std::string sample = "sample --checkpoint m_" + name + "/checkpoint.safetensors --characters ";
+    for (const std::string count : {"0", "5"}) {
+      const Outcome outcome = run(folder, sample + count);
+      REQUIRE(outcome.err == "");
+      REQUIRE(outcome.out.size() == 2 + std::stoul(count));
+      REQUIRE(outcome.out[0] == first);
+    }
+  }
+  require_refused(folder, "sample --checkpoint m_without/checkpoint.safetensors --prompt x", "--prompt: the model has not seen the character 'x'");
+  require_refused(folder, "sample --checkpoint m_without/checkpoint.safetensors --prompt ''", "--prompt must have a character");
+}
+
+TEST_CASE("mosaic draws in a folder of any name", "[mosaic]") {
+  if (!installed("gnuplot")) return;
+  for (const std::string& name : {std::string("it's"), std::string("`touch pwned`\n$(touch pwned)")}) {
+    INFO(name);
+    const Folder folder;
+    const Outcome outcome = run_program(NADARAYA_MOSAIC, folder,
+                                        {"train", "--task=copy", "--alphabet=5", "--longest=4", "--layers=1", "--heads=2", "--width=8", "--pairs=4", "--batch=3",
+                                         "--steps=6", "--kernel=topk_softmax", "--neighbors=2", "--output-dir=" + name});
+    REQUIRE(outcome.err == "");
+    REQUIRE(outcome.exit_code == 0);
+    REQUIRE_THAT(folder.content(name + "/loss.svg"), catch_shim::contains("<text>copy, topk_softmax, seed 1</text>"));
+    REQUIRE(folder.snapshot().size() == 6);
+  }
+}
+
+TEST_CASE("mosaic names the option and the file that it cannot use", "[mosaic]") {
+  const Folder folder;
+  const auto refused = [&](const std::string& arguments, const std::string& reason) { require_refused(folder, arguments, reason); };
+  folder.put("text", some_text());
+  folder.put("file", "x");
+  fs::create_directories(folder / "folder/config.json");
+  fs::create_directories(folder / "fixture");
+  fs::create_directories(folder / "broken/checkpoint.safetensors");
+  const std::string train = "train --block 8" + tiny;
+  refused(train + "--output-dir o --text missing", "--text missing: it cannot be opened: No such file or directory");
+  refused(train + "--output-dir o --text folder", "--text folder: it cannot be read: Is a directory");
+  refused(train + "--text text --output-dir file", "--output-dir file: it cannot be made, or is no folder");
+  refused(train + "--text text --output-dir file/below", "--output-dir file/below: it cannot be made, or is no folder: Not a directory");
+  refused(train + "--text text --output-dir ''", "--output-dir : it cannot be made");
+  refused(train + "--text text --output-dir broken --resume", "--output-dir broken: broken/checkpoint.safetensors: it cannot be read: Is a directory");
+  refused(train + "--text text --output-dir o --threads 5000", "--threads must be at most 4096");
+  refused("train --text text --block 8" + sizes + "--output-dir o --width 1000000000000", "--width, --layers or --pairs is too large");
+  for (const std::string command : {"sample", "evaluate"}) {
+    refused(command + " --checkpoint missing", "--checkpoint missing: it cannot be opened: No such file or directory");
+    refused(command + " --checkpoint folder", "--checkpoint folder: it cannot be read: Is a directory");
+    refused(command + " --checkpoint file", "--checkpoint file: it is no safetensors file, or truncated");
+    refused(command + " --checkpoint file/below", "--checkpoint file/below: it cannot be opened: Not a directory");
+  }
+  refused("check missing o", "missing/config.json: it cannot be opened: No such file or directory");
+  refused("check folder o", "folder/config.json: it cannot be read: Is a directory");
+  folder.put("fixture/config.json", "{\"method\": ");
+  refused("check fixture o", "fixture/config.json: it is no JSON at byte ");
+  folder.put("fixture/config.json", "{\"method\": 3}");
+  refused("check fixture o", "fixture/config.json: it needs method, a text, and the whole numbers vocab");
+  const auto config = [&](const std::string& method, const std::string& vocab) {
+    folder.put("fixture/config.json", "{\"method\": \"" + method + "\", \"vocab\": " + vocab +
+                                          ", \"layers\": 1, \"heads\": 1, \"embedding\": 2, \"persistent_memory\": 1, \"batch\": 1, \"block\": 2}");
+  };
+  config("biweight", "0");
+  refused("check fixture o", "fixture/config.json: vocabulary must be at least 1");
+  config("median", "2");
+  refused("check fixture o", "fixture/config.json: there is no kernel median");
+  config("biweight", "2");
+  refused("check fixture o", "fixture/tokens.npy: it cannot be opened: No such file or directory");
+  fs::create_directory(folder / "fixture/tokens.npy");
+  refused("check fixture o", "fixture/tokens.npy: it cannot be read: Is a directory");
 }
 
 TEST_CASE("what tasks refuse", "[mosaic]") {
