@@ -3,14 +3,15 @@
 #include "output.hpp"
 #include "problem.hpp"
 
-#include <CLI/CLI.hpp>
+#include "../support/main.hpp"
+
 #include <nlohmann/json.hpp>
 
 #include <chrono>
 #include <cmath>
-#include <exception>
 #include <iostream>
-#include <new>
+#include <limits>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -44,7 +45,45 @@ void check_options(const Options& o) {
   }
   if (o.neighbors && *o.neighbors < 1) refuse("--neighbors must be at least 1");
   if (o.window && *o.window < 1) refuse("--window must be at least 1");
-  if (o.threads < 1) refuse("--threads must be at least 1");
+  check_threads(o.threads);
+}
+
+/// The options that are given as fractions, for a message about them.
+std::string fractions(const Options& o) {
+  std::ostringstream text;
+  const auto add = [&](const char* flag, const std::optional<double>& value) {
+    if (value) text << (text.tellp() == 0 ? "" : " ") << flag << ' ' << *value;
+  };
+  add("--exponent", o.exponent);
+  add("--alpha", o.alpha);
+  add("--bandwidth", o.bandwidth);
+  add("--scale", o.scale);
+  return text.str();
+}
+
+/// What is a number in double may be none, or 0, in float.
+void check_float32(const Options& o) {
+  const auto check = [](const char* flag, const std::optional<double>& value, double used) {
+    const double size = std::abs(used);
+    if (value && used != 0 && (size > static_cast<double>((std::numeric_limits<float>::max)()) || size < static_cast<double>((std::numeric_limits<float>::min)()))) {
+      std::ostringstream text;
+      text << flag << ' ' << *value << " is out of the range of float32";
+      refuse(text.str());
+    }
+  };
+  check("--exponent", o.exponent, o.exponent.value_or(0));
+  check("--alpha", o.alpha, o.alpha ? 1 / (*o.alpha - 1) : 0.0);
+  check("--scale", o.scale, o.scale.value_or(0));
+}
+
+/// The library knows no options: where it refuses their numbers, together or alone, the message gets them.
+Result compute(const Problem& in, const Options& o) {
+  if (in.query.is_float32()) check_float32(o);
+  try {
+    return in.query.is_float32() ? run_float32(in, o) : run_float64(in, o);
+  } catch (const std::invalid_argument& error) {
+    refuse(fractions(o) + ": " + complaint(error));
+  }
 }
 
 npy::Array load(const std::string& flag, const std::string& path) {
@@ -108,7 +147,7 @@ void run(const Options& o) {
   output.open();
 
   const auto start = std::chrono::steady_clock::now();
-  const Result result = in.query.is_float32() ? run_float32(in, o) : run_float64(in, o);
+  const Result result = compute(in, o);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 
   for (const auto& [name, array] : result.files) output.stage(name, array);
@@ -127,20 +166,10 @@ void run(const Options& o) {
   output.commit();
 }
 
-/// One line whatever the message quotes: the command line may hold line breaks.
-int report(std::string message) {
-  for (char& c : message) {
-    if (static_cast<unsigned char>(c) < ' ') c = ' ';
-  }
-  std::cerr << "attend: " << message << '\n';
-  return 2;
-}
-
 }  // namespace
 }  // namespace program
 
 int main(int argc, char** argv) {
-  using program::report;
   program::Options o;
   CLI::App app{"Attention of .npy files: query, key, value [N, D] or [batch, heads, N, D], float32 or float64."};
   app.add_option("--query", o.query, "query .npy")->required();
@@ -162,20 +191,13 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"none", "causal", "strictly-causal", "window"}));
   app.add_option("--window", o.window, "number of keys that mask window leaves visible");
   app.add_option("--threads", o.threads, "threads that share the work, default 1; the result does not depend on it");
-  try {
-    app.parse(argc, argv);
-    program::run(o);
-  } catch (const CLI::CallForHelp& help) {
-    return app.exit(help);
-  } catch (const npy::Error& error) {
-    // Of an array that was to be made: errors of files have been given the file's name.
-    return report(std::string("a result is too large: ") + error.what());
-  } catch (const std::bad_alloc&) {
-    return report("there is not enough memory");
-  } catch (const std::length_error&) {
-    return report("there is not enough memory");
-  } catch (const std::exception& error) {
-    return report(error.what());
-  }
-  return 0;
+  return program::run_main("attend", app, argc, argv, [&] {
+    try {
+      program::run(o);
+    } catch (const npy::Error& error) {
+      // Of an array that was to be made: errors of files have been given the file's name.
+      program::refuse(std::string("a result is too large: ") + error.what());
+    }
+    return 0;
+  });
 }

@@ -3,6 +3,9 @@
 
 #include "problem.hpp"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <filesystem>
 #include <string>
 #include <system_error>
@@ -38,7 +41,9 @@ class Output {
     for (; !missing.empty() && !failure; missing.pop_back()) {
       if (fs::create_directory(missing.back(), failure)) made_.push_back(missing.back());
     }
-    if (!fs::is_directory(folder_, failure)) fail("it cannot be made, or is no folder");
+    std::error_code ignored;
+    if (!fs::is_directory(folder_, ignored)) fail("it cannot be made, or is no folder" + (failure ? ": " + failure.message() : ""));
+    if (::access(folder_.c_str(), W_OK | X_OK) != 0) fail("it cannot be written" + reason(errno));
   }
 
   void stage(const std::string& name, const npy::Array& array) {
@@ -60,7 +65,7 @@ class Output {
       const auto& [part, target] = staged_.back();
       std::error_code failure;
       fs::rename(part, target, failure);
-      if (failure) fail(target.filename().string() + ": it cannot be put in place");
+      if (failure) fail(target.filename().string() + ": it cannot be put in place: " + failure.message());
     }
     made_.clear();
   }

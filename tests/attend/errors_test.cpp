@@ -63,7 +63,6 @@ void put_malformed(const Folder& folder) {
   put("magic", "NUMPY", "NUMPI");
   put("version", "NUMPY\x01", "NUMPY\x09");
   put("int64", "<f8", "<i8");
-  put("big_endian", "<f8", ">f8");
   put("negative", "(5, 3", "(-5,3");
   put("overflow", "(5, 3, ), }               ", "(9223372036854775808,3),} ");
   put("no_shape", "'shape'", "'shapr'");
@@ -104,17 +103,17 @@ TEST_CASE("files that cannot be used are refused", "[program]") {
     const auto row = [&](const std::string& path, const std::string& reason) {
       rows.push_back(Row{{name + "=" + path}, "--" + name + " " + path + ": " + reason});
     };
-    row("missing.npy", "it cannot be opened");
+    row("missing.npy", "it cannot be opened: No such file or directory");
     row("", "it cannot be opened");
-    row("folder", "it cannot be read");
+    row("folder", "it cannot be read: Is a directory");
+    row("occupied/below.npy", "it cannot be opened: Not a directory");
     row("empty.npy", "it is truncated");
     row("no_header.npy", "it is truncated");
     row("no_data.npy", "it is truncated");
     row("more_data.npy", "it is longer than its shape");
     row("magic.npy", "it is not a .npy file");
     row("version.npy", "its .npy version is unknown");
-    row("int64.npy", "its elements are neither float32 nor float64, little-endian");
-    row("big_endian.npy", "its elements are neither float32 nor float64, little-endian");
+    row("int64.npy", "its elements are neither float32 nor float64");
     row("negative.npy", "its shape is malformed");
     row("overflow.npy", "its shape overflows");
     row("no_shape.npy", "its header is malformed");
@@ -149,6 +148,7 @@ TEST_CASE("options that are missing, unknown or out of range are refused", "[pro
       {{"threads=99999999999"}, "--threads = 99999999999"},
       {{"threads=0"}, "--threads must be at least 1"},
       {{"threads=-1"}, "--threads must be at least 1"},
+      {{"threads=4097"}, "--threads must be at most 4096"},
       {{"kernel=polynomial"}, "--kernel polynomial needs --exponent or --alpha"},
       {{"exponent=2"}, "--exponent or --alpha goes with --kernel polynomial only"},
       {{"alpha=1.5"}, "--exponent or --alpha goes with --kernel polynomial only"},
@@ -169,7 +169,8 @@ TEST_CASE("options that are missing, unknown or out of range are refused", "[pro
       {{"normalization=anchored", "bandwidth=-1"}, "--bandwidth must be positive and finite"},
       {{"normalization=anchored", "bandwidth=nan"}, "--bandwidth must be positive and finite"},
       {{"normalization=anchored", "bandwidth=inf"}, "--bandwidth must be positive and finite"},
-      {{"normalization=anchored", "bandwidth=1e-300"}, "bandwidth must be positive, with a square"},
+      {{"normalization=anchored", "bandwidth=1e-300"}, "--bandwidth 1e-300: bandwidth must be positive, with a square"},
+      {{"normalization=anchored", "bandwidth=1e300", "scale=2"}, "--bandwidth 1e+300 --scale 2: bandwidth must be positive, with a square"},
       {{"normalization=nearest", "similarity=cosine"}, "--normalization nearest needs --neighbors"},
       {{"neighbors=2"}, "--neighbors goes with --normalization nearest only"},
       {{"normalization=nearest", "similarity=cosine", "neighbors=0"}, "--neighbors must be at least 1"},
@@ -183,6 +184,24 @@ TEST_CASE("options that are missing, unknown or out of range are refused", "[pro
       {{"mask=window", "window=0"}, "--window must be at least 1"},
       {{"mask=window", "window=-2"}, "--window must be at least 1"},
   });
+}
+
+TEST_CASE("numbers that float32 does not hold are refused for float32 alone", "[program]") {
+  const std::vector<std::string> single = {"query=q_single.npy", "key=k_single.npy", "value=v_single.npy", "grad-output=g_single.npy"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), single.begin(), single.end());
+    return more;
+  };
+  check({
+      {with({"scale=1e300"}), "--scale 1e+300 is out of the range of float32"},
+      {with({"scale=-1e-300"}), "--scale -1e-300 is out of the range of float32"},
+      {with({"kernel=polynomial", "exponent=1e300"}), "--exponent 1e+300 is out of the range of float32"},
+      {with({"kernel=polynomial", "alpha=1e300"}), "--alpha 1e+300 is out of the range of float32"},
+      {with({"normalization=anchored", "bandwidth=1e30"}), "--bandwidth 1e+30: bandwidth must be positive, with a square"},
+  });
+  const Folder folder;
+  put_inputs(folder);
+  require_success(folder, valid.with({"scale=1e300"}).text());
 }
 
 TEST_CASE("combinations without a meaning are refused", "[program]") {
@@ -223,7 +242,7 @@ TEST_CASE("an output folder that cannot be made is refused", "[program]") {
   check({
       {{"output-dir="}, "it cannot be made"},
       {{"output-dir=occupied"}, "--output-dir occupied: it cannot be made, or is no folder"},
-      {{"output-dir=occupied/out"}, "--output-dir occupied/out: it cannot be made"},
+      {{"output-dir=occupied/out"}, "--output-dir occupied/out: it cannot be made, or is no folder: Not a directory"},
   });
 }
 

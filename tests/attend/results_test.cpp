@@ -5,6 +5,7 @@
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -121,6 +122,30 @@ TEST_CASE("two-dimensional arrays are one head", "[program]") {
   const RowMatrix<double> expected =
       attend(Biweight{}, Adaptive{}, head<double>(q, 0), head<double>(k, 0), head<double>(v, 0));
   REQUIRE(difference(head<double>(out, 0), expected, 1e-13L) == "");
+}
+
+TEST_CASE("arrays mean the same however their headers are written", "[program]") {
+  const Folder folder;
+  put_inputs<double>(folder, 2);
+  const Arguments arguments = all.with({"kernel=biweight"});
+  require_success(folder, arguments.text());
+  const std::string out = folder.content("out/out.npy"), query = folder.content("q.npy");
+  const auto spelled = [&](const std::string& from, const std::string& to) {
+    std::string text = query;
+    REQUIRE(text.find(from) != std::string::npos);
+    return text.replace(text.find(from), from.size(), to);
+  };
+  std::string big_endian = spelled("<f8", ">f8");
+  for (std::size_t at = big_endian.size() - npy::read(folder / "q.npy").bytes.size(); at < big_endian.size(); at += 8) {
+    std::reverse(big_endian.begin() + static_cast<std::ptrdiff_t>(at), big_endian.begin() + static_cast<std::ptrdiff_t>(at + 8));
+  }
+  for (const std::string& text : {spelled("(2, 2, 23, 5, )", "(2L,2L,23L,5L,)"), spelled("'<f8'", "'=f8'"), spelled("'<f8'", " 'f8'"), spelled("'<f8'", "  'd'"),
+                                  spelled("'<f8',", "u'f8',"), big_endian}) {
+    INFO(text.substr(0, 80));
+    folder.put("q.npy", text);
+    require_success(folder, arguments.text());
+    REQUIRE(folder.content("out/out.npy") == out);
+  }
 }
 
 TEST_CASE("the bytes are the same for any number of threads", "[program]") {
