@@ -86,6 +86,10 @@ class Attention;
 /// after them, forward and backward, with a compact kernel. A fixed bandwidth under a compact kernel and
 /// SquaredDistance in 1 to 3 dimensions needs no score of far keys: O(N log N + support (1 + Dv)), N the
 /// larger of Nq and Nk, where it is a small part of the keys that has weight. Memory: see Tape.
+/// Rounding: all keys of a query are scored in one order of summation: equal keys have equal weights, bit by bit, and of
+/// equal scores NearestNeighbors keeps the lower index. The bits do not depend on the executor. In the last digits the same
+/// query may differ between calls in which it is scored otherwise: with fewer than four queries on the same keys or with
+/// more, in another block of 96, with the keys screened or not, from a KeyValueCache or from its rows.
 /// Special values: an empty row (no visible key, or none within the bandwidth) gives zeros, passes
 /// no gradient and is counted; NaN in a visible key or in a query makes exactly the rows that see
 /// it NaN; NaN in a value reaches the rows that give it weight.

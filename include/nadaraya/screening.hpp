@@ -7,8 +7,10 @@ namespace nadaraya {
 /// similarity may stand in for it: keys and queries are reduced to a byte or two a number, the products of
 /// those rule out all keys whose similarity, with everything that they miss and every rounding
 /// counted in, cannot reach the floor, and the few others are scored as ever. The result is the exact
-/// one: the same support and weights, up to the rounding of sums in another order. (Which order may depend on keys
-/// that are masked, if they share a panel of 64 with others: the last digits can, nothing else.)
+/// one: the same support and weights, up to the rounding of sums in another order. All keys of a query are scored in one
+/// order, so that equal keys have equal scores, with and without screening. Whether a block of queries is screened to its
+/// end is decided by all its queries and by all keys of their panels of 64, masked ones included: the last digits can
+/// depend on these, nothing else.
 ///
 /// It applies to dot products of float and double without an additive bias, under kernels and
 /// normalizations that have floors: compact ones that are adaptive or anchored, and nearest neighbours.

@@ -13,7 +13,7 @@ namespace nadaraya {
 /// the threads that work at once:
 ///   const Workspace<float, Threads> workspace(Threads{4});
 ///   for (...) op.forward(query, key, value, out, workspace);
-/// Results are the same as without it, bit for bit. Operators of any policies and sizes may share one,
+/// The same call gives the same bits with it as without. Operators of any policies and sizes may share one,
 /// also at the same time. A piece is as large as the largest block of 96 queries so far has needed: a
 /// number and a key for each of their candidates, and about 100 KiB. Copies that a call makes of its
 /// operands, as for packed keys, are not part of it. Neither copied nor moved.

@@ -180,6 +180,58 @@ TEMPLATE_TEST_CASE("products of any width, of a transposed factor, and row by ro
   });
 }
 
+TEMPLATE_TEST_CASE("equal rows have equal products, whatever they are multiplied with, in every tier", "[engine]", float, double) {
+  using T = TestType;
+  Random random(37);
+  const T factor = T(0.3);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (const Index cols : {0, 1, 3, 15, 16, 17, 33, 64, 70, 130}) {
+      INFO(tier << ", " << cols << " columns");
+      const Index n = 64;
+      const std::vector<T> y = numbers<T>(6 * cols, random);
+      std::vector<T> row = numbers<T>(cols, random);
+      std::vector<T> x, panel(static_cast<std::size_t>(n * cols) + 1);
+      for (Index j = 0; j < n; ++j) x.insert(x.end(), row.begin(), row.begin() + cols);
+      x.push_back(T(0));
+      for (Index d = 0; d < cols; ++d) std::fill_n(panel.begin() + d * n, n, at(row, d));
+      // Row by row: any number of them, any of them, and those without weight left out.
+      T expected;
+      loops.products(row.data(), cols, Index(1), cols, y.data(), &expected, factor);
+      std::vector<KeyIndex> keys = run_of_keys(21), places(static_cast<std::size_t>(n));
+      for (Index j = 0; j < n; ++j) at(places, j) = static_cast<KeyIndex>(j);
+      for (Index count = 1; count <= 21; ++count) {
+        std::vector<T> z(static_cast<std::size_t>(count)), same(z.size(), expected);
+        loops.products(x.data(), cols, count, cols, y.data(), z.data(), factor);
+        REQUIRE(z == same);
+        loops.scores(places.data(), count, keys.data(), x.data(), cols, cols, y.data(), z.data(), factor);
+        REQUIRE(z == same);
+        std::vector<T> p(z.size(), T(1)), g(z.size());
+        at(p, count / 2) = T(0);
+        loops.dots(keys.data(), p.data(), count, x.data(), cols, cols, y.data(), g.data());
+        for (Index j = 0; j < count; ++j) REQUIRE(at(g, j) * factor == (j == count / 2 ? T(0) : expected));
+      }
+      // By panels: six queries, and any number of them.
+      std::vector<std::vector<T>> z(6, std::vector<T>(static_cast<std::size_t>(n + slack)));
+      std::vector<std::vector<KeyIndex>> key(6, std::vector<KeyIndex>(static_cast<std::size_t>(n + slack)));
+      engine::Candidates<T> to[6];
+      for (std::size_t i = 0; i < 6; ++i) {
+        to[i] = engine::Candidates<T>{z[i].data(), key[i].data(), nullptr, -std::numeric_limits<T>::infinity(), T(0), ~std::uint64_t(0)};
+      }
+      loops.template candidates<false>(cols, y.data(), cols, panel.data(), static_cast<const T*>(nullptr), T(0),
+                                              KeyIndex(0), to, factor);
+      for (Index rows = 1; rows <= 6; ++rows) {
+        std::vector<T> all(static_cast<std::size_t>(rows * n) + 1, T(42));
+        loops.score_panel(rows, cols, y.data(), cols, panel.data(), factor, all.data(), n);
+        REQUIRE(all.back() == T(42));
+        for (Index i = 0; i < rows; ++i) {
+          REQUIRE(std::vector<T>(all.begin() + i * n, all.begin() + (i + 1) * n) == std::vector<T>(static_cast<std::size_t>(n), at(all, i * n)));
+          REQUIRE(first(z[static_cast<std::size_t>(i)], n) == std::vector<T>(static_cast<std::size_t>(n), at(all, i * n)));
+        }
+      }
+    }
+  });
+}
+
 TEMPLATE_TEST_CASE("candidates of a panel are the visible keys above the floor, in every tier", "[engine]", float,
                    double) {
   using T = TestType;

@@ -20,6 +20,7 @@ namespace {
 template <class T>
 struct Operands {
   RowMatrix<T> queries, keys;
+  T factor{1};  ///< of every product
 
   engine::View<T> key_view() const { return engine::View<T>{keys.data(), keys.rows(), keys.cols(), keys.cols()}; }
 };
@@ -36,7 +37,7 @@ struct Outcome {
   long rare = 0;            ///< rows screened after few had found a key
 };
 
-/// The similarities of a query with all keys, as the two loops compute them.
+/// The similarities of a query with all keys, in the two orders of sums.
 template <class T>
 struct Similarities {
   std::vector<T> product, score;
@@ -47,9 +48,10 @@ struct Similarities {
     const Index keys = in.keys.rows(), cols = in.keys.cols();
     const T* query = in.queries.data() + i * cols;
     engine::with_loops<T>([&](auto loops) {
-      loops.scores(all.data(), keys, all.data(), in.keys.data(), cols, cols, query, score.data());
+      loops.scores(all.data(), keys, all.data(), in.keys.data(), cols, cols, query, score.data(), in.factor);
       loops.template multiply<false>(keys, cols, 1, in.keys.data(), cols, Index(1), query, Index(1), product.data(), Index(1));
     });
+    for (T& z : product) z *= in.factor;
   }
 };
 
@@ -57,7 +59,7 @@ template <class T>
 long double exact_similarity(const Operands<T>& in, Index i, Index j) {
   long double sum = 0;
   for (Index d = 0; d < in.keys.cols(); ++d) sum += static_cast<long double>(in.queries(i, d)) * static_cast<long double>(in.keys(j, d));
-  return sum;
+  return sum * static_cast<long double>(in.factor);
 }
 
 /// Each query aims just below the similarity of one of the keys, or all at that of their nearest key. Panels are
@@ -68,7 +70,7 @@ void screen(const Operands<T>& in, test::Random& random, Outcome& outcome) {
   engine::KeySketch<T> sketch(in.keys.cols());
   sketch.update(in.key_view(), 0);
   engine::QuerySketch<T> block;
-  if (!block.prepare(in.queries.data(), queries, sketch)) {
+  if (!block.prepare(in.queries.data(), queries, sketch, in.factor)) {
     outcome.not_screened += queries;
     return;
   }
@@ -227,6 +229,7 @@ TEMPLATE_TEST_CASE("screening misses no key: 100,000 random rows", "[engine][ske
       default:
         break;
     }
+    if (trial % 2 == 1) in.factor = static_cast<T>(random.normal());
     screen(in, random, outcome);
   }
   CAPTURE(outcome.rows, outcome.listed, outcome.rare, static_cast<double>(outcome.used));
@@ -264,8 +267,13 @@ TEMPLATE_TEST_CASE("screening numbers at the ends of the range", "[engine][sketc
   for (const double scale : {smallest, 40 * smallest, 1e-30, 1e-20, 1e-13, 1e-7, 1e7, 1e13, 1e14, 1e16, 1e30}) {
     Outcome outcome;
     for (const double other : {1e-20, 1.0, 1e10}) {
-      screen(normal_rows<T>(random, 96, 100, 24, scale, other), random, outcome);
-      screen(normal_rows<T>(random, 96, 100, 24, other, scale), random, outcome);
+      for (const double factor : {1.0, 0.3, 1e4, 1e12, 1e-12, 1e-30}) {
+        Operands<T> by_queries = normal_rows<T>(random, 96, 100, 24, scale, other);
+        Operands<T> by_keys = normal_rows<T>(random, 96, 100, 24, other, scale);
+        by_queries.factor = by_keys.factor = static_cast<T>(factor);
+        screen(by_queries, random, outcome);
+        screen(by_keys, random, outcome);
+      }
     }
     CAPTURE(scale, outcome.rows, outcome.not_screened);
     REQUIRE(outcome.missed == 0);

@@ -47,13 +47,15 @@ struct Workspace {
   std::vector<KeyRange> ranges;          ///< what the mask leaves the block's queries
   std::vector<Candidates<Scalar>> lists;  ///< the rows, as the product loop writes to them
   bool whole = false;                    ///< do all lists show a whole panel?
+  bool screened = false;                 ///< were the rows made by screening?
   LineVector<Scalar> norms;              ///< squared, of the block's queries
-  LineVector<Scalar> scaled;             ///< the block's queries, times the similarity's factor
+  LineVector<Scalar> queries;            ///< the block's, one behind the other, and room for a tile more
   QuerySketch<Scalar> sketch;            ///< of them, while they are screened
   LineVector<Scalar> floors;             ///< of the rows, as bounds on similarities set them
   LineVector<KeyIndex> places[2];        ///< of some candidates, in two of the rows
   LineVector<Scalar> tile;
   LineVector<Scalar> panel;              ///< one that had not been packed before
+  LineVector<Scalar> lengths;            ///< of its keys, from above
   LineVector<Scalar> weights;
   std::vector<RowMap<Scalar>> maps;      ///< of the block's queries
   std::vector<KeyIndex> supports;        ///< their support sizes

@@ -24,10 +24,44 @@ struct Loops {
     }
   }
 
-  /// z[j] = x[j] . y, for n rows of x.
+  /// z[i][j] = factor (a[i] . panel[:, j]) for any number of rows of a and the 64 keys of a panel, summed as `candidates`
+  /// sums. Up to five rows of a behind the last are read.
   template <class T>
-  static void products(const T* x, Index stride, Index n, Index cols, const T* y, T* z) {
-    for (Index j = 0; j < n; ++j) z[j] = dot(x + j * stride, y, cols);
+  static void score_panel(Index rows, Index depth, const T* a, Index a_row, const T* panel, T factor, T* z, Index z_row) {
+    constexpr Index keys = 64;
+    const PackOf<T> by = broadcast(factor);
+    for (Index first = 0; first < rows; first += tile_rows) {
+      for (Index j = 0; j < keys; j += tile_packs * lanes<T>) {
+        PackOf<T> sum[tile_rows][tile_packs];
+#pragma GCC unroll 8
+        for (int i = 0; i < tile_rows; ++i) {
+#pragma GCC unroll 8
+          for (int k = 0; k < tile_packs; ++k) sum[i][k] = PackOf<T>(T(0));
+        }
+        accumulate<tile_rows, tile_packs>(depth, Factor<T>{a + first * a_row, a_row, 1}, panel + j, keys, lanes<T>, sum);
+#pragma GCC unroll 8
+        for (int i = 0; i < tile_rows; ++i) {
+          if (first + i >= rows) break;
+#pragma GCC unroll 8
+          for (int k = 0; k < tile_packs; ++k) store(z + (first + i) * z_row + j + k * lanes<T>, sum[i][k] * by);
+        }
+      }
+    }
+  }
+
+  /// z[j] = factor (x[j] . y), for n rows of x. `products`, `scores` and `dots` sum in one order, whatever rows they are
+  /// given together: equal rows have equal products, bit by bit.
+  template <class T>
+  static void products(const T* x, Index stride, Index n, Index cols, const T* y, T* z, T factor = T(1)) {
+    Index j = 0;
+    for (; j + 4 <= n; j += 4) {
+      const T* row = x + j * stride;
+      T product[4];
+      four_dots({row, row + stride, row + 2 * stride, row + 3 * stride}, cols, y, product);
+#pragma GCC unroll 4
+      for (Index i = 0; i < 4; ++i) z[j + i] = product[i] * factor;
+    }
+    for (; j < n; ++j) z[j] = dot(x + j * stride, y, cols) * factor;
   }
 
   /// z[j] += slope x[j] + constant. z and x may be read and written to a whole pack behind n.
@@ -83,12 +117,13 @@ struct Loops {
   // ---- candidates ----------------------------------------------------------------------------
 
   /// Products of 6 rows of a with the 64 keys of a panel, of which only the candidates are written:
-  /// z[i][j] = a[i] . panel[:, j] (+ slope norm[j] + shift[i]), compared in the registers in which it
+  /// z[i][j] = factor (a[i] . panel[:, j]) (+ slope norm[j] + shift[i]), compared in the registers in which it
   /// was summed. Each list has room for 64 entries and a pack.
   template <bool Shifted, class T>
   static void candidates(Index depth, const T* a, Index a_row, const T* panel, const T* norm, T slope, KeyIndex first,
-                         Candidates<T>* to) {
+                         Candidates<T>* to, T factor = T(1)) {
     constexpr Index keys = 64;
+    const PackOf<T> by = broadcast(factor);
     for (Index j = 0; j < keys; j += tile_packs * lanes<T>) {
       PackOf<T> sum[tile_rows][tile_packs];
 #pragma GCC unroll 8
@@ -105,7 +140,9 @@ struct Loops {
 #pragma GCC unroll 8
         for (int k = 0; k < tile_packs; ++k) {
           if constexpr (Shifted) {
-            sum[i][k] = sum[i][k] + fma(broadcast(slope), load(norm + j + k * lanes<T>), broadcast(to[i].shift));
+            sum[i][k] = fma(sum[i][k], by, fma(broadcast(slope), load(norm + j + k * lanes<T>), broadcast(to[i].shift)));
+          } else {
+            sum[i][k] = sum[i][k] * by;
           }
           found[k] = above(sum[i][k], floor) & present<T>(lanes<T>) &
                      static_cast<unsigned>(to[i].visible >> (j + k * lanes<T>));
@@ -476,10 +513,10 @@ struct Loops {
     }
   }
 
-  /// z[place_j] = x[key[place_j]] . y
+  /// z[place_j] = factor (x[key[place_j]] . y)
   template <class T>
   static void scores(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
-                     T* z) {
+                     T* z, T factor = T(1)) {
     const auto row = [&](Index j) NADARAYA_INLINE_LAMBDA { return x + key[place[j]] * stride; };
     for (Index j = 0; j < n; j += 4) {
       for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(row(i), cols);
@@ -488,10 +525,10 @@ struct Loops {
       const Index second = j + 1 < last ? j + 1 : last, third = j + 2 < last ? j + 2 : last, fourth = j + 3 < last ? j + 3 : last;
       T product[4];
       four_dots({row(j), row(second), row(third), row(fourth)}, cols, y, product);
-      z[place[j]] = product[0];
-      z[place[second]] = product[1];
-      z[place[third]] = product[2];
-      z[place[fourth]] = product[3];
+      z[place[j]] = product[0] * factor;
+      z[place[second]] = product[1] * factor;
+      z[place[third]] = product[2] * factor;
+      z[place[fourth]] = product[3] * factor;
     }
   }
 
@@ -604,16 +641,14 @@ struct Loops {
     }
   }
 
+  /// x . y, summed as four_dots sums.
   template <class T>
   NADARAYA_INLINE static T dot(const T* x, const T* y, Index n) {
-    PackOf<T> even(T(0)), odd(T(0));
-    Index j = 0;
-    for (; j + 2 * lanes<T> <= n; j += 2 * lanes<T>) {
-      even = fma(load(x + j), load(y + j), even);
-      odd = fma(load(x + j + lanes<T>), load(y + j + lanes<T>), odd);
-    }
-    for (; j < n; j += lanes<T>) even = fma(load_up_to(x + j, n - j), load_up_to(y + j, n - j), even);
-    return total(even + odd);
+    PackOf<T> sum(T(0));
+    each<T>(n, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
+      sum = fma(load_up_to(x + c, count), load_up_to(y + c, count), sum);
+    });
+    return total_as_of_four(sum);
   }
 
   /// Writes the products of four rows with y, formed column by column, so that none waits for another's sum.

@@ -20,6 +20,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -27,6 +28,11 @@
 namespace nadaraya::engine {
 
 /// The similarities of all pairs that a mask leaves visible.
+///
+/// There are two orders of summation over the columns: that of panels, with keys side by side (Loops::candidates and
+/// score_panel), and that of rows (Loops::products and scores). All keys of a query are scored in one of them, so that
+/// equal keys have equal similarities, bit by bit: in that of rows if the block is screened or keys are not in panels, in
+/// that of panels otherwise. A scale is multiplied with the sum.
 template <class Scalar, class Sim, class M>
 class Scores {
  public:
@@ -70,25 +76,23 @@ class Scores {
     if constexpr (by_products) {
       work.norms.resize(static_cast<std::size_t>(count));
       // Room for whole tiles.
-      work.scaled.resize(static_cast<std::size_t>((count + tile_queries) * queries_.cols));
-      const auto factor = similarity_.template product_bound<Scalar>(Scalar(0), queries_.cols).product;
+      work.queries.resize(static_cast<std::size_t>((count + tile_queries) * queries_.cols));
       for (Index r = 0; r < count; ++r) {
         const Scalar* q = queries_.row(first_query + r);
-        Scalar* to = work.scaled.data() + r * queries_.cols;
-        with_loops<Scalar>([&](auto loops) { loops.scale(q, queries_.cols, factor, to); });
+        std::copy_n(q, queries_.cols, work.queries.data() + r * queries_.cols);
         if constexpr (!is_product) work.norms[static_cast<std::size_t>(r)] = bounding_norm(q, queries_.cols);
       }
     }
     return range_of_all(mask_, first_query, count, extent());
   }
 
-  /// The products of queries [r, r + count) of a prepared block with the packed keys [first, last):
-  /// rows of z, `ld` apart, with room for whole panels. `first` begins a panel.
+  /// The products of queries [r, r + count) of a prepared block with the packed keys [first, last), times the
+  /// similarity's factor: rows of z, `ld` apart, with room for whole panels. `first` begins a panel.
   void products(Index r, Index count, Index first, Index last, const Workspace<Scalar>& work, Scalar* z, Index ld) const {
     with_loops<Scalar>([&](auto loops) {
       for (Index key = first; key < last; key += panel_keys) {
-        loops.template multiply<false>(count, queries_.cols, panel_keys, work.scaled.data() + r * queries_.cols,
-                                       queries_.cols, Index(1), scored_.panel(key), panel_keys, z + (key - first), ld);
+        loops.score_panel(count, queries_.cols, query_data(r, work), queries_.cols, scored_.panel(key), factor(),
+                          z + (key - first), ld);
       }
     });
   }
@@ -105,6 +109,7 @@ class Scores {
       work.all.push_back(&row);
     }
     refine(work.all);
+    work.screened = false;
     if constexpr (Gridded<Scalar, Sim, M>) {
       if (!scored_.grid().empty()) {
         find_near_rows(first_query, count, work);
@@ -120,7 +125,8 @@ class Scores {
     }
     const KeyRange each = range_of_each(count, work);
     const Screened screened = screen_block(first_query, count, seen, each, refine, work);
-    if (screened == Screened::made) return true;
+    work.screened = screened == Screened::made;
+    if (work.screened) return true;
     if (Sparse && screened == Screened::nearly_all) return false;
 
     const bool in_lists = lists_candidates && scored_.in_panels();
@@ -179,6 +185,12 @@ class Scores {
   /// the floors; and they do from packed keys.
   static constexpr bool lists_candidates = by_products && !BiasMask<M>;
 
+  /// What a product is multiplied with to make a similarity, or a bound on one.
+  Scalar factor() const { return similarity_.template product_bound<Scalar>(Scalar(0), queries_.cols).product; }
+
+  /// Query r of a prepared block.
+  const Scalar* query_data(Index r, const Workspace<Scalar>& work) const { return work.queries.data() + r * queries_.cols; }
+
   /// What became of an attempt to screen a block: its rows, or empty ones.
   enum class Screened { made, not_worth_it, nearly_all };
 
@@ -189,7 +201,7 @@ class Scores {
                     [[maybe_unused]] Workspace<Scalar>& work) const {
     if constexpr (lists_candidates && is_product) {
       if (sketch_ == nullptr) return Screened::not_worth_it;
-      if (!work.sketch.prepare(work.scaled.data(), count, *sketch_)) return Screened::not_worth_it;
+      if (!work.sketch.prepare(work.queries.data(), count, *sketch_, factor())) return Screened::not_worth_it;
       const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
       for (Index r = 0; r < count; ++r) {
         Row<Scalar>& row = rows[static_cast<std::size_t>(r)];
@@ -244,8 +256,8 @@ class Scores {
     const Index first_key = panel_begin((seen.first + seen.last) / 2);
     const Index asked = (std::min)(tile_queries, count);
     with_loops<Scalar>([&](auto loops) {
-      loops.template multiply<false>(asked, queries_.cols, panel_keys, work.scaled.data(), queries_.cols, Index(1),
-                                     packed_panel(first_key, work), panel_keys, work.tile.data(), panel_keys);
+      loops.score_panel(asked, queries_.cols, query_data(0, work), queries_.cols, packed_panel(first_key, work), factor(),
+                        work.tile.data(), panel_keys);
     });
     double visible = 0, kept = 0;
     for (Index r = 0; r < asked; ++r) {
@@ -274,13 +286,78 @@ class Scores {
     const bool exact = sketch_->exact(panel);
     if (!exact && !work.sketch.aim(panel, count)) return;
     show_panel(first_query, count, first_key, each, work);
-    if (exact) {
-      for (Index r = 0; r < count; r += tile_queries) {
-        list_tile(first_query, r, (std::min)(tile_queries, count - r), first_key, work);
-      }
+    if (exact && count < ScoredKeys<Scalar, Sim>::worth_packing) {
+      for (Index r = 0; r < count; ++r) list_keys_of_panel(r, first_key, work);
+    } else if (exact) {
+      list_exact_panel(count, first_key, work);
     } else {
       for (Index r = 0; r < count; ++r) make_room(r, work);
       work.sketch.screen(panel, count, work.lists.data());
+    }
+  }
+
+  /// Appends the candidates of one query in a panel that is not screened, scored as its other candidates will be: one by
+  /// one.
+  void list_keys_of_panel(Index r, Index first_key, Workspace<Scalar>& work) const {
+    make_room(r, work);
+    Candidates<Scalar>& list = work.lists[static_cast<std::size_t>(r)];
+    if (list.visible == 0) return;
+    const Index keys = (std::min)(panel_keys, keys_.rows - first_key);
+    Scalar* const z = work.tile.data();
+    with_loops<Scalar>([&](auto loops) {
+      loops.products(keys_.row(first_key), keys_.stride, keys, keys_.cols, query_data(r, work), z, factor());
+      for (Index j = 0; j < keys; ++j) {
+        if ((list.visible >> j & 1) == 0) z[j] = -Scalar(Eigen::NumTraits<Scalar>::infinity());
+      }
+      const Index found = loops.filter(z, keys, list.floor, static_cast<KeyIndex>(first_key), list.z, list.key);
+      list.z += found;
+      list.key += found;
+    });
+  }
+
+  /// The same for many queries: those keys are scored one by one whose products with the panel, and what these may miss of
+  /// the other order of sums, are above the floor.
+  void list_exact_panel(Index count, Index first_key, Workspace<Scalar>& work) const {
+    const Index cols = keys_.cols;
+    const Index keys = (std::min)(panel_keys, keys_.rows - first_key);
+    work.lengths.assign(static_cast<std::size_t>(panel_keys), Scalar(0));
+    with_loops<Scalar>([&](auto loops) {
+      for (Index j = 0; j < keys; ++j) {
+        const Scalar* key = keys_.row(first_key + j);
+        Scalar square;
+        loops.products(key, cols, Index(1), cols, key, &square);
+        work.lengths[static_cast<std::size_t>(j)] = length_bound(square, cols);
+      }
+    });
+    const Scalar* const panel = packed_panel(first_key, work);
+    KeyIndex places[panel_keys];
+    std::iota(places, places + panel_keys, KeyIndex(0));
+    for (Index r = 0; r < count; r += tile_queries) {
+      const Index rows = (std::min)(tile_queries, count - r);
+      Candidates<Scalar> lists[tile_queries];
+      std::uint64_t any = 0;
+      Scalar longest(0);
+      for (Index i = 0; i < rows; ++i) {
+        make_room(r + i, work);
+        lists[i] = work.lists[static_cast<std::size_t>(r + i)];
+        any |= lists[i].visible;
+        longest = (std::max)(longest, work.sketch.length(r + i));
+      }
+      if (any == 0) continue;
+      with_loops<Scalar>([&](auto loops) {
+        loops.template candidates<true>(cols, query_data(r, work), cols, panel, work.lengths.data(),
+                                        rounding_of_sum<Scalar>(cols) * longest, static_cast<KeyIndex>(first_key), lists,
+                                        factor());
+        for (Index i = 0; i < rows; ++i) {
+          Candidates<Scalar>& list = work.lists[static_cast<std::size_t>(r + i)];
+          const Index found = lists[i].key - list.key;
+          if (found == 0) continue;
+          loops.scores(places, found, list.key, keys_.data, keys_.stride, cols, query_data(r + i, work), list.z, factor());
+          const Index kept = loops.prune(list.z, list.key, found, list.floor);
+          list.z += kept;
+          list.key += kept;
+        }
+      });
     }
   }
 
@@ -318,29 +395,22 @@ class Scores {
       Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       with_loops<Scalar>([&](auto loops) {
         loops.scores(work.places[r % 2].data(), picked, row.key_data(), keys_.data, keys_.stride, keys_.cols,
-                     work.scaled.data() + r * queries_.cols, row.value_data());
+                     query_data(r, work), row.value_data(), factor());
       });
     }
   }
 
   /// Writes down which candidates of row r lie between its limits, and asks for the first of their keys; returns how
-  /// many. Those of exact panels have their similarities: another order of sums might round them to below a floor that
-  /// they set.
+  /// many. Those of exact panels, which have their similarities, are given the same once more.
   template <class Limits>
   Index pick(Index r, const Limits& limits, Workspace<Scalar>& work) const {
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
     const std::pair<Scalar, Scalar> limit = limits(static_cast<std::size_t>(r));
     LineVector<KeyIndex>& places = work.places[r % 2];
     if (places.size() < row.size() + pack_slack) places.resize(2 * (row.size() + pack_slack));
-    Index picked = with_loops<Scalar>([&](auto loops) {
+    const Index picked = with_loops<Scalar>([&](auto loops) {
       return loops.between(row.value_data(), static_cast<Index>(row.size()), limit.first, limit.second, places.data());
     });
-    if (sketch_->any_exact()) {
-      const auto end = std::remove_if(places.begin(), places.begin() + picked, [&](KeyIndex place) {
-        return sketch_->exact(row.keys()[static_cast<std::size_t>(place)] / panel_keys);
-      });
-      picked = end - places.begin();
-    }
     with_loops<Scalar>([&](auto loops) {
       constexpr Index some = 16;
       loops.fetch_rows(places.data(), (std::min)(some, picked), row.key_data(), keys_.data, keys_.stride, keys_.cols);
@@ -437,16 +507,15 @@ class Scores {
     }
     if (!any) return;
     if constexpr (by_products) {
-      const Scalar* scaled = work.scaled.data() + r * queries_.cols;
       with_loops<Scalar>([&](auto loops) {
         if (scored_.in_panels()) {
-          loops.template multiply<false>(rows, queries_.cols, panel_keys, scaled, queries_.cols, Index(1),
-                                         scored_.panel(first_key), panel_keys, work.tile.data(), panel_keys);
+          loops.score_panel(rows, queries_.cols, query_data(r, work), queries_.cols, scored_.panel(first_key), factor(),
+                            work.tile.data(), panel_keys);
         } else {
           const Index count = (std::min)(panel_keys, keys_.rows - first_key);
           for (Index i = 0; i < rows; ++i) {
-            loops.products(keys_.row(first_key), keys_.stride, count, keys_.cols, scaled + i * queries_.cols,
-                           work.tile.data() + i * panel_keys);
+            loops.products(keys_.row(first_key), keys_.stride, count, keys_.cols, query_data(r + i, work),
+                           work.tile.data() + i * panel_keys, factor());
           }
         }
       });
@@ -477,10 +546,9 @@ class Scores {
     }
     const Scalar slope = is_product ? Scalar(0) : bound(r, work).key_norm;
     with_loops<Scalar>([&](auto loops) {
-      loops.template candidates<!is_product>(queries_.cols, work.scaled.data() + r * queries_.cols, queries_.cols,
-                                                  packed_panel(first_key, work),
-                                                  is_product ? nullptr : scored_.norms(first_key), slope,
-                                                  static_cast<KeyIndex>(first_key), lists);
+      loops.template candidates<!is_product>(queries_.cols, query_data(r, work), queries_.cols, packed_panel(first_key, work),
+                                             is_product ? nullptr : scored_.norms(first_key), slope,
+                                             static_cast<KeyIndex>(first_key), lists, factor());
     });
     if constexpr (!is_product) {
       for (Index i = 0; i < rows; ++i) {
@@ -528,7 +596,12 @@ class Scores {
       for (Index j = range.first; j < range.last; ++j) {
         if (!is_visible(mask_, query, j, extent())) continue;
         Scalar score = exact(query, j, z[j - first_key]);
-        if constexpr (BiasMask<M>) score += Scalar(mask_.bias(query, j, extent()));
+        if constexpr (BiasMask<M>) {
+          const Scalar bias = Scalar(mask_.bias(query, j, extent()));
+          // Hidden, also where the similarity is NaN.
+          if (bias == -Scalar(Eigen::NumTraits<Scalar>::infinity())) continue;
+          score += bias;
+        }
         if (!(score <= floor)) row.push(static_cast<KeyIndex>(j), score);
       }
     }

@@ -105,8 +105,6 @@ class KeySketch {
     return exact_[static_cast<std::size_t>(panel)] || !(errors(panel).rest <= most_.rest);
   }
 
-  bool any_exact() const { return any_exact_; }
-
   /// The largest errors of panels that are not exact.
   const PanelErrors<Scalar>& most() const { return most_; }
 
@@ -147,7 +145,6 @@ class KeySketch {
       if (!exact_[p]) rests.push_back(errors_[p].rest);
     }
     most_ = PanelErrors<Scalar>{};
-    any_exact_ = rests.size() < errors_.size();
     if (rests.empty()) return;
     const auto middle = rests.begin() + static_cast<std::ptrdiff_t>(rests.size() / 2);
     std::nth_element(rests.begin(), middle, rests.end());
@@ -159,7 +156,6 @@ class KeySketch {
       most_.taken = (std::max)(most_.taken, e.taken);
       most_.rounding = (std::max)(most_.rounding, e.rounding);
     }
-    for (Index panel = 0; panel < panels(); ++panel) any_exact_ = any_exact_ || exact(panel);
   }
 
   Index cols_;
@@ -171,7 +167,6 @@ class KeySketch {
   LineVector<Scalar> centres_;
   std::vector<PanelErrors<Scalar>> errors_;
   std::vector<char> exact_;
-  bool any_exact_ = false;
   PanelErrors<Scalar> most_;
 };
 
@@ -179,10 +174,21 @@ class KeySketch {
 template <class Scalar>
 class QuerySketch {
  public:
-  /// `count` scaled queries, cols apart. Returns whether all of them can be screened by: they are
-  /// finite and of a usable size.
-  bool prepare(const Scalar* queries, Index count, const KeySketch<Scalar>& keys) {
+  /// `count` queries, cols apart; a similarity is their product with a key times a factor. Returns whether all of them can
+  /// be screened by: they are finite and of a usable size, with the factor and without.
+  ///
+  /// The sketch is of the queries times the factor, whose rounding is a part of that of a product. Of the product without
+  /// it, no number overflows, and what underflows, D factor 2^-150 at most, is less than the bound has to spare.
+  bool prepare(const Scalar* unscaled, Index count, const KeySketch<Scalar>& keys, Scalar factor = Scalar(1)) {
     keys_ = &keys;
+    if (!(std::abs(factor) * static_cast<Scalar>(keys.cols()) <= static_cast<Scalar>(most_scale))) return false;
+    scaled_.resize(static_cast<std::size_t>(count * keys.cols()));
+    const Scalar* const queries = scaled_.data();
+    const Scalar largest = with_loops<Scalar>([&](auto loops) {
+      loops.scale(unscaled, count * keys.cols(), factor, scaled_.data());
+      return loops.largest_size(unscaled, count * keys.cols());
+    });
+    if (!(largest >= Scalar(0) && largest <= static_cast<Scalar>(most_sketched))) return false;
     padded_ = (count + lane - 1) / lane * lane;
     const Index cols = keys.cols();
     stride_ = (keys.groups() * sketch_group + lane - 1) / lane * lane;
@@ -204,6 +210,9 @@ class QuerySketch {
 
   /// How far below its similarity a listed bound of query r may lie.
   const Scalar& margin(Index r) const { return margin_[static_cast<std::size_t>(r)]; }
+
+  /// The length of query r times the factor, from above.
+  const Scalar& length(Index r) const { return norm_[static_cast<std::size_t>(r)]; }
 
   void set_level(Index r, const Scalar& floor) {
     const Scalar slack = Scalar(8) * std::numeric_limits<Scalar>::epsilon() * std::abs(floor);
@@ -234,6 +243,8 @@ class QuerySketch {
 
  private:
   static constexpr Index lane = 16;
+  /// The most that a factor may be times the number of columns.
+  static constexpr double most_scale = 1 << 20;
   /// Panels whose centres are multiplied with the queries at once.
   static constexpr Index chunk_panels = 64;
 
@@ -273,6 +284,7 @@ class QuerySketch {
   Index stride_ = 0;
   Index chunk_ = -1;
   Index passed_ = 0;  ///< queries that a key of the last panel passed for
+  LineVector<Scalar> scaled_;  ///< the queries, times the factor
   LineVector<std::uint8_t> codes_;
   LineVector<std::int32_t> threshold_;
   LineVector<std::int32_t> zero_;

@@ -374,6 +374,26 @@ NADARAYA_INLINE void totals_of(const PackOf<T> (&x)[4], T* to) {
   for (int i = 0; i < 4; ++i) to[i] = total(x[i]);
 }
 
+/// The sum of the lanes of one pack, with the bits that totals_of gives.
+#if NADARAYA_TIER_X86 == 64
+NADARAYA_INLINE float total_as_of_four(const PackOf<float>& x) {
+  const __m512 pairs = _mm512_add_ps(x.v, _mm512_maskz_shuffle_ps(0xffff, x.v, x.v, 0x4e));
+  const __m512 fours = _mm512_add_ps(pairs, _mm512_maskz_shuffle_ps(0xffff, pairs, pairs, 0xb1));
+  const __m256 half = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, fours, 0), _mm512_maskz_extractf32x8_ps(0xff, fours, 1));
+  return _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+}
+#elif NADARAYA_TIER_X86 == 32
+NADARAYA_INLINE float total_as_of_four(const PackOf<float>& x) {
+  const __m256 pairs = _mm256_add_ps(x.v, _mm256_shuffle_ps(x.v, x.v, 0x4e));
+  const __m256 fours = _mm256_add_ps(pairs, _mm256_shuffle_ps(pairs, pairs, 0xb1));
+  return _mm_cvtss_f32(_mm_add_ss(_mm256_castps256_ps128(fours), _mm256_extractf128_ps(fours, 1)));
+}
+#endif
+template <class T>
+NADARAYA_INLINE T total_as_of_four(const PackOf<T>& x) {
+  return total(x);
+}
+
 /// The largest of the lanes. NaN may vanish.
 #if NADARAYA_TIER_X86 >= 32
 NADARAYA_INLINE float largest_of_half(__m256 x) {

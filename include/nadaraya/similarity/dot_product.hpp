@@ -10,7 +10,8 @@
 
 namespace nadaraya {
 
-/// z = scale q.k. Left empty, the scale is 1 / sqrt(D).
+/// z = scale (q.k), the sum rounded first: scores that are equal without the scale are equal with it. Left empty, the scale
+/// is 1 / sqrt(D).
 struct DotProduct {
   static constexpr bool has_scale = true;
   static constexpr bool is_product = true;

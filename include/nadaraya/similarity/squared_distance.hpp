@@ -35,12 +35,14 @@ struct SquaredDistance {
 
   /// -scale (|q|^2 + |k|^2 - 2 q.k), less its rounding. Products and norms are sums of D products,
   /// each off by at most (D + 2) eps times the sum of their magnitudes, which |q|^2 + |k|^2 bounds
-  /// (Higham 2002, section 3.1); four times that leaves room for the products with the factors here.
+  /// (Higham 2002, section 3.1); four times that leaves room for the products with the factors here. The
+  /// constant has room for what underflows in them.
   template <class Scalar>
   ProductBound<Scalar> product_bound(const Scalar& query_norm, Index dimension) const {
     const Scalar unit(static_cast<Scalar>(4 * (dimension + 8)) * Eigen::NumTraits<Scalar>::epsilon());
     const Scalar norms(-Scalar(scale) * (Scalar(1) - unit));
-    return ProductBound<Scalar>{Scalar(Scalar(2) * Scalar(scale)), norms, Scalar(norms * query_norm)};
+    const Scalar lost(Scalar(scale) * static_cast<Scalar>(8 * (dimension + 8)) * Scalar((std::numeric_limits<Scalar>::min)()));
+    return ProductBound<Scalar>{Scalar(Scalar(2) * Scalar(scale)), norms, Scalar(norms * query_norm + lost)};
   }
 
   /// sqrt(-floor / scale), and room for rounding: each square is of a rounded difference, and their
