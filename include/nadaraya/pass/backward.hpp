@@ -195,7 +195,8 @@ class Backward {
       Scalar* sum = grad_query_.data() + query * grad_query_.outerStride();
       engine::with_loops<Scalar>(
           [&](auto loops) { loops.mix(keys.data(), dz.data(), n, head_.key.data, head_.key.stride, head_.key.cols, sum); });
-      finish_query(query, parameters);
+      // A query without keys may hold anything.
+      if (!keys.empty()) finish_query(query, parameters);
       const Scalar scale = factor();
       for (Scalar& dz_j : dz) dz_j *= scale;
     } else {
@@ -247,19 +248,35 @@ class Backward {
   /// The queries of a block whose pairs were not recorded that are wanted(query), row by row.
   void pull_by_rows(Index block, Group& sums, Workspace& work, const detail::FunctionRef<bool(Index query)>& wanted) {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
+    std::vector<KeyIndex> keys;
     std::vector<Scalar> t;
+    std::vector<Scalar> p;
     std::vector<Pair> pairs;
     scores_.score_block(block, [](std::span<Row<Scalar>* const>) {}, work);
     const QueryRange range = block_range(block, head_.query.rows);
     for (Index r = 0; r < range.count; ++r) {
       const Index query = scores_.query(range.first + r);
-      if (!wanted(query)) continue;
+      if (!wanted(query) || record.support_sizes[static_cast<std::size_t>(r)] == 0) continue;
       const Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];
       const RowMap<Scalar>& map = record.maps[static_cast<std::size_t>(r)];
+      keys.assign(row.keys().begin(), row.keys().end());
       t.resize(row.size());
       for (std::size_t j = 0; j < row.size(); ++j) t[j] = map.coordinate(row.values()[j]);
+      if (rule_.traits().sparse) {
+        // Keys without weight have no gradient, also where that of the row is NaN.
+        p.resize(t.size());
+        rule_.weights(map, RowView<Scalar>(t), RowOut<Scalar>(p));
+        std::size_t kept = 0;
+        for (std::size_t j = 0; j < t.size(); ++j) {
+          if (p[j] == Scalar(0)) continue;
+          keys[kept] = keys[j];
+          t[kept++] = t[j];
+        }
+        keys.resize(kept);
+        t.resize(kept);
+      }
       pairs.clear();
-      pull_row(block, r, row.keys(), RowView<Scalar>(t), work, [&](const Pair& pair) { pairs.push_back(pair); });
+      pull_row(block, r, keys, RowView<Scalar>(t), work, [&](const Pair& pair) { pairs.push_back(pair); });
       scatter(pairs, WritableRows<Scalar>(sums.key).matrix(), WritableRows<Scalar>(sums.value).matrix());
     }
   }
@@ -286,7 +303,18 @@ class Backward {
   bool is_odd(Index query) const {
     const auto& bad = panels_->grad_out.replaced();
     return std::binary_search(bad.begin(), bad.end(), query) ||
-           sees_any(mask_, query, head_.finite_value->replaced(), head_.extent());
+           sees_any<Scalar>(mask_, query, head_.finite_value->replaced(), head_.extent());
+  }
+
+  /// Products of dL/dout with values that have no weight become zeros if one is so large that 0 times it, or times a
+  /// difference, might be NaN.
+  static void leave_out_large(RowView<Scalar> p, RowOut<Scalar> g) {
+    const Scalar largest = engine::with_loops<Scalar>(
+        [&](auto loops) { return loops.largest_size(g.data(), static_cast<Index>(g.size())); });
+    if (largest >= Scalar(0) && largest < (std::numeric_limits<Scalar>::max)() / Scalar(4)) return;
+    for (std::size_t j = 0; j < g.size(); ++j) {
+      if (p[j] == Scalar(0)) g[j] = Scalar(0);
+    }
   }
 
   void pull_panel_queries(Index block, Index r, Index count, Group& sums, Workspace& work) {
@@ -348,17 +376,16 @@ class Backward {
         parameters.bandwidth += map_of(i).mass;
         parameters.alpha += map_of(i).mass;
       } else {
+        leave_out_large(RowView<Scalar>(row(p, i)), row(g, i));
         rule_.unweigh(map_of(i), RowView<Scalar>(row(t, i)), RowView<Scalar>(row(g, i)), row(dz, i), parameters);
       }
-    }
-    work.mixed.resize(static_cast<std::size_t>(count * dim));
-    for (Index i = 0; i < count; ++i) {
-      for (Index d = 0; d < dim; ++d) work.mixed[static_cast<std::size_t>(i * dim + d)] = factor() * finite_query.row(query + i)[d];
     }
     engine::with_loops<Scalar>([&](auto loops) {
       loops.template multiply<false>(count, n, dim, dz, ld, Index(1), finite_key.row(first), finite_key.stride,
                                      grad_query_.data() + query * grad_query_.outerStride(), grad_query_.outerStride());
-      loops.template multiply<true>(n, count, dim, dz, Index(1), ld, work.mixed.data(), dim,
+      // Not a query times the factor, which may overflow.
+      for (Index i = 0; i < count; ++i) loops.scale(dz + i * ld, n, factor(), dz + i * ld);
+      loops.template multiply<true>(n, count, dim, dz, Index(1), ld, finite_query.row(query), finite_query.stride,
                                     sums.key.data() + first * dim, dim);
     });
     for (Index i = 0; i < count; ++i) {

@@ -322,6 +322,17 @@ void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const
   for (std::size_t i = 0; i < count; ++i) parameters[first + i] = passes[i]->parameters();
 }
 
+/// From gradients of prepared rows to those of the rows. Where one is zero it stays, whatever the row holds: NaN that nobody
+/// sees, times zero, is NaN.
+template <class Scalar, class S>
+void pull_prepared_back(const S& similarity, const Rows<Scalar>& rows, const Rows<Scalar>& prepared, RowsMap<Scalar>& grad) {
+  const RowMatrix<Scalar> pulled = similarity.prepared_pullback(rows.matrix(), prepared.matrix(), grad);
+  for (Index i = 0; i < grad.rows(); ++i) {
+    const auto row = grad.row(i);
+    if (std::any_of(row.begin(), row.end(), [](const Scalar& x) { return !(x == Scalar(0)); })) grad.row(i) = pulled.row(i);
+  }
+}
+
 /// Pulls every head back; returns the gradients of each one's parameters. All places are overwritten.
 template <class Scalar, class S, class M>
 std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<BackwardRule<Scalar>, S, M>> policies,
@@ -349,12 +360,12 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<Backw
   if constexpr (PreparingSimilarity<S>) {
     for (std::size_t h = 0; h < batch.size(); ++h) {
       RowsMap<Scalar> grad = places[h].query;
-      grad = policies[h].similarity->prepared_pullback(heads[h].query->matrix(), batch.prepared_query(h).matrix(), grad);
+      pull_prepared_back(*policies[h].similarity, *heads[h].query, batch.prepared_query(h), grad);
     }
     for (std::size_t m = 0; m < batch.memories(); ++m) {
       const std::size_t h = batch.first_head(m);
       RowsMap<Scalar> grad = places[h].key;
-      grad = policies[h].similarity->prepared_pullback(heads[h].key->matrix(), batch.prepared_key(m).matrix(), grad);
+      pull_prepared_back(*policies[h].similarity, *heads[h].key, batch.prepared_key(m), grad);
     }
   }
   return parameters;

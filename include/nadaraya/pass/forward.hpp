@@ -44,7 +44,7 @@ class Forward {
       ++r;
       Scalar* out_i = out + i * out_stride;
       if (engine::vectorized<Scalar> && !traits.selects && dense.worthwhile(keys) &&
-          !sees_any(mask_, i, bad_values(), head_.extent())) {
+          !sees_any<Scalar>(mask_, i, bad_values(), head_.extent())) {
         dense.add(keys, p, out_i);
       } else {
         mix(keys, p, out_i);
@@ -101,7 +101,7 @@ class Forward {
   /// Zeros have been mixed for what is not finite: once more, key by key, where that shows.
   void mix_rows_that_see_bad_values(Index block, Workspace& work, Scalar* out, Index out_stride) const {
     weigh(block, work, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
-      if (sees_any(mask_, i, bad_values(), head_.extent())) mix(keys, p, out + i * out_stride);
+      if (sees_any<Scalar>(mask_, i, bad_values(), head_.extent())) mix(keys, p, out + i * out_stride);
     });
   }
 
@@ -197,6 +197,8 @@ class Forward {
   /// formed again?
   bool mostly_supported(const QueryRange& range, const Workspace& work) const {
     if (!Product<Scalar, S> || !rule_.traits().takes_vectors) return false;
+    // Formed again, they would be summed in another order.
+    if (work.screened) return false;
     std::size_t listed = 0;
     Index visible = 0;
     for (Index r = 0; r < range.count; ++r) {
@@ -213,7 +215,7 @@ class Forward {
     const Extent n = head_.extent();
     const KeyRange range = mask_.range(query, n);
     for (Index j = range.first; j < range.last; ++j) {
-      if (is_visible(mask_, query, j, n)) {
+      if (is_visible(mask_, query, j, n) && !biased_away<Scalar>(mask_, query, j, n)) {
         row.push(static_cast<KeyIndex>(j), Scalar(std::numeric_limits<Scalar>::quiet_NaN()));
       }
     }

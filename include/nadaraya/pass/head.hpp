@@ -1,6 +1,7 @@
 // One head: the policies and the operands of its passes.
 #pragma once
 
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/scores.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/screening.hpp"
@@ -51,12 +52,23 @@ Screening screening_of(const Policies<Rule, S, M>& policies) {
   return Product<Scalar, S> && !BiasMask<M> && policies.rule->traits().sparse ? policies.screening : Screening::never;
 }
 
+/// Does a bias of -infinity hide a key?
+template <class Scalar, class M>
+bool biased_away([[maybe_unused]] const M& mask, [[maybe_unused]] Index query, [[maybe_unused]] Index key,
+                 [[maybe_unused]] const Extent& n) {
+  if constexpr (BiasMask<M>) {
+    return Scalar(mask.bias(query, key, n)) == -Scalar(Eigen::NumTraits<Scalar>::infinity());
+  } else {
+    return false;
+  }
+}
+
 /// Does a query see one of these keys?
-template <class M>
+template <class Scalar, class M>
 bool sees_any(const M& mask, Index query, const std::vector<Index>& keys, const Extent& n) {
   const KeyRange range = mask.range(query, n);
   return std::any_of(keys.begin(), keys.end(), [&](Index key) {
-    return key >= range.first && key < range.last && is_visible(mask, query, key, n);
+    return key >= range.first && key < range.last && is_visible(mask, query, key, n) && !biased_away<Scalar>(mask, query, key, n);
   });
 }
 
@@ -66,7 +78,10 @@ void add_bias(const M& mask, Index query, const Extent& n, Index first, Index la
   if constexpr (BiasMask<M>) {
     const KeyRange range = mask.range(query, n);
     for (Index j = (std::max)(first, range.first); j < (std::min)(last, range.last); ++j) {
-      if (is_visible(mask, query, j, n)) z[j - first] += Scalar(mask.bias(query, j, n));
+      if (!is_visible(mask, query, j, n)) continue;
+      const Scalar bias = Scalar(mask.bias(query, j, n));
+      // Hidden, also where the similarity is NaN.
+      z[j - first] = bias == -Scalar(Eigen::NumTraits<Scalar>::infinity()) ? bias : z[j - first] + bias;
     }
   } else {
     static_cast<void>(mask), static_cast<void>(query), static_cast<void>(n);
@@ -87,7 +102,9 @@ Index hide(const M& mask, Index query, const Extent& n, Index first, Index last,
   if constexpr (HoledMask<M> || BiasMask<M>) {
     const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
     for (Index j = begin; j < end; ++j) {
-      if (is_visible(mask, query, j, n) && !(BiasMask<M> && x[j - first] == none)) continue;
+      const Scalar& x_j = x[j - first];
+      const bool biased = BiasMask<M> && (x_j == none || (detail::is_nan(x_j) && biased_away<Scalar>(mask, query, j, n)));
+      if (is_visible(mask, query, j, n) && !biased) continue;
       x[j - first] = hidden;
       --left;
     }

@@ -17,7 +17,8 @@ namespace nadaraya {
 ///   has_scale, S scale_pullback(q, k, dz) const                 dz times dz/dscale
 ///   prepared(X), prepared_pullback(X, P, dP)    a transformation of every row before rows are
 ///                              compared, done once per operand, and its pullback; free of parameters,
-///                              so that heads which differ in them can share keys
+///                              so that heads which differ in them can share keys. A row whose dP is zero gets zero,
+///                              whatever it holds
 ///   is_product, ProductBound<S> product_bound<S>(|q|^2, D) const
 ///                              what lets the engine score keys by the block; see ProductSimilarity
 ///   S reach<S>(S floor, Index D) const      what lets the engine look keys up by place; see LocalSimilarity
