@@ -71,10 +71,30 @@ S squared_distance(const SquaredDistance& policy, const auto& q, const auto& k) 
   for (Index d = 0; d < q.size(); ++d) sum += (S(q(d)) - S(k(d))) * (S(q(d)) - S(k(d)));
   return S(policy.scale) * sum;
 }
+/// x / |x|, by way of x / max |x_d|, whose squares do not overflow; zeros stay.
+template <class S>
+std::vector<S> unit(const auto& x) {
+  std::vector<S> u;
+  for (Index d = 0; d < x.size(); ++d) u.push_back(S(x(d)));
+  const auto divide_by = [&](const S& divisor) {
+    for (S& u_d : u) u_d /= divisor;
+  };
+  S largest(0);
+  for (const S& u_d : u) {
+    if (!(std::abs(u_d) <= largest) && !std::isnan(largest)) largest = std::abs(u_d);
+  }
+  if (largest == S(0)) return u;
+  divide_by(largest);
+  S squares(0);
+  for (const S& u_d : u) squares += u_d * u_d;
+  divide_by(S(std::sqrt(squares)));
+  return u;
+}
 template <class S>
 S squared_distance(const Cosine& policy, const auto& q, const auto& k) {
-  const S norms = S(std::sqrt(dot<S>(q, q))) * S(std::sqrt(dot<S>(k, k)));
-  const S cosine = norms == S(0) ? S(0) : S(dot<S>(q, k) / norms);
+  const std::vector<S> p = unit<S>(q), r = unit<S>(k);
+  S cosine(0);
+  for (std::size_t d = 0; d < p.size(); ++d) cosine += p[d] * r[d];
   return S(policy.scale) * S(2) * (S(1) - cosine);
 }
 template <class S>

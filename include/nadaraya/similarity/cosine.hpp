@@ -7,6 +7,7 @@
 #include "nadaraya/similarity/squared_distance.hpp"
 
 #include <cmath>
+#include <limits>
 #include <type_traits>
 
 namespace nadaraya {
@@ -16,7 +17,8 @@ namespace nadaraya {
 /// It is the scaled cosine, shifted so that equal directions have z = 0 and z is a distance; a
 /// shift changes no weight under Adaptive, Anchored or NearestNeighbors. A fixed bandwidth is
 /// compared with the chord between the unit rows, d^2 = 2 (1 - cos), times sqrt(scale).
-/// A zero row has no direction: its cosine with every row is 0, and no gradient passes through it.
+/// A zero row has no direction: its cosine with every row is 0, and no gradient passes through it. Any other finite row has
+/// one, also where its length is out of range.
 struct Cosine {
   static constexpr bool has_scale = true;
   static constexpr bool is_product = false;
@@ -33,24 +35,27 @@ struct Cosine {
     using Scalar = ScalarOf<X>;
     RowMatrix<Scalar> unit = rows;
     for (Index i = 0; i < unit.rows(); ++i) {
-      const Scalar norm = length(rows.row(i));
-      if (!(norm == Scalar(0))) unit.row(i) /= norm;
+      const Length<Scalar> length(rows.row(i));
+      if (length.zero()) continue;
+      unit.row(i) /= length.power;
+      unit.row(i) /= length.rest;
     }
     return unit;
   }
 
-  /// d(x / |x|) = (I - u u') dx / |x|, u = x / |x|.
+  /// d(x / |x|) = (I - u u') dx / |x|, u = x / |x|. A row without gradient has none, whatever it holds.
   template <class X, class P, class D>
   RowMatrix<ScalarOf<X>> prepared_pullback(const X& rows, const P& unit, const D& grad) const {
     using Scalar = ScalarOf<X>;
     RowMatrix<Scalar> result(rows.rows(), rows.cols());
     for (Index i = 0; i < result.rows(); ++i) {
-      const Scalar norm = length(rows.row(i));
-      if (norm == Scalar(0)) {
+      const Length<Scalar> length(rows.row(i));
+      if (length.zero() || is_zero(grad.row(i))) {
         result.row(i).setZero();
       } else {
         const Scalar radial(grad.row(i).dot(unit.row(i)));
-        result.row(i) = (grad.row(i) - radial * unit.row(i)) / norm;
+        result.row(i) = (grad.row(i) - radial * unit.row(i)) / length.rest;
+        result.row(i) /= length.power;
       }
     }
     return result;
@@ -58,7 +63,9 @@ struct Cosine {
 
   template <class Q, class K>
   ScalarOf<Q> score(const Q& q, const K& k) const {
-    if (is_zero(q) || is_zero(k)) return ScalarOf<Q>(-scale);
+    using Scalar = ScalarOf<Q>;
+    // NaN in the other row counts.
+    if (is_zero(q) || is_zero(k)) return Scalar(Scalar(0) * Scalar(q.dot(k)) - Scalar(scale));
     return half_chord().score(q, k);
   }
 
@@ -93,17 +100,32 @@ struct Cosine {
     return true;
   }
 
-  /// |x|, safe from overflow and underflow of the squares for the built-in scalars.
-  template <class X>
-  static ScalarOf<X> length(const X& x) {
-    using Scalar = ScalarOf<X>;
-    if constexpr (std::is_floating_point_v<Scalar>) {
-      return x.size() == 0 ? Scalar(0) : x.stableNorm();
-    } else {
-      const Scalar square(x.squaredNorm());
-      return square == Scalar(0) ? Scalar(0) : detail::sqrt(square);
+  /// |x| = power rest. For the built-in scalars the power is the largest one of two that does not exceed the largest
+  /// |x_d|: dividing by it is exact, no square over- or underflows that matters, and |x| itself may be out of range. The
+  /// rest is NaN if x is not finite.
+  template <class Scalar>
+  struct Length {
+    Scalar power{1};
+    Scalar rest{0};
+
+    template <class X>
+    explicit Length(const X& x) {
+      if constexpr (std::is_floating_point_v<Scalar>) {
+        if (is_zero(x)) return;
+        if (!x.allFinite()) {
+          rest = std::numeric_limits<Scalar>::quiet_NaN();
+          return;
+        }
+        power = std::scalbn(Scalar(1), std::ilogb(x.cwiseAbs().maxCoeff()));
+        rest = (x / power).norm();
+      } else {
+        const Scalar square(x.squaredNorm());
+        if (!(square == Scalar(0))) rest = detail::sqrt(square);
+      }
     }
-  }
+
+    bool zero() const { return rest == Scalar(0); }
+  };
 };
 
 }  // namespace nadaraya
