@@ -169,7 +169,7 @@ TEST_CASE("many heads of every kind of rule", "[attention]") {
   check(NadarayaWatson{Triweight{}, FixedBandwidth{1.2}, Cosine{}});
   check(NadarayaWatson{Epanechnikov{}, Anchored{1.5}, DotProduct{}, StrictlyCausal{}});
   check(NadarayaWatson{Biweight{}, NearestNeighbors{6}, SquaredDistance{}});
-  check(NadarayaWatson{RectifiedPower::from_alpha(1.7)});
+  check(NadarayaWatson{RectifiedPower::with_alpha(1.7)});
 }
 
 TEST_CASE("the heads agree with the oracle", "[attention]") {

@@ -118,7 +118,7 @@ Result run(const Problem& in, const Options& o) {
   if (o.kernel == "triweight") return run_kernel<Scalar>(in, o, Triweight{});
   if (o.kernel == "gaussian") return run_kernel<Scalar>(in, o, Gaussian{});
   if (o.kernel == "uniform") return run_kernel<Scalar>(in, o, Uniform{});
-  return run_kernel<Scalar>(in, o, o.alpha ? RectifiedPower::from_alpha(*o.alpha) : RectifiedPower{*o.exponent});
+  return run_kernel<Scalar>(in, o, o.alpha ? RectifiedPower::with_alpha(*o.alpha) : RectifiedPower::with_exponent(*o.exponent));
 }
 
 }  // namespace program

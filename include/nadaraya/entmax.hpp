@@ -50,7 +50,7 @@ void with_entmax_kernel(double alpha, const Visit& visit) {
   } else if (alpha == 2.0) {
     visit(Epanechnikov{});
   } else {
-    visit(RectifiedPower::from_alpha(alpha));
+    visit(RectifiedPower::with_alpha(alpha));
   }
 }
 
@@ -235,7 +235,7 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
       parameters.alpha += detail::softmax_alpha_gradient(map, t, p, row);
     });
   } else {
-    const RectifiedPower kernel = RectifiedPower::from_alpha(alpha);
+    const RectifiedPower kernel = RectifiedPower::with_alpha(alpha);
     const RowRule<RectifiedPower, Adaptive> rule(kernel, Adaptive{}, 0.0);
     sum_rows(kernel, [&](const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar>, RowView<Scalar> row) {
       unused.resize(t.size());

@@ -235,7 +235,11 @@ class NadarayaWatson {
     static_assert(NormalizationOf<N, K, Scalar>,
                   "the second policy is a normalization: floor, solve, pullback; see normalization/normalization.hpp");
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
-    if constexpr (requires { kernel_.validate(); }) kernel_.validate();
+    if constexpr (requires { kernel_.template validate<Scalar>(); }) {
+      kernel_.template validate<Scalar>();
+    } else if constexpr (requires { kernel_.validate(); }) {
+      kernel_.validate();
+    }
     if constexpr (requires { similarity_.validate(); }) similarity_.validate();
     if constexpr (requires { normalization_.template validate<Scalar>(0.0); }) {
       normalization_.template validate<Scalar>(distance_factor<S>());

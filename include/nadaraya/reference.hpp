@@ -27,7 +27,7 @@ S profile(const RectifiedPolynomial<N>&, const S& u2) {
 }
 template <class S>
 S profile(const RectifiedPower& kernel, const S& u2) {
-  return u2 < S(1) ? S(std::exp(S(kernel.exponent) * std::log1p(-u2))) : S(0);
+  return u2 < S(1) ? S(std::exp(S(kernel.exponent()) * std::log1p(-u2))) : S(0);
 }
 template <class S>
 S profile(const Gaussian&, const S& u2) {
@@ -44,7 +44,9 @@ S profile(const K& kernel, const S& u2) {
 template <class K, class S>
 S coordinate_profile(const K& kernel, const S& t) {
   if (!(t > S(0))) return S(0);
-  if constexpr (requires { kernel.exponent; }) {
+  if constexpr (std::is_same_v<K, RectifiedPower>) {
+    return S(std::pow(t, S(kernel.exponent())));
+  } else if constexpr (requires { kernel.exponent; }) {
     return S(std::pow(t, S(kernel.exponent)));
   } else {
     return profile(kernel, S(S(1) - t));

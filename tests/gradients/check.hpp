@@ -148,7 +148,7 @@ void check(const K& kernel, const N& normalization, const S& similarity, const M
   }
   if constexpr (AlphaKernel<K>) {
     const auto with = [&](double alpha) {
-      return at_inputs(NadarayaWatson(K::from_alpha(alpha), normalization, similarity, mask));
+      return at_inputs(NadarayaWatson(K::with_alpha(alpha), normalization, similarity, mask));
     };
     compare_parameter(grads.alpha, kernel.alpha(), with, tally, "alpha");
   }
@@ -182,9 +182,9 @@ void check_kernels(const N& normalization, const S& similarity) {
     check_masks("biweight", Biweight{}, normalization, similarity);
     check_masks("triweight", Triweight{}, normalization, similarity);
     check_masks("quadweight", RectifiedPolynomial<4>{}, normalization, similarity);
-    check_masks("power 2.5", RectifiedPower{2.5}, normalization, similarity);
-    check_masks("power 0.6", RectifiedPower{0.6}, normalization, similarity);
-    check_masks("power 40", RectifiedPower{40.0}, normalization, similarity);
+    check_masks("power 2.5", RectifiedPower::with_exponent(2.5), normalization, similarity);
+    check_masks("power 0.6", RectifiedPower::with_exponent(0.6), normalization, similarity);
+    check_masks("power 40", RectifiedPower::with_exponent(40.0), normalization, similarity);
     check_masks("custom", Custom{}, normalization, similarity);
   }
 }

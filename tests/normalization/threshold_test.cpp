@@ -117,16 +117,16 @@ TEST_CASE("thresholds converge for every other r >= 1", "[threshold]") {
   check<float>(RectifiedPolynomial<4>{}, 1);
   check<float>(RectifiedPolynomial<7>{}, 2);
   for (const double r : {1.0, 1.2, 2.0, 2.5, 10.0, 16.0}) {
-    check<double>(RectifiedPower{r}, std::max(1.0, r / 2));
-    check<float>(RectifiedPower{r}, std::max(1.0, r / 2));
+    check<double>(RectifiedPower::with_exponent(r), std::max(1.0, r / 2));
+    check<float>(RectifiedPower::with_exponent(r), std::max(1.0, r / 2));
   }
 }
 
 TEST_CASE("thresholds keep their accuracy towards alpha = 1", "[threshold]") {
   // Beyond 1.0001 the oracle's own t^r is no better than double; continuity is tested below.
   for (const double alpha : {1.05, 1.01, 1.001, 1.0001}) {
-    check<double>(RectifiedPower::from_alpha(alpha), 8);
-    check<float>(RectifiedPower::from_alpha(alpha), 8);
+    check<double>(RectifiedPower::with_alpha(alpha), 8);
+    check<float>(RectifiedPower::with_alpha(alpha), 8);
   }
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("thresholds of steep profiles, alpha > 2, up to alpha = 10", "[thresho
   // A key at relative distance d above the edge has weight d^r, so a rounding of its similarity by
   // one unit is one of up to eps^r in its weight: the rows here leave that to exact inputs.
   for (const double alpha : {2.2, 3.0, 10.0}) {
-    const RectifiedPower kernel = RectifiedPower::from_alpha(alpha);
+    const RectifiedPower kernel = RectifiedPower::with_alpha(alpha);
     for (const auto& [name, z] : adversarial_rows()) {
       INFO(name << ", alpha " << alpha);
       std::vector<long double> exact_z(z.begin(), z.end());
@@ -154,7 +154,7 @@ TEST_CASE("alpha-entmax is continuous into softmax", "[threshold]") {
   const std::vector<double> softmax = reference::softmax(z);
   double before = 1;
   for (const double a : {1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6}) {
-    const std::vector<double> p = weights<double>(RectifiedPower::from_alpha(1 + a), z);
+    const std::vector<double> p = weights<double>(RectifiedPower::with_alpha(1 + a), z);
     double worst = 0;
     for (std::size_t j = 0; j < p.size(); ++j) worst = std::max(worst, std::abs(p[j] - softmax[j]));
     REQUIRE(worst <= a);

@@ -136,12 +136,12 @@ TEST_CASE("n-weight attention tends to softmax at rate 1/n", "[paper]") {
   const RowMatrix<double> softmax = NadarayaWatson{Gaussian{}, Adaptive{}, DotProduct{4.0}}.weights(in.q, in.k);
   double before = 0;
   for (const double n : {64.0, 128.0, 256.0, 512.0, 1024.0, 2048.0}) {
-    const RowMatrix<double> p = NadarayaWatson{RectifiedPower{n}, Adaptive{}, DotProduct{4.0}}.weights(in.q, in.k);
+    const RowMatrix<double> p = NadarayaWatson{RectifiedPower::with_exponent(n), Adaptive{}, DotProduct{4.0}}.weights(in.q, in.k);
     const double distance = (p - softmax).cwiseAbs().maxCoeff();
     if (before > 0) REQUIRE(std::abs(before / distance - 2.0) <= 8.0 / n * 4.0);
     before = distance;
   }
-  const RowMatrix<double> p = NadarayaWatson{RectifiedPower{1e6}, Adaptive{}, DotProduct{4.0}}.weights(in.q, in.k);
+  const RowMatrix<double> p = NadarayaWatson{RectifiedPower::with_exponent(1e6), Adaptive{}, DotProduct{4.0}}.weights(in.q, in.k);
   RowMatrix<double> slope = (p - softmax) * 1e6;
   for (Index i = 0; i < p.rows(); ++i) {
     const Eigen::ArrayXXd y2 = softmax.row(i).array().log().square();

@@ -57,8 +57,8 @@ TEST_CASE("arrays of the reference implementations are reproduced to 1e-10", "[f
   check("anchored_epan", NadarayaWatson{Epanechnikov{}, Anchored{1.0}, DotProduct{0.2}});
   check("entmax15_causal", NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{0.125}, Causal{}});
   check("entmax43_strict", NadarayaWatson{Triweight{}, Adaptive{}, DotProduct{0.2}, StrictlyCausal{}});
-  check("entmax_r10_window", NadarayaWatson{RectifiedPower{10.0}, Adaptive{}, DotProduct{0.3}, SlidingWindow{37}});
-  check("entmax_r2p5", NadarayaWatson{RectifiedPower{2.5}, Adaptive{}, DotProduct{0.3}});
+  check("entmax_r10_window", NadarayaWatson{RectifiedPower::with_exponent(10.0), Adaptive{}, DotProduct{0.3}, SlidingWindow{37}});
+  check("entmax_r2p5", NadarayaWatson{RectifiedPower::with_exponent(2.5), Adaptive{}, DotProduct{0.3}});
   check("fixed_biweight_causal", NadarayaWatson{Biweight{}, FixedBandwidth{1.3}, SquaredDistance{}, Causal{}});
   check("fixed_epan", NadarayaWatson{Epanechnikov{}, FixedBandwidth{1.25}, SquaredDistance{}});
   check("fixed_gauss", NadarayaWatson{Gaussian{}, FixedBandwidth{0.4}, SquaredDistance{}});

@@ -58,7 +58,7 @@ void each_rule(const Visit& visit) {
   visit(with(Epanechnikov{}, Adaptive{}), "sparsemax");
   visit(with(Biweight{}, Adaptive{}), "1.5-entmax");
   visit(with(Triweight{}, Adaptive{}), "4/3-entmax");
-  visit(with(RectifiedPower{2.5}, Adaptive{}), "1.4-entmax");
+  visit(with(RectifiedPower::with_exponent(2.5), Adaptive{}), "1.4-entmax");
   visit(with(test::Custom{}, Adaptive{}), "custom adaptive");
   visit(with(Gaussian{}, Adaptive{}), "softmax");
   visit(with(Epanechnikov{}, Anchored{0.9}), "anchored epanechnikov");

@@ -58,7 +58,7 @@ TEST_CASE("automatic differentiation agrees with backward", "[operator][scalars]
   agrees_with_automatic_differentiation(NadarayaWatson{Epanechnikov{}, Adaptive{}});
   agrees_with_automatic_differentiation(NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{}, Causal{}});
   agrees_with_automatic_differentiation(NadarayaWatson{Triweight{}, Adaptive{}, Cosine{.scale = 3.0}});
-  agrees_with_automatic_differentiation(NadarayaWatson{RectifiedPower{1.7}, Adaptive{}});
+  agrees_with_automatic_differentiation(NadarayaWatson{RectifiedPower::with_exponent(1.7), Adaptive{}});
   agrees_with_automatic_differentiation(NadarayaWatson{Gaussian{}, Adaptive{}});
   agrees_with_automatic_differentiation(NadarayaWatson{Biweight{}, FixedBandwidth{2.0}, SquaredDistance{}});
   agrees_with_automatic_differentiation(NadarayaWatson{Epanechnikov{}, Anchored{1.0}});

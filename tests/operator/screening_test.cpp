@@ -72,7 +72,7 @@ TEST_CASE("screened: every rule with floors", "[operator][screening]") {
     check_rule<double>(Epanechnikov{}, Adaptive{});
   }
   SECTION("4/3-entmax") { check_rule<float>(Triweight{}, Adaptive{}); }
-  SECTION("any alpha") { check_rule<double>(RectifiedPower::from_alpha(1.7), Adaptive{}); }
+  SECTION("any alpha") { check_rule<double>(RectifiedPower::with_alpha(1.7), Adaptive{}); }
   SECTION("ReLUmax") { check_rule<float>(Epanechnikov{}, Anchored{1.2}); }
   SECTION("top-k softmax") { check_rule<float>(Gaussian{}, NearestNeighbors{7}); }
   SECTION("top-k uniform") { check_rule<double>(Uniform{}, NearestNeighbors{70}); }

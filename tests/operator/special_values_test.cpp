@@ -33,8 +33,8 @@ void with_every_operator(const F& f) {
   f("softmax", NadarayaWatson{Gaussian{}, Adaptive{}, DotProduct{}, Causal{}});
   f("sparsemax", NadarayaWatson{Epanechnikov{}, Adaptive{}, DotProduct{}, Causal{}});
   f("1.5-entmax", NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{}, Causal{}});
-  f("1.4-entmax", NadarayaWatson{RectifiedPower{2.5}, Adaptive{}, DotProduct{}, Causal{}});
-  f("3-entmax", NadarayaWatson{RectifiedPower{0.5}, Adaptive{}, DotProduct{}, Causal{}});
+  f("1.4-entmax", NadarayaWatson{RectifiedPower::with_exponent(2.5), Adaptive{}, DotProduct{}, Causal{}});
+  f("3-entmax", NadarayaWatson{RectifiedPower::with_exponent(0.5), Adaptive{}, DotProduct{}, Causal{}});
   f("fixed", NadarayaWatson{Biweight{}, FixedBandwidth{2.0}, SquaredDistance{}, Causal{}});
   f("fixed uniform", NadarayaWatson{Uniform{}, FixedBandwidth{2.0}, SquaredDistance{}, Causal{}});
   f("fixed Gaussian", NadarayaWatson{Gaussian{}, FixedBandwidth{2.0}, SquaredDistance{}, Causal{}});
@@ -244,7 +244,7 @@ TEST_CASE("a parameter without meaning is refused before anything is written", "
       refuses(NadarayaWatson{Biweight{}, Unnormalized{1.0, bad}, SquaredDistance{}});
       refuses(NadarayaWatson{Biweight{}, Adaptive{}, SquaredDistance{bad}});
       refuses(NadarayaWatson{Biweight{}, Adaptive{}, Cosine{bad}});
-      refuses(NadarayaWatson{RectifiedPower{bad}, Adaptive{}});
+      REQUIRE_THROWS_AS(RectifiedPower::with_exponent(bad), std::invalid_argument);
     }
   }
   refuses(NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{not_a_number}});

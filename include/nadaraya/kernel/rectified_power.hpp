@@ -5,6 +5,9 @@
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 
+#include <limits>
+#include <type_traits>
+
 namespace nadaraya {
 
 /// kappa(u) = [1 - u^2]_+^r for a real r > 0; alpha = 1 + 1/r.
@@ -13,42 +16,62 @@ namespace nadaraya {
 /// lose the digits that matter: an error of eps in t is one of r eps in t^r. Above r = 16 the
 /// coordinate is therefore measured from the centre (t - 1, that is -u^2) and the power is taken
 /// as exp(r log1p(t)); the weights then tend to softmax's at full precision.
-struct RectifiedPower {
+///
+/// It is made from alpha or from the exponent, which are easily taken for each other:
+///   RectifiedPower::with_alpha(1.5)       1.5-entmax when normalized adaptively: exponent 2
+///   RectifiedPower::with_exponent(1.5)    t^1.5: alpha = 5/3
+class RectifiedPower {
+ public:
   static constexpr bool compact = true;
+  static constexpr bool homogeneous = true;
 
-  double exponent = 1.0;
-
-  /// The kernel of alpha-entmax. alpha must exceed 1; for alpha = 1 use Gaussian.
-  static RectifiedPower from_alpha(double alpha) {
-    detail::require(alpha > 1.0 && alpha <= 1e300, "RectifiedPower::from_alpha: alpha must be finite and exceed 1, got ",
+  /// The kernel of alpha-entmax, exponent 1 / (alpha - 1). Throws std::invalid_argument unless alpha is finite and
+  /// exceeds 1; for alpha = 1 use Gaussian.
+  static RectifiedPower with_alpha(double alpha) {
+    detail::require(alpha > 1.0 && alpha <= 1e300, "RectifiedPower::with_alpha: alpha must be finite and exceed 1, got ",
                     alpha, " (alpha = 1 is Gaussian)");
-    return RectifiedPower{1.0 / (alpha - 1.0)};
+    return RectifiedPower(1.0 / (alpha - 1.0));
   }
 
-  double alpha() const { return 1.0 + 1.0 / exponent; }
-  double width() const { return exponent; }
-  double centre() const { return exponent > 16.0 ? 0.0 : 1.0; }
+  /// The kernel t^exponent. Throws std::invalid_argument unless the exponent is positive and finite.
+  static RectifiedPower with_exponent(double exponent) {
+    detail::require(exponent >= 1e-300 && exponent <= 1e300,
+                    "RectifiedPower::with_exponent: exponent must be positive and finite, got ", exponent);
+    return RectifiedPower(exponent);
+  }
 
+  double exponent() const { return exponent_; }
+  double alpha() const { return 1.0 + 1.0 / exponent_; }
+  double width() const { return exponent_; }
+  double centre() const { return exponent_ > 16.0 ? 0.0 : 1.0; }
+
+  /// Throws std::invalid_argument if the scalar in use cannot hold the exponent.
+  template <class Scalar>
   void validate() const {
-    detail::require(exponent > 0.0 && exponent <= 1e300, "RectifiedPower: exponent must be positive and finite, got ",
-                    exponent);
+    using Limits = std::numeric_limits<Scalar>;
+    if constexpr (std::is_floating_point_v<Scalar> && Limits::max_exponent < std::numeric_limits<double>::max_exponent) {
+      detail::require(exponent_ >= static_cast<double>((Limits::min)()) && exponent_ <= static_cast<double>((Limits::max)()),
+                      "RectifiedPower: the scalar in use cannot hold the exponent ", exponent_);
+    }
   }
 
   template <class Scalar>
   Scalar profile(const Scalar& t) const {
-    return raise(t, exponent);
+    return raise(t, exponent_);
   }
 
   template <class Scalar>
   Scalar derivative(const Scalar& t) const {
-    return Scalar(Scalar(exponent) * raise(t, exponent - 1.0));
+    return Scalar(Scalar(exponent_) * raise(t, exponent_ - 1.0));
   }
 
   /// d t^r / d alpha at fixed t: -r^2 t^r log t.
   template <class Scalar>
   Scalar alpha_derivative(const Scalar& t) const {
-    const auto r = static_cast<Scalar>(exponent);
-    return Scalar(-r * r * profile(t) * logarithm(t));
+    const auto r = static_cast<Scalar>(exponent_);
+    const Scalar value = profile(t);
+    if (value == Scalar(0)) return value;  // r log t may overflow
+    return Scalar(-(r * value) * (r * logarithm(t)));
   }
 
   /// d (1 + (alpha - 1) y)^(1 / (alpha - 1)) / d alpha at fixed y = r (t - 1):
@@ -57,7 +80,9 @@ struct RectifiedPower {
   /// (Correia, Niculae & Martins 2019, proposition 1).
   template <class Scalar>
   Scalar adaptive_alpha_derivative(const Scalar& t) const {
-    const auto r = static_cast<Scalar>(exponent);
+    const auto r = static_cast<Scalar>(exponent_);
+    const Scalar value = profile(t);
+    if (value == Scalar(0)) return value;  // r x may overflow
     const Scalar x = from_centre(t);
     if (detail::abs(x) < Scalar(0.03)) {
       // Ten terms leave 0.03^10, below 1e-15 of the first.
@@ -66,13 +91,15 @@ struct RectifiedPower {
         const auto coefficient = static_cast<Scalar>(static_cast<double>(n - 1) / n * (n % 2 == 0 ? -1.0 : 1.0));
         series = coefficient + x * series;
       }
-      return Scalar(r * x * r * x * profile(t) * series);
+      return Scalar(r * x * r * x * value * series);
     }
     // t^r x / (1 + x) = t^(r-1) x, written so that t -> 0 meets no 0 / 0 for r > 1.
-    return Scalar(r * r * (x * raise(t, exponent - 1.0) - profile(t) * logarithm(t)));
+    return Scalar(r * (r * (x * raise(t, exponent_ - 1.0) - value * logarithm(t))));
   }
 
  private:
+  explicit RectifiedPower(double exponent) : exponent_(exponent) {}
+
   template <class Scalar>
   Scalar from_centre(const Scalar& t) const {
     return Scalar(t - Scalar(centre()));
@@ -89,6 +116,8 @@ struct RectifiedPower {
     if (centre() == 0.0) return detail::exp(Scalar(Scalar(power) * detail::log1p(t)));
     return detail::pow(t, power);
   }
+
+  double exponent_;
 };
 
 }  // namespace nadaraya

@@ -79,7 +79,7 @@ struct LearnedAlphaMemory {
   static constexpr bool learns_alpha = true;
 
   Operator head(const KernelShape& shape) const {
-    return Operator(RectifiedPower::from_alpha(shape.alpha), Adaptive{}, detail::of_length(shape.beta));
+    return Operator(RectifiedPower::with_alpha(shape.alpha), Adaptive{}, detail::of_length(shape.beta));
   }
 
   template <class G>

@@ -98,7 +98,7 @@ std::vector<Scalar> descending(std::vector<Scalar> values) {
 /// the root monotonically. The support itself is found by bisection over the sorted keys.
 template <class Scalar>
 RowMap<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) {
-  const double r = kernel.exponent;
+  const double r = kernel.exponent();
   const auto width = static_cast<Scalar>(r);
   const std::vector<Scalar> sorted = descending(std::vector<Scalar>(z.begin(), z.end()));
   const auto mass_above = [&](std::size_t last) {
@@ -187,7 +187,7 @@ void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Sc
 /// Any real r: the general solver, except below r = 1, where the profile is steep at the edge.
 template <class Scalar>
 RowMap<Scalar> threshold(const RectifiedPower& kernel, RowView<Scalar> z, const Scalar& known) {
-  if (kernel.exponent < 1.0) return detail::steep_threshold(kernel, z);
+  if (kernel.exponent() < 1.0) return detail::steep_threshold(kernel, z);
   return threshold<RectifiedPower, Scalar>(kernel, z, known);
 }
 
