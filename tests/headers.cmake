@@ -77,9 +77,17 @@ target_compile_options(test_odr PRIVATE "$<$<CONFIG:Release>:-Og>")
 set_source_files_properties(odr/native.cpp PROPERTIES COMPILE_OPTIONS "$<$<BOOL:${NADARAYA_MARCH_NATIVE}>:-march=native>")
 add_test(NAME headers/odr COMMAND test_odr)
 
-# Other machines, where their compilers are installed (Debian: g++-i686-linux-gnu, g++-mingw-w64-x86-64-posix).
+# Files that disagree about Eigen's alignment, as with and without -march=native, are refused.
 get_target_property(eigen_folders Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
 list(TRANSFORM eigen_folders PREPEND "-isystem;" OUTPUT_VARIABLE eigen_flags)
+if(NOT CMAKE_CROSSCOMPILING)
+  add_test(NAME headers/alignment COMMAND "${CMAKE_COMMAND}" "-DCOMPILER=${CMAKE_CXX_COMPILER}"
+    "-DSOURCES=${CMAKE_CURRENT_SOURCE_DIR}/odr" "-DFOLDER=${CMAKE_CURRENT_BINARY_DIR}/alignment"
+    "-DFLAGS=-std=c++20;-O0;-I${PROJECT_SOURCE_DIR}/include;${eigen_flags}" -P "${PROJECT_SOURCE_DIR}/cmake/Alignment.cmake")
+  set_tests_properties(headers/alignment PROPERTIES LABELS compile_fail)
+endif()
+
+# Other machines, where their compilers are installed (Debian: g++-i686-linux-gnu, g++-mingw-w64-x86-64-posix).
 foreach(machine i686-linux-gnu x86_64-w64-mingw32)
   find_program(NADARAYA_CXX_${machine} NAMES ${machine}-g++-posix ${machine}-g++)
   mark_as_advanced(NADARAYA_CXX_${machine})

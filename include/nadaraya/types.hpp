@@ -1,6 +1,8 @@
 // The few names every layer shares.
 #pragma once
 
+#include "nadaraya/detail/same_alignment.hpp"
+
 #include <Eigen/Core>
 
 #include <cstdint>

@@ -1,0 +1,5 @@
+#include <nadaraya/types.hpp>
+
+Eigen::MatrixXf other();
+
+Eigen::MatrixXf other() { return Eigen::MatrixXf::Zero(3, 3); }
