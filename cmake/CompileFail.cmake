@@ -1,12 +1,24 @@
 # cmake -DCOMPILER=... -DSOURCE=... -DFLAGS=<;-list> -P CompileFail.cmake
 #
 # The source must compile as it stands, and must not compile with -DFAIL; then the compiler must
-# say the text that the source's first line announces: // expect: <text>
-file(STRINGS "${SOURCE}" lines LIMIT_COUNT 1)
-if(NOT lines MATCHES "^// expect: (.+)$")
+# say the texts that the source's first lines announce:
+#   // expect: <text>          anywhere in its messages
+#   // expect first: <text>    in the first error
+file(STRINGS "${SOURCE}" lines)
+set(expected "")
+set(expected_first "")
+foreach(line IN LISTS lines)
+  if(line MATCHES "^// expect: (.+)$")
+    list(APPEND expected "${CMAKE_MATCH_1}")
+  elseif(line MATCHES "^// expect first: (.+)$")
+    list(APPEND expected_first "${CMAKE_MATCH_1}")
+  else()
+    break()
+  endif()
+endforeach()
+if(NOT expected AND NOT expected_first)
   message(FATAL_ERROR "${SOURCE}: the first line must be '// expect: <text>'")
 endif()
-set(expected "${CMAKE_MATCH_1}")
 
 # The C locale keeps quotation marks in the compiler's messages plain.
 set(ENV{LC_ALL} C)
@@ -21,7 +33,16 @@ execute_process(COMMAND ${compile} -DFAIL "${SOURCE}" RESULT_VARIABLE result ERR
 if(result EQUAL 0)
   message(FATAL_ERROR "${SOURCE} must not compile with -DFAIL, but it did")
 endif()
-string(FIND "${messages}" "${expected}" found)
-if(found EQUAL -1)
-  message(FATAL_ERROR "${SOURCE} failed to compile with -DFAIL without saying '${expected}':\n${messages}")
-endif()
+foreach(text IN LISTS expected)
+  string(FIND "${messages}" "${text}" found)
+  if(found EQUAL -1)
+    message(FATAL_ERROR "${SOURCE} failed to compile with -DFAIL without saying '${text}':\n${messages}")
+  endif()
+endforeach()
+string(REGEX MATCH "[^\n]*error:[^\n]*" first_error "${messages}")
+foreach(text IN LISTS expected_first)
+  string(FIND "${first_error}" "${text}" found)
+  if(found EQUAL -1)
+    message(FATAL_ERROR "${SOURCE} failed to compile with -DFAIL without saying '${text}' first:\n${messages}")
+  endif()
+endforeach()

@@ -10,22 +10,18 @@ namespace nadaraya {
 ///   attend(Biweight{}, Adaptive{}, Q, K, V)                                  1.5-entmax attention
 ///   attend(Gaussian{}, Adaptive{}, Causal{}, Q, K, V)                        causal softmax attention
 ///   attend(Epanechnikov{}, FixedBandwidth{0.7}, SquaredDistance{}, Xq, X, Y) kernel regression
-template <Kernel K, class N, RealExpression Q, RealExpression Ke, RealExpression V>
+template <class K, class N, RealExpression Q, RealExpression Ke, RealExpression V>
 RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, const Q& query, const Ke& key, const V& value) {
   return NadarayaWatson(kernel, normalization)(query, key, value);
 }
 
-template <Kernel K, class N, Similarity S, RealExpression Q, RealExpression Ke, RealExpression V>
-RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, S similarity, const Q& query, const Ke& key, const V& value) {
-  return NadarayaWatson(kernel, normalization, similarity)(query, key, value);
+template <class K, class N, class P, RealExpression Q, RealExpression Ke, RealExpression V>
+RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, P similarity_or_mask, const Q& query, const Ke& key,
+                              const V& value) {
+  return NadarayaWatson(kernel, normalization, similarity_or_mask)(query, key, value);
 }
 
-template <Kernel K, class N, Mask M, RealExpression Q, RealExpression Ke, RealExpression V>
-RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, M mask, const Q& query, const Ke& key, const V& value) {
-  return NadarayaWatson(kernel, normalization, DotProduct{}, mask)(query, key, value);
-}
-
-template <Kernel K, class N, Similarity S, Mask M, RealExpression Q, RealExpression Ke, RealExpression V>
+template <class K, class N, class S, class M, RealExpression Q, RealExpression Ke, RealExpression V>
 RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, S similarity, M mask, const Q& query, const Ke& key,
                               const V& value) {
   return NadarayaWatson(kernel, normalization, similarity, mask)(query, key, value);

@@ -5,6 +5,7 @@
 #include "nadaraya/nadaraya_watson.hpp"
 
 #include <algorithm>
+#include <concepts>
 #include <cstddef>
 #include <ostream>
 #include <span>
@@ -263,6 +264,12 @@ class Attention {
   explicit Attention(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
       : operators_{Operator(std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask))} {}
 
+  /// Every head the same, with the default similarity.
+  template <std::same_as<M> OnlyMask>
+    requires(detail::leaves_similarity_out<OnlyMask>)
+  Attention(K kernel, N normalization, OnlyMask mask)
+      : Attention(std::move(kernel), std::move(normalization), S{}, std::move(mask)) {}
+
   /// One operator for each query head; throws if there is none.
   explicit Attention(std::vector<Operator> heads) : operators_(std::move(heads)) {
     detail::require(!operators_.empty(), "Attention: need an operator for each head, got none");
@@ -272,12 +279,12 @@ class Attention {
   const Operator& head(Index h) const { return detail::of_head(operators_, h); }
 
   /// The regressions alone: no tape. `out` is overwritten and must not share memory with the inputs.
-  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
     (*this)(query, key, value, out, Packed::one(query.tokens(), key.tokens()), executor);
   }
-  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
     AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::operator()");
@@ -286,7 +293,7 @@ class Attention {
   }
 
   /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
-  template <class Q, class Scalar, Executor E = Serial>
+  template <class Q, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, std::span<const KeyValueCache<std::remove_const_t<Q>, S>> caches,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
     static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && !std::is_const_v<Scalar>,
@@ -333,12 +340,12 @@ class Attention {
   }
 
   /// The regressions with a record for `backward`.
-  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  template <class Q, class Ke, class V, class Scalar, class E = Serial>
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const E& executor = {}) const {
     return forward(query, key, value, out, Packed::one(query.tokens(), key.tokens()), executor);
   }
-  template <class Q, class Ke, class V, class Scalar, Executor E = Serial>
+  template <class Q, class Ke, class V, class Scalar, class E = Serial>
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
     AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::forward");
@@ -352,7 +359,7 @@ class Attention {
   /// grad_key and grad_value, of the shapes of its inputs; those of a key head are sums over the
   /// query heads that read it. Returns, for each query head, the gradients of its own parameters
   /// (those that exist: `.scale`, `.bandwidth`, `.alpha`), summed over the batch.
-  template <class G, class Scalar, Executor E = Serial>
+  template <class G, class Scalar, class E = Serial>
   auto backward(const AttentionTape<Scalar>& tape, const HeadView<G>& grad_out, const HeadView<Scalar>& grad_query,
                 const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const E& executor = {}) const {
     static_assert(std::is_same_v<std::remove_const_t<G>, Scalar>, "grad_out must have the scalar of the forward pass");
@@ -412,6 +419,7 @@ class Attention {
   template <class Q, class Ke, class V, class Scalar>
   AttentionTape<Scalar> bind(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                              const HeadView<Scalar>& out, const Packed& sequences, const char* function) const {
+    static_assert(detail::check_scalar<Scalar>());
     static_assert(!std::is_const_v<Scalar>, "out must be writable");
     static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && std::is_same_v<std::remove_const_t<Ke>, Scalar> &&
                       std::is_same_v<std::remove_const_t<V>, Scalar>,
@@ -439,8 +447,8 @@ template <class K>
 Attention(K) -> Attention<K>;
 template <class K, class N>
 Attention(K, N) -> Attention<K, N>;
-template <class K, class N, class S>
-Attention(K, N, S) -> Attention<K, N, S>;
+template <class K, class N, class P>
+Attention(K, N, P) -> Attention<K, N, detail::SimilarityOf<P>, detail::MaskOf<P>>;
 template <class K, class N, class S, class M>
 Attention(K, N, S, M) -> Attention<K, N, S, M>;
 template <class K, class N, class S, class M>

@@ -80,6 +80,7 @@ void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char*
 template <Kernel K, RealExpression X>
 RowMatrix<ScalarOf<X>> adaptive_weights(const K& kernel, const X& x, const char* function) {
   using Scalar = ScalarOf<X>;
+  static_assert(check_scalar<Scalar>());
   RowMatrix<Scalar> weights = RowMatrix<Scalar>::Zero(x.rows(), x.cols());
   for_each_score_row(
       kernel, Rows<Scalar>(x), function,
@@ -111,6 +112,7 @@ struct GivenSlope {
 template <RealExpression P, RealExpression G>
 RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alpha, const char* function) {
   using Scalar = ScalarOf<P>;
+  static_assert(check_scalar<Scalar>());
   static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "weights and their gradient must have the same scalar");
   require_same_shape(weights, grad, function, "weights and gradient");
   const Rows<Scalar> weight_rows(weights);
@@ -213,6 +215,7 @@ RowMatrix<ScalarOf<P>> entmax_pullback(const P& p, const G& g, double alpha) {
 template <RealExpression X, RealExpression G>
 ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
   using Scalar = ScalarOf<X>;
+  static_assert(detail::check_scalar<Scalar>());
   static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "scores and gradient must have the same scalar");
   detail::require_alpha(alpha, "entmax_alpha_gradient");
   detail::require_same_shape(x, g, "entmax_alpha_gradient", "scores and gradient");

@@ -71,6 +71,7 @@ FenchelYoungLoss<Scalar> fenchel_young(const Rows<Scalar>& rows, double alpha, c
 template <RealExpression Z, class Targets>
 FenchelYoungLoss<ScalarOf<Z>> checked_loss(const Z& z, const Targets& targets, double alpha, const char* function) {
   using Scalar = ScalarOf<Z>;
+  static_assert(check_scalar<Scalar>());
   require_alpha(alpha, function);
   const Rows<Scalar> scores(z);
   if constexpr (RealExpression<Targets>) {

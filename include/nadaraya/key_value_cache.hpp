@@ -33,6 +33,9 @@ namespace nadaraya {
 /// Memory: twice the rows at most. Copies are independent of each other: a cache is forked by copying it.
 template <class Scalar, class S = DotProduct>
 class KeyValueCache {
+  static_assert(detail::check_scalar<Scalar>());
+  static_assert(detail::check_similarity<S>(), "the second parameter is a similarity; see similarity/similarity.hpp");
+
  public:
   /// For keys [n x key_cols] and values [n x value_cols]. Throws std::invalid_argument if a size is negative.
   KeyValueCache(Index key_cols, Index value_cols, Screening screening = Screening::automatic)

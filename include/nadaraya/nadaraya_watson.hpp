@@ -14,6 +14,7 @@
 
 #include <Eigen/SparseCore>
 
+#include <concepts>
 #include <limits>
 #include <span>
 #include <type_traits>
@@ -73,6 +74,18 @@ struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha> {
   RowMatrix<Scalar> value;
 };
 
+namespace detail {
+
+/// The policy after the normalization is a similarity or, that left out, a mask.
+template <class P>
+inline constexpr bool leaves_similarity_out = !MeantAsSimilarity<P> && MeantAsMask<P>;
+template <class P>
+using SimilarityOf = std::conditional_t<leaves_similarity_out<P>, DotProduct, P>;
+template <class P>
+using MaskOf = std::conditional_t<leaves_similarity_out<P>, P, NoMask>;
+
+}  // namespace detail
+
 template <class K, class N, class S, class M>
 class Attention;
 
@@ -97,9 +110,12 @@ class Attention;
 /// Source: arXiv 2601.22766.
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
 class NadarayaWatson {
-  static_assert(Kernel<K>, "the first policy is a kernel: compact, profile(t), derivative(t); see kernel/kernel.hpp");
-  static_assert(Similarity<S>, "the third policy is a similarity: score and pullback; see similarity/similarity.hpp");
-  static_assert(Mask<M>, "the fourth policy is a mask: range(query, extent); see mask/mask.hpp");
+  static_assert(detail::check_kernel<K>(), "the first policy is a kernel; see kernel/kernel.hpp");
+  static_assert(Similarity<S> || detail::MeantAsSimilarity<S>,
+                "the policy after the normalization is neither a similarity (score, pullback; see similarity/similarity.hpp) "
+                "nor a mask (range; see mask/mask.hpp)");
+  static_assert(detail::check_similarity<S>(), "the third policy is a similarity; see similarity/similarity.hpp");
+  static_assert(detail::check_mask<M>(), "the last policy is a mask; see mask/mask.hpp");
 
  public:
   template <class Scalar>
@@ -112,8 +128,14 @@ class NadarayaWatson {
         normalization_(std::move(normalization)),
         similarity_(std::move(similarity)),
         mask_(std::move(mask)) {
-    if constexpr (requires { N::template check<K, S, M>(); }) N::template check<K, S, M>();
+    static_assert(detail::check_combination<N, K, S, M>());
   }
+
+  /// With the default similarity: NadarayaWatson{Biweight{}, Adaptive{}, Causal{}}.
+  template <std::same_as<M> OnlyMask>
+    requires(detail::leaves_similarity_out<OnlyMask>)
+  NadarayaWatson(K kernel, N normalization, OnlyMask mask)
+      : NadarayaWatson(std::move(kernel), std::move(normalization), S{}, std::move(mask)) {}
 
   const K& kernel() const { return kernel_; }
   const N& normalization() const { return normalization_; }
@@ -130,7 +152,7 @@ class NadarayaWatson {
 
   /// The regression alone: no tape. Returns [Nq x Dv]. Blocks of queries are shared out over the
   /// executor (Serial, Threads{n} or your own); the result does not depend on it.
-  template <RealExpression Q, RealExpression Ke, RealExpression V, Executor E = Serial>
+  template <RealExpression Q, RealExpression Ke, RealExpression V, class E = Serial>
   RowMatrix<ScalarOf<Q>> operator()(const Q& query, const Ke& key, const V& value, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::operator()");
@@ -142,7 +164,7 @@ class NadarayaWatson {
   }
 
   /// The same on remembered keys and values. Returns [Nq x Dv].
-  template <RealExpression Q, Executor E = Serial>
+  template <RealExpression Q, class E = Serial>
   RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, cache.keys(), "NadarayaWatson::operator()");
@@ -155,7 +177,7 @@ class NadarayaWatson {
 
   /// The regression with a record for `backward`. `out` is a matrix (resized to [Nq x Dv]) or a
   /// map, block or Ref of that shape; it must not share memory with the inputs.
-  template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, Executor E = Serial>
+  template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
   Tape<ScalarOf<Q>> forward(Q&& query, Ke&& key, V&& value, Out&& out, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::forward");
@@ -178,7 +200,7 @@ class NadarayaWatson {
   /// The gradients of a loss L, given `grad_out` = dL/dout [Nq x Dv] and the tape of the forward
   /// pass of this same operator. Work: O(support (D + Dv)) where the tape stores the support. The
   /// result does not depend on the executor.
-  template <class Scalar, RealExpression G, Executor E = Serial>
+  template <class Scalar, RealExpression G, class E = Serial>
   GradientsOf<Scalar> backward(const Tape<Scalar>& tape, const G& grad_out, const E& executor = {}) const {
     static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "grad_out must have the scalar of the forward pass");
     detail::require(grad_out.rows() == tape.queries() && grad_out.cols() == tape.value().cols(),
@@ -231,9 +253,10 @@ class NadarayaWatson {
 
   template <class Scalar, class Q, class Ke>
   void validate(const Q& query, const Ke& key, const char* function) const {
+    static_assert(detail::check_scalar<Scalar>());
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
-    static_assert(NormalizationOf<N, K, Scalar>,
-                  "the second policy is a normalization: floor, solve, pullback; see normalization/normalization.hpp");
+    static_assert(detail::check_normalization<N, K, Scalar>(),
+                  "the second policy is a normalization; see normalization/normalization.hpp");
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
     if constexpr (requires { kernel_.template validate<Scalar>(); }) {
       kernel_.template validate<Scalar>();
@@ -276,8 +299,8 @@ template <class K>
 NadarayaWatson(K) -> NadarayaWatson<K>;
 template <class K, class N>
 NadarayaWatson(K, N) -> NadarayaWatson<K, N>;
-template <class K, class N, class S>
-NadarayaWatson(K, N, S) -> NadarayaWatson<K, N, S>;
+template <class K, class N, class P>
+NadarayaWatson(K, N, P) -> NadarayaWatson<K, N, detail::SimilarityOf<P>, detail::MaskOf<P>>;
 template <class K, class N, class S, class M>
 NadarayaWatson(K, N, S, M) -> NadarayaWatson<K, N, S, M>;
 

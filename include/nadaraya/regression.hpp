@@ -49,6 +49,8 @@ ScalarOf<X> leave_one_out_error(const K& kernel, double bandwidth, const X& x, c
 ///   model.predict(queries).values
 template <Kernel K, RealScalar Scalar = double>
 class KernelRegression {
+  static_assert(detail::check_scalar<Scalar>());
+
  public:
   /// A regression at a given bandwidth. x [N x Dx], y [N x Dy].
   template <RealExpression X, RealExpression Y>

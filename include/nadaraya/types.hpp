@@ -22,7 +22,8 @@ template <class Scalar>
 using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 /// A scalar that attention can be computed in: float, double, long double, or a type that behaves
-/// like them (automatic differentiation, multiprecision). Integers and complex numbers are not.
+/// like them (automatic differentiation, multiprecision). Integers and complex numbers are not, and
+/// nothing is computed in 16 bits: operators refuse Eigen::half and Eigen::bfloat16 by name.
 template <class Scalar>
 concept RealScalar = !Eigen::NumTraits<Scalar>::IsInteger && !Eigen::NumTraits<Scalar>::IsComplex;
 
@@ -32,6 +33,19 @@ concept RealExpression = requires(const std::remove_cvref_t<M>& m) {
   []<class Derived>(const Eigen::MatrixBase<Derived>&) {}(m);
   requires RealScalar<typename std::remove_cvref_t<M>::Scalar>;
 };
+
+namespace detail {
+
+/// Eigen computes in half and bfloat16 by going through float for every operation, and rounds after each.
+template <class Scalar>
+constexpr bool check_scalar() {
+  static_assert(sizeof(Scalar) >= sizeof(float),
+                "nadaraya computes in float, double and wider scalars, not in 16 bits (Eigen::half, Eigen::bfloat16): convert "
+                "operands with .cast<float>()");
+  return true;
+}
+
+}  // namespace detail
 
 /// The scalar of an expression.
 template <class M>

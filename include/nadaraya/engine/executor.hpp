@@ -3,6 +3,7 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
+#include "nadaraya/detail/members.hpp"
 #include "nadaraya/types.hpp"
 
 #include <atomic>
@@ -32,6 +33,20 @@ concept Executor = requires(const E executor, void (*fn)(Index)) {
 /// time is not.
 template <class E>
 concept SerialExecutor = Executor<E> && requires { requires E::serial; };
+
+namespace detail {
+
+/// Says what an executor lacks, or has with another signature.
+template <class E>
+constexpr bool check_executor() {
+  static_assert(Executor<E>,
+                "executor: template <class Fn> void parallel_for(Index n, const Fn& fn) const is missing, or has another signature");
+  static_assert(!Names_serial<E> || has_constrained_members<E> || requires { typename Flag<E::serial>; },
+                "executor: serial must be a static constexpr bool");
+  return true;
+}
+
+}  // namespace detail
 
 /// The calling thread. The default everywhere.
 struct Serial {
@@ -97,6 +112,10 @@ class AnyExecutor {
   void (*run_)(const void* self, Index n, const Work& fn);
   bool serial_;
 };
+
+/// Its serial() says what the executor behind it is.
+template <>
+inline constexpr bool has_constrained_members<AnyExecutor> = true;
 
 namespace engine {
 

@@ -1,9 +1,11 @@
 // What a kernel is: a profile of the distance, measured from the edge of the support.
 #pragma once
 
+#include "nadaraya/detail/members.hpp"
 #include "nadaraya/types.hpp"
 
 #include <concepts>
+#include <type_traits>
 
 namespace nadaraya {
 
@@ -23,7 +25,7 @@ namespace nadaraya {
 /// Functions return the scalar they were given, so that automatic differentiation goes through.
 template <class K>
 concept Kernel = std::copyable<K> && requires(const K kernel, double t) {
-  { K::compact } -> std::convertible_to<bool>;
+  typename detail::Flag<K::compact>;
   { kernel.profile(t) } -> std::same_as<double>;
   { kernel.derivative(t) } -> std::same_as<double>;
 };
@@ -91,5 +93,42 @@ bool in_support(const K& kernel, const Scalar& t) {
     return true;
   }
 }
+
+namespace detail {
+
+/// Says which member of a kernel is missing, or is there with another signature and would be ignored.
+template <class K>
+constexpr bool check_kernel() {
+  static_assert(std::copyable<K>, "kernel: must be copyable");
+  static_assert(requires { typename Flag<K::compact>; },
+                "kernel: static constexpr bool compact is missing, or not a constant");
+  static_assert(requires(const K kernel, double t) { { kernel.profile(t) } -> std::same_as<double>; },
+                "kernel: template <class S> S profile(S t) const is missing, or has another signature");
+  static_assert(requires(const K kernel, double t) { { kernel.derivative(t) } -> std::same_as<double>; },
+                "kernel: template <class S> S derivative(S t) const is missing, or has another signature");
+  if constexpr (Kernel<K> && !has_constrained_members<K>) {
+    static_assert(!Names_exponential<K> || requires { typename Flag<K::exponential>; },
+                  "kernel: exponential must be a static constexpr bool");
+    static_assert(!Names_elementwise<K> || requires { typename Flag<K::elementwise>; },
+                  "kernel: elementwise must be a static constexpr bool");
+    static_assert(!Names_width<K> || AdaptiveKernel<K>, "kernel: width must be double width() const");
+    static_assert(!(Names_alpha_derivative<K> || Names_adaptive_alpha_derivative<K>) || AlphaKernel<K>,
+                  "kernel: a gradient of alpha takes double alpha() const, S alpha_derivative(S t) const, "
+                  "S adaptive_alpha_derivative(S t) const and width(); one is missing, or has another signature");
+    static_assert(!Names_centre<K> || requires(const K kernel) { { kernel.centre() } -> std::convertible_to<double>; },
+                  "kernel: centre must be double centre() const");
+    static_assert(!Names_validate<K> || requires(const K kernel) { kernel.validate(); },
+                  "kernel: validate must be void validate() const");
+    static_assert(Names_centre<K> || !MisspellsCentre<K>, "kernel: the coordinate of zero distance is spelt centre()");
+    static_assert(Names_width<K> || !MisspellsWidth<K>, "kernel: is a member width() misspelt?");
+    static_assert(Names_validate<K> || !MisspellsValidate<K>, "kernel: is a member validate() misspelt?");
+    if constexpr (requires { requires K::exponential; }) {
+      static_assert(!K::compact, "kernel: one that is exponential is nowhere zero, so compact must be false");
+    }
+  }
+  return true;
+}
+
+}  // namespace detail
 
 }  // namespace nadaraya

@@ -13,6 +13,8 @@ namespace nadaraya::detail {
 /// f(i, j, n) if f wants the extent, f(i, j) otherwise. An Eigen matrix is such an f.
 template <class F>
 decltype(auto) at(const F& f, Index query, Index key, const Extent& n) {
+  static_assert(std::invocable<const F&, Index, Index, const Extent&> || std::invocable<const F&, Index, Index>,
+                "BooleanMask and AdditiveBias take a function of (query, key) or (query, key, Extent), or a matrix");
   if constexpr (std::invocable<const F&, Index, Index, const Extent&>) {
     return f(query, key, n);
   } else {

@@ -11,6 +11,8 @@ namespace nadaraya {
 /// A pair is visible iff it is visible to both; biases add. Written `Causal{} & AdditiveBias{...}`.
 template <Mask A, Mask B>
 class Intersection {
+  static_assert(detail::check_mask<A>() && detail::check_mask<B>());
+
  public:
   Intersection(A a, B b) : a_(std::move(a)), b_(std::move(b)) {}
 
@@ -47,6 +49,9 @@ class Intersection {
   A a_;
   B b_;
 };
+
+template <Mask A, Mask B>
+inline constexpr bool has_constrained_members<Intersection<A, B>> = true;
 
 template <Mask A, Mask B>
 Intersection<A, B> operator&(A a, B b) {

@@ -1,10 +1,12 @@
 // What a mask is: which keys exist for a query, and optionally a bias on their similarity.
 #pragma once
 
+#include "nadaraya/detail/members.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
 #include <concepts>
+#include <type_traits>
 
 namespace nadaraya {
 
@@ -40,6 +42,11 @@ struct Extent {
 /// A key that is not visible does not exist for the query: its similarity is not looked at, its
 /// value is not read, and no gradient reaches it. There is no sentinel and no multiplication by
 /// zero, so NaN in a masked key or value goes nowhere. A bias of -infinity hides a key as well.
+///
+/// Operators do not compile where a member of one of these names cannot be called like that, or where a name comes close
+/// (visable, is_visible, bais). Any other name is the mask's own. So that no misspelling passes for a mask without the
+/// member, say beside yours what it is:
+///   static_assert(nadaraya::HoledMask<MyMask>);    // or BiasMask
 template <class M>
 concept Mask = std::copy_constructible<M> && requires(const M mask, Index i, const Extent n) {
   { mask.range(i, n) } -> std::same_as<KeyRange>;
@@ -53,7 +60,9 @@ concept HoledMask = Mask<M> && requires(const M mask, Index i, const Extent n) {
 
 /// A mask that shifts similarities.
 template <class M>
-concept BiasMask = Mask<M> && requires(const M mask, Index i, const Extent n) { mask.bias(i, i, n); };
+concept BiasMask = Mask<M> && requires(const M mask, Index i, const Extent n) {
+  requires !std::is_void_v<decltype(mask.bias(i, i, n))>;
+};
 
 /// Whether a key of the mask's range is visible.
 template <Mask M>
@@ -96,5 +105,35 @@ double mean_range(const M& mask, const Extent& n) {
 struct NoMask {
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
 };
+
+namespace detail {
+
+/// Says which member of a mask is missing, or is there with another signature and would be ignored.
+template <class M>
+constexpr bool check_mask() {
+  static_assert(std::copy_constructible<M>, "mask: must be copyable");
+  static_assert(requires(const M mask, Index i, const Extent n) { { mask.range(i, n) } -> std::same_as<KeyRange>; },
+                "mask: KeyRange range(Index query, const Extent& n) const is missing, or has another signature");
+  if constexpr (Mask<M> && !has_constrained_members<M>) {
+    static_assert(!Names_visible<M> || HoledMask<M>,
+                  "mask: visible must be bool visible(Index query, Index key, const Extent& n) const");
+    static_assert(!Names_bias<M> || BiasMask<M>,
+                  "mask: bias must be a number bias(Index query, Index key, const Extent& n) const");
+    static_assert(!Names_validate<M> || requires(const M mask, const Extent n) { mask.validate(n); },
+                  "mask: validate must be void validate(const Extent& n) const");
+    static_assert(Names_visible<M> || !MisspellsVisible<M>,
+                  "mask: is a member visible(Index query, Index key, const Extent& n) misspelt?");
+    static_assert(Names_bias<M> || !MisspellsBias<M>,
+                  "mask: is a member bias(Index query, Index key, const Extent& n) misspelt?");
+    static_assert(Names_validate<M> || !MisspellsValidate<M>, "mask: is a member validate(const Extent& n) misspelt?");
+  }
+  return true;
+}
+
+/// Is a policy meant as a similarity, as a mask? Required members decide, then any of their names.
+template <class P>
+concept MeantAsMask = Mask<P> || Names_range<P> || Names_visible<P> || Names_bias<P>;
+
+}  // namespace detail
 
 }  // namespace nadaraya

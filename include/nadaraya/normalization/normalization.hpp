@@ -1,10 +1,16 @@
 // What a normalization is: the rule that gives a row its bandwidth and its divisor.
 #pragma once
 
+#include "nadaraya/detail/members.hpp"
+#include "nadaraya/kernel/gaussian.hpp"
+#include "nadaraya/kernel/rectified_polynomial.hpp"
+#include "nadaraya/kernel/rectified_power.hpp"
+#include "nadaraya/kernel/uniform.hpp"
 #include "nadaraya/normalization/row_map.hpp"
 
 #include <concepts>
 #include <span>
+#include <type_traits>
 
 namespace nadaraya {
 
@@ -66,5 +72,77 @@ template <class N>
 concept HasBandwidth = requires(const N n) {
   { n.bandwidth } -> std::convertible_to<double>;
 };
+
+template <class Scalar>
+class Row;
+
+namespace detail {
+
+template <class N, class K>
+concept ManyRowsOfAny = ManyRows<N, K, float> || ManyRows<N, K, double>;
+template <class N, class K>
+concept NearestOfAny = NearestNormalization<N, K, float> || NearestNormalization<N, K, double>;
+
+/// Says which member of a normalization is missing, or is there with another signature and would be ignored. Those that are
+/// templates may be for some kernels and scalars only: they have to fit this kernel or a built-in one.
+template <class N, class K, class Scalar>
+constexpr bool check_normalization() {
+  static_assert(std::copyable<N>, "normalization: must be copyable");
+  static_assert(requires(const N n, const K kernel, double factor, RowView<Scalar> z, const Scalar known) {
+                  { n.floor(kernel, factor, z, known) } -> std::same_as<Scalar>;
+                },
+                "normalization: S floor(const K& kernel, double factor, RowView<S> z, const S& known) const is missing, or has "
+                "another signature, or is not for this kernel");
+  static_assert(requires(const N n, const K kernel, double factor, RowView<Scalar> z, const Scalar known) {
+                  { n.solve(kernel, factor, z, known) } -> std::same_as<RowMap<Scalar>>;
+                },
+                "normalization: RowMap<S> solve(const K& kernel, double factor, RowView<S> z, const S& known) const is missing, "
+                "or has another signature, or is not for this kernel");
+  static_assert(requires(const N n, const K kernel, const RowMap<Scalar> map, RowView<Scalar> t, RowOut<Scalar> dz,
+                         ParameterGradients<Scalar>& parameters) { n.pullback(kernel, map, t, t, dz, parameters); },
+                "normalization: void pullback(const K& kernel, const RowMap<S>& map, RowView<S> t, RowView<S> g, RowOut<S> dz, "
+                "ParameterGradients<S>&) const is missing, or has another signature, or is not for this kernel");
+  if constexpr (NormalizationOf<N, K, Scalar> && !has_constrained_members<N>) {
+    static_assert(!Names_validate<N> || requires(const N n) { n.template validate<Scalar>(0.0); },
+                  "normalization: validate must be template <class S> void validate(double factor) const");
+    static_assert(Names_validate<N> || !MisspellsValidate<N>, "normalization: is a member validate() misspelt?");
+    static_assert(!Names_selects<N> || requires { typename Flag<N::selects>; },
+                  "normalization: selects must be a static constexpr bool");
+    static_assert(!Names_select<N> || Names_selects<N>,
+                  "normalization: select does nothing without static constexpr bool selects = true");
+    static_assert(!SelectingNormalization<N> || requires(const N n, const K kernel, Row<Scalar>& row) { n.select(kernel, row); },
+                  "normalization: selects takes void select(const K& kernel, Row<S>& row) const, which is missing, or has another "
+                  "signature");
+    static_assert(!Names_bandwidth<N> || HasBandwidth<N>,
+                  "normalization: bandwidth must be data that converts to double; its gradient is taken then");
+    static_assert(!Names_floors<N> || ManyRowsOfAny<N, K> || ManyRowsOfAny<N, Epanechnikov> || ManyRowsOfAny<N, Biweight> ||
+                      ManyRowsOfAny<N, Triweight> || ManyRowsOfAny<N, Gaussian> || ManyRowsOfAny<N, Uniform> ||
+                      ManyRowsOfAny<N, RectifiedPower>,
+                  "normalization: void floors(const K& kernel, std::span<const RowView<S>> z, std::span<const S> known, S* floors) "
+                  "const and solve(kernel, z, known, RowMap<S>* maps) go together; one is missing, or has another signature");
+    static_assert(Names_floors<N> || !requires(const N n, const K kernel, std::span<const RowView<Scalar>> z,
+                                               std::span<const Scalar> known, RowMap<Scalar>* maps) {
+      n.solve(kernel, z, known, maps);
+    }, "normalization: solve for many rows takes floors for many rows as well");
+    static_assert(!Names_nearest_width<N> || NearestOfAny<N, K> || NearestOfAny<N, Epanechnikov> || NearestOfAny<N, Biweight> ||
+                      NearestOfAny<N, Gaussian> || NearestOfAny<N, Uniform> || NearestOfAny<N, RectifiedPower>,
+                  "normalization: nearest_width must be template <class S, Kernel K> S nearest_width(const K& kernel) const");
+  }
+  return true;
+}
+
+/// Whether a normalization's own check of a combination, if it has any, can be called.
+template <class N, class K, class Similarity, class Mask>
+constexpr bool check_combination() {
+  if constexpr (requires { N::template check<K, Similarity, Mask>(); }) {
+    N::template check<K, Similarity, Mask>();
+  } else if constexpr (!has_constrained_members<N>) {
+    static_assert(!Names_check<N>,
+                  "normalization: check must be template <class K, class Similarity, class Mask> static constexpr void check()");
+  }
+  return true;
+}
+
+}  // namespace detail
 
 }  // namespace nadaraya

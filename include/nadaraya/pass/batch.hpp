@@ -196,7 +196,7 @@ class Batch {
 template <class Scalar>
 class Execution {
  public:
-  template <class E>
+  template <class E, bool = detail::check_executor<E>()>
   explicit Execution(const E& executor) : executor_(executor), workspaces_(own_) {}
   template <class Kept, class E>
   explicit Execution(const Workspace<Kept, E>& executor) : executor_(executor), workspaces_(executor.pieces()) {

@@ -1,9 +1,11 @@
 // What a similarity is: how close a query and a key are, and which way each should move.
 #pragma once
 
+#include "nadaraya/detail/members.hpp"
 #include "nadaraya/types.hpp"
 
 #include <concepts>
+#include <type_traits>
 
 namespace nadaraya {
 
@@ -83,5 +85,55 @@ constexpr double distance_factor() {
     return 0.0;
   }
 }
+
+namespace detail {
+
+/// Says which member of a similarity is missing, or is there with another signature and would be ignored.
+template <class S>
+constexpr bool check_similarity() {
+  using Rows = RowMatrix<double>;
+  static_assert(std::copyable<S>, "similarity: must be copyable");
+  static_assert(requires(const S s, const Rows x) { { s.score(x.row(0), x.row(0)) } -> std::same_as<double>; },
+                "similarity: S score(const Q& q, const K& k) const is missing, or has another signature");
+  static_assert(requires(const S s, const Rows x, Rows dx, double dz) { s.pullback(x.row(0), x.row(0), dz, dx.row(0), dx.row(0)); },
+                "similarity: void pullback(const Q& q, const K& k, S dz, DQ&& dq, DK&& dk) const is missing, or has another "
+                "signature");
+  if constexpr (Similarity<S> && !has_constrained_members<S>) {
+    static_assert(!Names_has_scale<S> || requires { typename Flag<S::has_scale>; },
+                  "similarity: has_scale must be a static constexpr bool");
+    static_assert(!ScaledSimilarity<S> ||
+                      requires(const S s, const Rows x, double dz) {
+                        { s.scale_pullback(x.row(0), x.row(0), dz) } -> std::convertible_to<double>;
+                      },
+                  "similarity: has_scale takes S scale_pullback(const Q& q, const K& k, S dz) const, which is missing, or has "
+                  "another signature");
+    static_assert(!Names_scale_pullback<S> || Names_has_scale<S>,
+                  "similarity: scale_pullback does nothing without static constexpr bool has_scale = true");
+    static_assert(!(Names_prepared<S> || Names_prepared_pullback<S>) || PreparingSimilarity<S>,
+                  "similarity: RowMatrix<S> prepared(const X& rows) const and RowMatrix<S> prepared_pullback(const X& rows, "
+                  "const P& prepared, const D& grad) const go together; one is missing, or has another signature");
+    static_assert(!Names_is_product<S> || requires { typename Flag<S::is_product>; },
+                  "similarity: is_product must be a static constexpr bool");
+    if constexpr (Names_product_bound<S> || requires { requires S::is_product; }) {
+      static_assert(ProductSimilarity<S>,
+                    "similarity: static constexpr bool is_product and template <class S> ProductBound<S> product_bound(const S& "
+                    "query_norm, Index dimension) const go together; one is missing, or has another signature");
+    }
+    static_assert(!Names_reach<S> || LocalSimilarity<S, double>,
+                  "similarity: reach must be template <class S> S reach(const S& floor, Index dimension) const");
+    static_assert(!Names_distance_factor<S> || requires { typename std::bool_constant<(S::distance_factor > 0)>; },
+                  "similarity: distance_factor must be a static constexpr double");
+    static_assert(!Names_validate<S> || requires(const S s) { s.validate(); },
+                  "similarity: validate must be void validate() const");
+    static_assert(Names_validate<S> || !MisspellsValidate<S>, "similarity: is a member validate() misspelt?");
+  }
+  return true;
+}
+
+/// Is a policy meant as a similarity?
+template <class P>
+concept MeantAsSimilarity = Similarity<P> || Names_score<P> || Names_pullback<P>;
+
+}  // namespace detail
 
 }  // namespace nadaraya

@@ -1,0 +1,40 @@
+// expect: SerialData
+// expect: SerialFunction
+// expect: ParallelForNotConst
+// expect: ParallelFor
+// An executor needs parallel_for(n, fn) const, and says that it is serial by a constant.
+#include "nadaraya/engine/executor.hpp"
+
+#include <vector>
+
+using namespace nadaraya;
+
+struct Plain {
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn) const {
+    for (Index i = 0; i < n; ++i) fn(i);
+  }
+};
+static_assert(detail::check_executor<Plain>() && detail::check_executor<Serial>() && detail::check_executor<Threads>());
+static_assert(detail::check_executor<AnyExecutor>());
+
+#ifdef FAIL
+struct SerialData : Plain {
+  bool serial = true;
+};
+struct SerialFunction : Plain {
+  static constexpr bool serial() { return true; }
+};
+struct ParallelForNotConst {
+  template <class Fn>
+  void parallel_for(Index, const Fn&) {}
+};
+struct ParallelFor {
+  template <class Fn>
+  void paralel_for(Index, const Fn&) const {}
+};
+static_assert(detail::check_executor<SerialData>());
+static_assert(detail::check_executor<SerialFunction>());
+static_assert(detail::check_executor<ParallelForNotConst>());
+static_assert(detail::check_executor<ParallelFor>());
+#endif

@@ -1,0 +1,136 @@
+// expect: ProductBoundNoTemplate
+// expect: ProductBoundOfOne
+// expect: ProductWithoutBound
+// expect: BoundWithoutProduct
+// expect: ProductData
+// expect: PreparedAlone
+// expect: PreparedOfAnother
+// expect: ReachOfOne
+// expect: ReachOfDouble
+// expect: ScaleWithoutPullback
+// expect: PullbackWithoutScale
+// expect: ScalePullbackOfOne
+// expect: HasScaleData
+// expect: FactorData
+// expect: FactorFunction
+// expect: ValidateOfSomething
+// expect: Valdiate
+// An optional member of a similarity that has another signature, or comes close to its name, would be ignored.
+#include "nadaraya/similarity/cosine.hpp"
+
+#include <vector>
+
+using namespace nadaraya;
+
+struct Plain {
+  template <class Q, class K>
+  typename Q::Scalar score(const Q& q, const K& k) const {
+    return q.dot(k);
+  }
+  template <class Q, class K, class S, class DQ, class DK>
+  void pullback(const Q& q, const K& k, const S& dz, DQ&& dq, DK&& dk) const {
+    dq += dz * k;
+    dk += dz * q;
+  }
+};
+static_assert(detail::check_similarity<Plain>() && detail::check_similarity<Cosine>());
+
+#ifdef FAIL
+struct ProductBoundNoTemplate : Plain {
+  static constexpr bool is_product = true;
+  ProductBound<double> product_bound(double, Index) const { return {}; }
+};
+struct ProductBoundOfOne : Plain {
+  static constexpr bool is_product = true;
+  template <class S>
+  ProductBound<S> product_bound(const S&) const {
+    return {};
+  }
+};
+struct ProductWithoutBound : Plain {
+  static constexpr bool is_product = true;
+};
+struct BoundWithoutProduct : Plain {
+  template <class S>
+  ProductBound<S> product_bound(const S&, Index) const {
+    return {};
+  }
+};
+struct ProductData : Plain {
+  bool is_product = true;
+};
+struct PreparedAlone : Plain {
+  template <class X>
+  RowMatrix<ScalarOf<X>> prepared(const X& x) const {
+    return x;
+  }
+};
+struct PreparedOfAnother : Plain {
+  template <class X>
+  Eigen::MatrixXd prepared(const X& x) const {
+    return x;
+  }
+  template <class X>
+  RowMatrix<double> prepared_pullback(const X&, const X&, const X& d) const {
+    return d;
+  }
+};
+struct ReachOfOne : Plain {
+  template <class S>
+  S reach(const S& floor) const {
+    return floor;
+  }
+};
+struct ReachOfDouble : Plain {
+  float reach(float floor, Index) const { return floor; }
+};
+struct ScaleWithoutPullback : Plain {
+  static constexpr bool has_scale = true;
+};
+struct PullbackWithoutScale : Plain {
+  template <class Q, class K, class S>
+  S scale_pullback(const Q&, const K&, const S& dz) const {
+    return dz;
+  }
+};
+struct ScalePullbackOfOne : Plain {
+  static constexpr bool has_scale = true;
+  double scale_pullback(double dz) const { return dz; }
+};
+struct HasScaleData : Plain {
+  template <class Q, class K, class S>
+  S scale_pullback(const Q&, const K&, const S& dz) const {
+    return dz;
+  }
+  bool has_scale = true;
+};
+struct FactorData : Plain {
+  double distance_factor = 1.0;
+};
+struct FactorFunction : Plain {
+  static constexpr double distance_factor() { return 1.0; }
+};
+struct ValidateOfSomething : Plain {
+  void validate(double) const {}
+};
+struct Valdiate : Plain {
+  void valiadte() const {}
+};
+static_assert(detail::check_similarity<ProductBoundNoTemplate>());
+static_assert(detail::check_similarity<ProductBoundOfOne>());
+static_assert(detail::check_similarity<ProductWithoutBound>());
+static_assert(detail::check_similarity<BoundWithoutProduct>());
+static_assert(detail::check_similarity<ProductData>());
+static_assert(detail::check_similarity<PreparedAlone>());
+static_assert(detail::check_similarity<PreparedOfAnother>());
+static_assert(detail::check_similarity<ReachOfOne>());
+static_assert(detail::check_similarity<ReachOfDouble>());
+static_assert(detail::check_similarity<ScaleWithoutPullback>());
+static_assert(detail::check_similarity<PullbackWithoutScale>());
+static_assert(detail::check_similarity<ScalePullbackOfOne>());
+static_assert(detail::check_similarity<HasScaleData>());
+static_assert(detail::check_similarity<FactorData>());
+static_assert(detail::check_similarity<FactorFunction>());
+static_assert(detail::check_similarity<ValidateOfSomething>());
+static_assert(detail::check_similarity<Valdiate>());
+#endif
