@@ -1,6 +1,7 @@
 // How a bad argument is reported: one message naming function, argument and shapes.
 #pragma once
 
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <sstream>
@@ -44,16 +45,20 @@ void attempt(const Work& work, [[maybe_unused]] const Failed& failed) {
 #endif
 }
 
-/// "[rows x cols]", for messages.
-template <class Rows, class Cols>
-std::string shape(const Rows& rows, const Cols& cols) {
-  std::ostringstream text;
-  text << '[' << rows << " x " << cols << ']';
-  return text.str();
-}
+/// Is written as "[rows x cols]", when a message is.
+struct Shape {
+  std::ptrdiff_t rows;
+  std::ptrdiff_t cols;
+
+  friend std::ostream& operator<<(std::ostream& to, const Shape& shape) {
+    return to << '[' << shape.rows << " x " << shape.cols << ']';
+  }
+};
+
+inline Shape shape(std::ptrdiff_t rows, std::ptrdiff_t cols) { return Shape{rows, cols}; }
 template <class M>
-std::string shape(const M& m) {
-  return shape(m.rows(), m.cols());
+Shape shape(const M& m) {
+  return Shape{m.rows(), m.cols()};
 }
 
 }  // namespace nadaraya::detail
