@@ -3,6 +3,8 @@
 
 #include "nadaraya/nadaraya_watson.hpp"
 
+#include <utility>
+
 namespace nadaraya {
 
 /// attend(kernel, normalization[, similarity][, mask], query, key, value): NadarayaWatson applied
@@ -12,19 +14,19 @@ namespace nadaraya {
 ///   attend(Epanechnikov{}, FixedBandwidth{0.7}, SquaredDistance{}, Xq, X, Y) kernel regression
 template <class K, class N, RealExpression Q, RealExpression Ke, RealExpression V>
 RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, const Q& query, const Ke& key, const V& value) {
-  return NadarayaWatson(kernel, normalization)(query, key, value);
+  return NadarayaWatson(std::move(kernel), std::move(normalization))(query, key, value);
 }
 
 template <class K, class N, class P, RealExpression Q, RealExpression Ke, RealExpression V>
 RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, P similarity_or_mask, const Q& query, const Ke& key,
                               const V& value) {
-  return NadarayaWatson(kernel, normalization, similarity_or_mask)(query, key, value);
+  return NadarayaWatson(std::move(kernel), std::move(normalization), std::move(similarity_or_mask))(query, key, value);
 }
 
 template <class K, class N, class S, class M, RealExpression Q, RealExpression Ke, RealExpression V>
 RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, S similarity, M mask, const Q& query, const Ke& key,
                               const V& value) {
-  return NadarayaWatson(kernel, normalization, similarity, mask)(query, key, value);
+  return NadarayaWatson(std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask))(query, key, value);
 }
 
 }  // namespace nadaraya

@@ -39,12 +39,12 @@ class Scores {
   /// Raises the floors of rows as far as their candidates tell, and may drop some that it rules out.
   using Refine = detail::FunctionRef<void(std::span<Row<Scalar>* const> rows)>;
 
-  /// The views and the scored keys must outlive this object. With keys in a grid, `order` may name the
-  /// queries that the blocks are made of, one after the other.
-  Scores(Sim similarity, M mask, const View<Scalar>& queries, const View<Scalar>& keys,
+  /// The policies, the views and the scored keys must outlive this object. With keys in a grid, `order` may
+  /// name the queries that the blocks are made of, one after the other.
+  Scores(const Sim& similarity, const M& mask, const View<Scalar>& queries, const View<Scalar>& keys,
          const ScoredKeys<Scalar, Sim>& scored, std::span<const KeyIndex> order = {})
-      : similarity_(std::move(similarity)),
-        mask_(std::move(mask)),
+      : similarity_(similarity),
+        mask_(mask),
         queries_(queries),
         keys_(keys),
         scored_(scored),
@@ -629,8 +629,8 @@ class Scores {
     return kept;
   }
 
-  Sim similarity_;
-  M mask_;
+  const Sim& similarity_;
+  const M& mask_;
   View<Scalar> queries_;
   View<Scalar> keys_;
   const ScoredKeys<Scalar, Sim>& scored_;

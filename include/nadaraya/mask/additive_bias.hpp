@@ -8,21 +8,22 @@
 namespace nadaraya {
 
 /// z_ij + bias(i, j). The argument is a function of (i, j), or of (i, j, Extent), or an Eigen
-/// matrix; a matrix is copied unless passed by std::cref. -infinity hides a pair; NaN makes its
-/// row NaN. The bias is a constant: no gradient is taken of it.
+/// matrix; a matrix is copied once, unless passed by std::cref or std::move, and copies of the mask
+/// share it. -infinity hides a pair; NaN makes its row NaN. The bias is a constant: no gradient is
+/// taken of it.
 template <class Bias>
 class AdditiveBias {
  public:
   explicit AdditiveBias(Bias bias) : bias_(std::move(bias)) {}
 
-  void validate(const Extent& n) const { detail::validate_pairs(bias_, n, "AdditiveBias"); }
+  void validate(const Extent& n) const { detail::validate_pairs(bias_.get(), n, "AdditiveBias"); }
 
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
 
-  auto bias(Index query, Index key, const Extent& n) const { return detail::at(bias_, query, key, n); }
+  auto bias(Index query, Index key, const Extent& n) const { return detail::at(bias_.get(), query, key, n); }
 
  private:
-  Bias bias_;
+  detail::PairFunction<Bias> bias_;
 };
 
 /// Attention with linear biases (Press, Smith & Lewis 2022): -slope times the distance between the

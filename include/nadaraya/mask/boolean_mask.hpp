@@ -8,23 +8,24 @@
 namespace nadaraya {
 
 /// Key j is visible to query i iff visible(i, j). The argument is a function of (i, j), or of
-/// (i, j, Extent), or an Eigen matrix of bool; a matrix is copied unless passed by std::cref.
+/// (i, j, Extent), or an Eigen matrix of bool; a matrix is copied once, unless passed by std::cref or
+/// std::move, and copies of the mask share it.
 ///   BooleanMask{[&](Index i, Index j) { return document[i] == document[j]; }}
 template <class Visible>
 class BooleanMask {
  public:
   explicit BooleanMask(Visible visible) : visible_(std::move(visible)) {}
 
-  void validate(const Extent& n) const { detail::validate_pairs(visible_, n, "BooleanMask"); }
+  void validate(const Extent& n) const { detail::validate_pairs(visible_.get(), n, "BooleanMask"); }
 
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
 
   bool visible(Index query, Index key, const Extent& n) const {
-    return static_cast<bool>(detail::at(visible_, query, key, n));
+    return static_cast<bool>(detail::at(visible_.get(), query, key, n));
   }
 
  private:
-  Visible visible_;
+  detail::PairFunction<Visible> visible_;
 };
 
 }  // namespace nadaraya

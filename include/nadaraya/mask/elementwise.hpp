@@ -5,10 +5,43 @@
 #include "nadaraya/mask/mask.hpp"
 
 #include <concepts>
-#include <functional>
+#include <memory>
 #include <type_traits>
+#include <utility>
 
 namespace nadaraya::detail {
+
+/// A function of pairs, of which copies are cheap: they share what costs more to copy than its bytes, such as a
+/// matrix with an entry for each pair.
+template <class F>
+class PairFunction {
+ public:
+  explicit PairFunction(F f) : f_(store(std::move(f))) {}
+  // Copied where it could be moved: nothing shared is ever missing.
+  PairFunction(const PairFunction&) = default;
+  PairFunction& operator=(const PairFunction&) = default;
+
+  const F& get() const {
+    if constexpr (shared) {
+      return *f_;
+    } else {
+      return f_;
+    }
+  }
+
+ private:
+  static constexpr bool shared = !std::is_trivially_copyable_v<F>;
+
+  static auto store(F f) {
+    if constexpr (shared) {
+      return std::make_shared<const F>(std::move(f));
+    } else {
+      return f;
+    }
+  }
+
+  std::conditional_t<shared, std::shared_ptr<const F>, F> f_;
+};
 
 /// f(i, j, n) if f wants the extent, f(i, j) otherwise. An Eigen matrix is such an f.
 template <class F>
