@@ -10,8 +10,12 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace nadaraya;
@@ -332,4 +336,193 @@ TEST_CASE("shapes that do not fit are refused by name, before anything is writte
   REQUIRE_THROWS_WITH(Attention(std::vector<NadarayaWatson<Epanechnikov>>{}), contains("need an operator for each head"));
   const Attention three_heads(std::vector<NadarayaWatson<Epanechnikov>>(3));
   REQUIRE_THROWS_WITH(three_heads(q.input(), k.input(), v.input(), out.view()), contains("there are operators for 3 heads, and query has 4"));
+}
+
+TEST_CASE("an output that shares memory is refused, one that interleaves is not", "[attention][errors]") {
+  using catch_shim::contains;
+  constexpr Index B = 2, H = 2, N = 6, D = 3;
+  const Attention attention{Epanechnikov{}};
+  // [B, N, 5, H, D]: query, key, value, grad_out, and out as slices of one tensor.
+  std::vector<double> memory(std::size_t(B * N * 5 * H * D));
+  test::Random random(5);
+  for (double& x : memory) x = random.normal();
+  const auto slice_of = [&](double* data, Index i) {
+    return HeadView<double>(data + i * H * D, B, H, N, D, {N * 5 * H * D, D, 5 * H * D});
+  };
+  const auto slice = [&](Index i) { return slice_of(memory.data(), i); };
+  const auto numbers = [](Index heads) { return std::move(Numbers<double>(B, heads, N, D).bhnd().random(1)); };
+  auto q = numbers(H), k = numbers(H), v = numbers(H), out = numbers(H), grad = numbers(H), grad_q = numbers(H), grad_k = numbers(H), grad_v = numbers(H);
+  for (Index b = 0; b < B; ++b) {
+    for (Index h = 0; h < H; ++h) {
+      q.view().rows(b, h) = slice(0).rows(b, h);
+      k.view().rows(b, h) = slice(1).rows(b, h);
+      v.view().rows(b, h) = slice(2).rows(b, h);
+      grad.view().rows(b, h) = slice(3).rows(b, h);
+    }
+  }
+  const auto expected = attention.forward(q.input(), k.input(), v.input(), out.view());
+  attention.backward(expected, grad.input(), grad_q.view(), grad_k.view(), grad_v.view());
+  const auto tape = attention.forward(slice(0), slice(1), slice(2), slice(4));
+  std::vector<double> grads(memory.size());
+  attention.backward(tape, slice(3), slice_of(grads.data(), 1), slice_of(grads.data(), 2), slice_of(grads.data(), 4));
+  for (Index b = 0; b < B; ++b) {
+    for (Index h = 0; h < H; ++h) {
+      REQUIRE(difference(slice(4).rows(b, h), out.head(b, h), 0) == "");
+      REQUIRE(difference(slice_of(grads.data(), 1).rows(b, h), grad_q.head(b, h), 0) == "");
+      REQUIRE(difference(slice_of(grads.data(), 2).rows(b, h), grad_k.head(b, h), 0) == "");
+      REQUIRE(difference(slice_of(grads.data(), 4).rows(b, h), grad_v.head(b, h), 0) == "");
+    }
+  }
+
+  const std::vector<double> before = memory, grads_before = grads;
+  const auto refused = [&](const auto& call, const std::string& text) {
+    REQUIRE_THROWS_WITH(call(), contains(text));
+    REQUIRE_THROWS_AS(call(), std::invalid_argument);
+    REQUIRE(memory == before);
+    REQUIRE(grads == grads_before);
+  };
+  // One element too early: the last column of the slice before it.
+  const auto early = [&](Index i) { return HeadView<double>(slice(i).data() - 1, B, H, N, D, slice(i).strides()); };
+  for (const Index i : {0, 1, 2}) {
+    const std::string name = i == 0 ? "query" : i == 1 ? "key" : "value";
+    const std::string text = ": out [2 x 2 x 6 x 3] must not share memory with " + name + " [2 x 2 x 6 x 3]";
+    refused([&] { attention(slice(0), slice(1), slice(2), slice(i)); }, "Attention::operator()" + text);
+    refused([&] { attention.forward(slice(0), slice(1), slice(2), slice(i)); }, "Attention::forward" + text);
+    refused([&] { attention.forward(slice(0), slice(1), slice(2), early(i + 1)); }, text);
+  }
+  refused([&] { attention(q.input(), k.input(), v.input(), HeadView<double>(memory.data(), B, H, N, D, {N * D, 0, D})); },
+          "out [2 x 2 x 6 x 3] must not have two elements in one place");
+  refused([&] { attention(q.input(), k.input(), v.input(), HeadView<double>(memory.data(), B, H, N, D, {H * N * D, N * D - 1, D})); },
+          "out [2 x 2 x 6 x 3] must not have two elements in one place");
+  const auto refuse_gradients = [&](const HeadView<double>& dq, const HeadView<double>& dk, const HeadView<double>& dv, const std::string& text) {
+    refused([&] { attention.backward(tape, HeadView<const double>(slice(3)), dq, dk, dv); }, "Attention::backward: " + text);
+  };
+  const auto dq = slice_of(grads.data(), 0), dk = slice_of(grads.data(), 1), dv = slice_of(grads.data(), 2);
+  refuse_gradients(slice(3), dk, dv, "grad_query [2 x 2 x 6 x 3] must not share memory with grad_out");
+  refuse_gradients(dq, slice(3), dv, "grad_key [2 x 2 x 6 x 3] must not share memory with grad_out");
+  refuse_gradients(dq, dk, slice(0), "grad_value [2 x 2 x 6 x 3] must not share memory with query");
+  refuse_gradients(slice(2), dk, dv, "grad_query [2 x 2 x 6 x 3] must not share memory with value");
+  refuse_gradients(dq, dq, dv, "grad_key [2 x 2 x 6 x 3] must not share memory with grad_query");
+  refuse_gradients(dq, dk, dk, "grad_value [2 x 2 x 6 x 3] must not share memory with grad_key");
+  refuse_gradients(HeadView<double>(grads.data(), B, H, N, D, {0, N * D, D}), dk, dv, "grad_query [2 x 2 x 6 x 3] must not have two elements in one place");
+
+  KeyValueCache<double> cache(D, D);
+  cache.append(k.head(0, 0), v.head(0, 0));
+  const std::vector<KeyValueCache<double>> caches(std::size_t(B * H), cache);
+  refused([&] { attention(slice(0), std::span(caches), slice(0)); }, "Attention::operator(): out [2 x 2 x 6 x 3] must not share memory with query");
+}
+
+TEST_CASE("every call of many heads refuses before anything is written", "[attention][errors]") {
+  using catch_shim::contains;
+  const Attention attention{Epanechnikov{}};
+  const auto numbers = [](Index heads, Index tokens, Index dim) { return std::move(Numbers<double>(1, heads, tokens, dim).bhnd().random(1)); };
+  auto q = numbers(2, 6, 3), k = numbers(2, 7, 3), v = numbers(2, 7, 5), out = numbers(2, 6, 5);
+  auto grad = numbers(2, 6, 5), grad_q = numbers(2, 6, 3), grad_k = numbers(2, 7, 3), grad_v = numbers(2, 7, 5);
+  const auto tape = attention.forward(q.input(), k.input(), v.input(), out.view());
+  const std::vector<RowMatrix<double>> before{out.head(0, 0), out.head(0, 1), grad_q.head(0, 0), grad_k.head(0, 0), grad_v.head(0, 1)};
+  std::vector<KeyValueCache<double>> caches(2, KeyValueCache<double>(3, 5));
+  for (Index h = 0; h < 2; ++h) caches[std::size_t(h)].append(k.head(0, h), v.head(0, h));
+  const auto refused = [&](const auto& op, const auto& executor, const char* text) {
+    const auto throws = [&](const auto& call) { REQUIRE_THROWS_WITH(call(), contains(text)); };
+    throws([&] { op(q.input(), k.input(), v.input(), out.view(), executor); });
+    throws([&] { op(q.input(), k.input(), v.input(), out.view(), Packed({0, 6}, {0, 7}), executor); });
+    throws([&] { op(q.input(), std::span<const KeyValueCache<double>>(caches), out.view(), executor); });
+    throws([&] { op.forward(q.input(), k.input(), v.input(), out.view(), executor); });
+    throws([&] { op.backward(tape, grad.input(), grad_q.view(), grad_k.view(), grad_v.view(), executor); });
+    REQUIRE(std::vector<RowMatrix<double>>{out.head(0, 0), out.head(0, 1), grad_q.head(0, 0), grad_k.head(0, 0), grad_v.head(0, 1)} == before);
+  };
+  refused(attention, Threads{0}, "Threads: count must be at least 1, got 0");
+  const Workspace<double, Threads> workspace(Threads{-1});
+  refused(attention, workspace, "Threads: count must be at least 1, got -1");
+  const Attention bad{Epanechnikov{}, Adaptive{}, DotProduct{.scale = std::numeric_limits<double>::quiet_NaN()}};
+  refused(bad, Serial{}, "DotProduct: scale");
+  // Where there is nothing to do as well.
+  auto no_q = numbers(0, 6, 3), no_out = numbers(0, 6, 5);
+  REQUIRE_THROWS_AS(bad(no_q.input(), k.input(), v.input(), no_out.view()), std::invalid_argument);
+  const auto none = attention.forward(no_q.input(), k.input(), v.input(), no_out.view());
+  REQUIRE_THROWS_AS(attention.backward(none, no_out.input(), no_q.view(), grad_k.view(), grad_v.view(), Threads{0}), std::invalid_argument);
+  REQUIRE(difference(grad_k.head(0, 0), before[3], 0) == "");
+
+  const double number = 1.0;
+  const auto many = [&](Index heads, Index tokens, Index dim) { return HeadView<const double>(&number, 1, heads, tokens, dim, {0, 0, 0, 0}); };
+  REQUIRE_THROWS_WITH(attention(many(2, Index(1) << 31, 3), k.input(), v.input(), HeadView<double>(nullptr, 1, 2, Index(1) << 31, 5, {0, 0, 0})),
+                      contains("Attention::operator(): a sequence of query has 2147483648 rows, more than 2^31 - 1"));
+  REQUIRE_THROWS_WITH(attention.forward(q.input(), many(2, Index(1) << 31, 3), many(2, Index(1) << 31, 5), out.view()),
+                      contains("Attention::forward: a sequence of key has 2147483648 rows"));
+  REQUIRE_THROWS_WITH(attention(many(2, Index(1) << 31, 3), std::span<const KeyValueCache<double>>(caches), HeadView<double>(nullptr, 1, 2, Index(1) << 31, 5, {0, 0, 0})),
+                      contains("Attention::operator(): query has 2147483648 rows"));
+}
+
+TEST_CASE("a tape of many heads that has been moved from has none", "[attention][lifetimes]") {
+  const Attention attention{Epanechnikov{}};
+  const auto numbers = [](Index dim) { return std::move(Numbers<double>(2, 2, 4, dim).bhnd().random(1)); };
+  auto q = numbers(3), k = numbers(3), v = numbers(2), out = numbers(2), grad_q = numbers(3), grad_k = numbers(3), grad_v = numbers(2);
+  auto tape = attention.forward(q.input(), k.input(), v.input(), out.view());
+  const auto moved = std::move(tape);
+  REQUIRE(moved.heads() == 2);
+  // NOLINTBEGIN(bugprone-use-after-move)
+  REQUIRE(tape.heads() == 0);
+  REQUIRE(tape.sequences() == 0);
+  REQUIRE(tape.empty_rows() == 0);
+  REQUIRE_THROWS_AS(attention.backward(tape, out.input(), grad_q.view(), grad_k.view(), grad_v.view()), std::invalid_argument);
+  tape = moved;
+  // NOLINTEND(bugprone-use-after-move)
+  attention.backward(tape, out.input(), grad_q.view(), grad_k.view(), grad_v.view());
+}
+
+namespace {
+
+/// A mask that is expensive to copy.
+struct Counted {
+  static inline int copies = 0;
+
+  Counted() = default;
+  Counted(const Counted&) { ++copies; }
+  Counted(Counted&&) = default;
+  Counted& operator=(const Counted&) = delete;
+  Counted& operator=(Counted&&) = delete;
+  ~Counted() = default;
+
+  bool operator()(Index i, Index j) const { return j <= i + 1; }
+  KeyRange range(Index i, const Extent& n) const { return n.clip(0, i + 2); }
+};
+
+}  // namespace
+
+TEST_CASE("a mask is copied for no head and no pass", "[attention][masks]") {
+  Counted::copies = 0;
+  Problem<double> p([](auto& x) { x.bhnd(); });
+  const auto run = [&](const auto& attention) {
+    const int before = Counted::copies;
+    const auto tape = attention.forward(p.q.input(), p.k.input(), p.v.input(), p.out.view());
+    attention.backward(tape, p.grad_out.input(), p.grad_q.view(), p.grad_k.view(), p.grad_v.view());
+    attention(p.q.input(), p.k.input(), p.v.input(), p.out.view(), Threads{2});
+    REQUIRE(Counted::copies == before);
+  };
+  // Of the user's own type.
+  const Attention own(Epanechnikov{}, Adaptive{}, DotProduct{}, Counted{});
+  run(own);
+  const RowMatrix<double> out = p.out.head(1, 3);
+  // Given pair by pair: heads share one, and so do copies of an operator, with another mask or without.
+  Counted::copies = 0;
+  const BooleanMask mask{Counted{}};
+  const NadarayaWatson one(Epanechnikov{}, Adaptive{}, DotProduct{}, mask);
+  const Attention shared(std::vector(4, one.with(Screening::never)));
+  run(shared);
+  REQUIRE(difference(p.out.head(1, 3), out, 0) == "");
+  const auto both = Causal{} & mask;
+  const auto copy = both;
+  REQUIRE(copy.visible(0, 1, Extent{2, 2}));
+  const AdditiveBias bias{Counted{}};
+  const auto copied_bias = bias;
+  REQUIRE(copied_bias.bias(3, 0, Extent{4, 4}));
+  REQUIRE(Counted::copies == 0);
+  // What is no larger than its bytes is held where it is.
+  static_assert(std::is_trivially_copyable_v<AdditiveBias<Alibi>>);
+  const RowMatrix<double> matrix = RowMatrix<double>::Random(3, 3);
+  const AdditiveBias of_matrix{matrix};
+  REQUIRE(of_matrix.bias(1, 2, Extent{3, 3}) == matrix(1, 2));
+  AdditiveBias other{RowMatrix<double>(2, 2)};
+  other = of_matrix;
+  REQUIRE(other.bias(2, 2, Extent{3, 3}) == matrix(2, 2));
 }

@@ -1,53 +1,14 @@
 // Scratch memory that is kept: a call that finds it allocates no more for many blocks than for one.
 #include <nadaraya/nadaraya.hpp>
 
+#include "tests/support/allocations.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
-
-namespace {
-
-std::atomic<long> allocations{0};
-
-/// Null where there is no memory.
-void* find(std::size_t size, std::size_t alignment) noexcept {
-  ++allocations;
-  size = (size + alignment - 1) / alignment * alignment;
-  return std::aligned_alloc(alignment, size == 0 ? alignment : size);
-}
-
-void* allocate(std::size_t size, std::size_t alignment) {
-  if (void* memory = find(size, alignment)) return memory;
-  throw std::bad_alloc();
-}
-
-}  // namespace
-
-// Every allocation by new is counted.
-void* operator new(std::size_t size) { return allocate(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-void* operator new(std::size_t size, std::align_val_t alignment) { return allocate(size, static_cast<std::size_t>(alignment)); }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return find(size, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
-void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept {
-  return find(size, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
-
 using namespace nadaraya;
+using test::allocations_in;
 
 namespace {
-
-template <class Work>
-long allocations_in(const Work& work) {
-  const long before = allocations;
-  work();
-  return allocations - before;
-}
 
 template <class Op>
 void check(const char* name, const Op& op) {

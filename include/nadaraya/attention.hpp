@@ -1,12 +1,15 @@
 // Many heads: the operator over batch x heads x tokens x dim, with grouped keys and packed sequences.
 #pragma once
 
+#include "nadaraya/detail/footprint.hpp"
 #include "nadaraya/head_view.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
 
 #include <algorithm>
+#include <array>
 #include <concepts>
 #include <cstddef>
+#include <initializer_list>
 #include <ostream>
 #include <span>
 #include <type_traits>
@@ -29,7 +32,7 @@ struct Packed {
 
   static Packed one(Index queries, Index keys) { return Packed({0, queries}, {0, keys}); }
 
-  Index sequences() const { return static_cast<Index>(query.size()) - 1; }
+  Index sequences() const { return query.empty() ? 0 : static_cast<Index>(query.size()) - 1; }
 };
 
 namespace detail {
@@ -52,6 +55,37 @@ struct HeadShape {
   }
 };
 
+template <class T>
+Footprint head_footprint(const HeadView<T>& view) {
+  const auto& strides = view.strides();
+  return Footprint(view.data(), sizeof(T))
+      .along(view.batch(), strides.batch)
+      .along(view.heads(), strides.head)
+      .along(view.tokens(), strides.token)
+      .along(view.dim(), strides.dim);
+}
+
+/// An array that a call reads or writes.
+struct NamedFootprint {
+  Footprint footprint;
+  const char* name;
+  HeadShape shape;
+
+  NamedFootprint(const char* of, const Footprint& print, const HeadShape& of_shape)
+      : footprint(print), name(of), shape(of_shape) {}
+  template <class T>
+  NamedFootprint(const char* of, const HeadView<T>& view) : NamedFootprint(of, head_footprint(view), HeadShape(view)) {}
+};
+
+/// An output shares no memory with any of the others, nor any element with another of its own.
+inline void require_apart(const NamedFootprint& out, std::initializer_list<NamedFootprint> others, const char* function) {
+  require(!out.footprint.collides(), function, ": ", out.name, ' ', out.shape, " must not have two elements in one place");
+  for (const NamedFootprint& other : others) {
+    require(!Footprint::share(out.footprint, other.footprint), function, ": ", out.name, ' ', out.shape,
+            " must not share memory with ", other.name, ' ', other.shape);
+  }
+}
+
 /// The operands of one call.
 struct AttentionShapes {
   HeadShape query, key, value;
@@ -70,6 +104,10 @@ struct AttentionShapes {
     validate_offsets(sequences.key, key.tokens, "key", function);
     require(sequences.query.size() == sequences.key.size(), function, ": there are offsets of ",
             sequences.query.size() - 1, " sequences of queries and of ", sequences.key.size() - 1, " of keys");
+    for (std::size_t s = 1; s < sequences.query.size(); ++s) {
+      require_countable(sequences.query[s] - sequences.query[s - 1], "a sequence of query", function);
+      require_countable(sequences.key[s] - sequences.key[s - 1], "a sequence of key", function);
+    }
   }
 
   static void validate_offsets(const std::vector<Index>& offsets, Index tokens, const char* of, const char* function) {
@@ -105,11 +143,25 @@ struct HeadPlace {
 }  // namespace detail
 
 /// The record of one forward pass over many heads. Like Tape, it refers to inputs whose rows are
-/// contiguous: keep them alive and unchanged until backward.
+/// contiguous: keep them alive and unchanged until backward. Moved from, it has no heads.
 template <class Scalar>
 class AttentionTape {
  public:
   AttentionTape() = default;
+  AttentionTape(const AttentionTape&) = default;
+  AttentionTape& operator=(const AttentionTape&) = default;
+  AttentionTape(AttentionTape&& other) noexcept
+      : shapes_(std::exchange(other.shapes_, {})),
+        sequences_(std::move(other.sequences_)),
+        tapes_(std::move(other.tapes_)),
+        inputs_(std::exchange(other.inputs_, {})) {}
+  AttentionTape& operator=(AttentionTape&& other) noexcept {
+    shapes_ = std::exchange(other.shapes_, {});
+    sequences_ = std::exchange(other.sequences_, Packed({}, {}));
+    tapes_ = std::exchange(other.tapes_, {});
+    inputs_ = std::exchange(other.inputs_, {});
+    return *this;
+  }
 
   Index batch() const { return shapes_.query.batch; }
   Index heads() const { return shapes_.query.heads; }
@@ -146,12 +198,19 @@ class AttentionTape {
                 const detail::HeadShape& out, const Packed& sequences, const char* function)
       : shapes_{detail::HeadShape(query), detail::HeadShape(key), detail::HeadShape(value)}, sequences_(sequences) {
     shapes_.validate(sequences, out, function);
+    bool refers[3] = {};
     tapes_.resize(static_cast<std::size_t>(query.batch() * sequences.sequences() * query.heads()));
     for_each([&](std::size_t i, const detail::HeadPlace& at) {
       tapes_[i].query_ = Rows<Scalar>(at.queries_of(query));
       tapes_[i].key_ = Rows<Scalar>(at.keys_of(key));
       tapes_[i].value_ = Rows<Scalar>(at.keys_of(value));
+      refers[0] = refers[0] || !tapes_[i].query_.copied();
+      refers[1] = refers[1] || !tapes_[i].key_.copied();
+      refers[2] = refers[2] || !tapes_[i].value_.copied();
     });
+    if (refers[0]) inputs_[0] = detail::head_footprint(query);
+    if (refers[1]) inputs_[1] = detail::head_footprint(key);
+    if (refers[2]) inputs_[2] = detail::head_footprint(value);
   }
 
   /// visit(i, place) for tapes_[i], numbered by batch entry, sequence and head.
@@ -242,8 +301,9 @@ class AttentionTape {
   }
 
   detail::AttentionShapes shapes_;
-  Packed sequences_{{0}};
+  Packed sequences_{{}, {}};
   std::vector<Tape<Scalar>> tapes_;
+  std::array<detail::Footprint, 3> inputs_;  ///< memory of query, key and value that is referred to
 };
 
 /// NadarayaWatson for each head of each batch entry: query [B x H x Nq x D], key [B x Hk x Nk x D],
@@ -254,7 +314,9 @@ class AttentionTape {
 /// The engine, its cost, its special values and its independence of the executor are those of
 /// NadarayaWatson, which is the case B = H = 1; keys that heads share are made ready once, and all
 /// blocks of all heads are one pool of work. Memory besides: a copy of the keys while it runs.
-/// Errors: std::invalid_argument before anything is written.
+/// An output shares no memory with an input or another output, and no two of its elements share any; views
+/// that interleave, such as the heads of one tensor, may.
+/// Errors: as for NadarayaWatson, before anything is written.
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
 class Attention {
  public:
@@ -278,7 +340,7 @@ class Attention {
   /// The operator of a query head.
   const Operator& head(Index h) const { return detail::of_head(operators_, h); }
 
-  /// The regressions alone: no tape. `out` is overwritten and must not share memory with the inputs.
+  /// The regressions alone: no tape. `out` is overwritten.
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
@@ -288,8 +350,9 @@ class Attention {
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
     AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::operator()");
+    const pass::Execution<Scalar> execution(executor);
     const ForwardRules<Scalar> rules(operators_);
-    tape.regress(rules.policies, out, pass::Execution<Scalar>(executor));
+    tape.regress(rules.policies, out, execution);
   }
 
   /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
@@ -309,18 +372,26 @@ class Attention {
                     ": out must be [", query.batch(), " x ", query.heads(), " x ", query.tokens(), " x .] like query, got ",
                     Shape(out));
     require_heads(query.heads(), function);
+    validate_parameters<Scalar>();
+    for (Index b = 0; b < query.batch(); ++b) {
+      for (Index h = 0; h < query.heads(); ++h) {
+        const auto& cache = caches[static_cast<std::size_t>(b * key_heads + h * key_heads / query.heads())];
+        head(h).template validate<Scalar>(query.rows(b, h), cache.keys(), function);
+        detail::require(out.dim() == cache.value_cols(), function, ": out must have ", cache.value_cols(),
+                        " columns like the cached values, got ", out.dim());
+      }
+    }
+    detail::require_apart({"out", out}, {{"query", query}}, function);
+    const pass::Execution<Scalar> execution(executor);
     std::vector<Rows<Scalar>> queries;
     std::vector<WritableRows<Scalar>> places;
     for (Index b = 0; b < query.batch(); ++b) {
       for (Index h = 0; h < query.heads(); ++h) {
-        const auto& cache = caches[static_cast<std::size_t>(b * key_heads + h * key_heads / query.heads())];
         queries.emplace_back(query.rows(b, h));
-        head(h).template validate<Scalar>(queries.back().matrix(), cache.keys(), function);
-        detail::require(out.dim() == cache.value_cols(), function, ": out must have ", cache.value_cols(),
-                        " columns like the cached values, got ", out.dim());
         places.emplace_back(out.rows(b, h));
       }
     }
+    const Rows<Scalar> no_keys(RowMatrix<Scalar>(0, query.dim())), no_values(RowMatrix<Scalar>(0, out.dim()));
     const ForwardRules<Scalar> rules(operators_);
     std::vector<pass::Policies<pass::ForwardRule<Scalar>, S, M>> policies;
     std::vector<pass::Operands<Scalar, S>> operands;
@@ -330,10 +401,10 @@ class Attention {
       const Index h = static_cast<Index>(i) % query.heads();
       const Index memory = static_cast<Index>(i) / query.heads() * key_heads + h * key_heads / query.heads();
       policies.push_back(detail::of_head(rules.policies, h));
-      operands.push_back({&queries[i], nullptr, nullptr, memory, &caches[static_cast<std::size_t>(memory)].memory()});
+      operands.push_back({&queries[i], &no_keys, &no_values, memory, caches[static_cast<std::size_t>(memory)].memory()});
       outs.push_back(places[i].matrix());
     }
-    pass::regress<Scalar, S, M>(policies, operands, outs, no_records, pass::Execution<Scalar>(executor));
+    pass::regress<Scalar, S, M>(policies, operands, outs, no_records, execution);
     for (std::size_t i = 0; i < places.size(); ++i) {
       places[i].commit(out.rows(static_cast<Index>(i) / query.heads(), static_cast<Index>(i) % query.heads()));
     }
@@ -349,9 +420,10 @@ class Attention {
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
     AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::forward");
+    const pass::Execution<Scalar> execution(executor);
     tape.make_records();
     const ForwardRules<Scalar> rules(operators_);
-    tape.regress(rules.policies, out, pass::Execution<Scalar>(executor));
+    tape.regress(rules.policies, out, execution);
     return tape;
   }
 
@@ -363,6 +435,7 @@ class Attention {
   auto backward(const AttentionTape<Scalar>& tape, const HeadView<G>& grad_out, const HeadView<Scalar>& grad_query,
                 const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const E& executor = {}) const {
     static_assert(std::is_same_v<std::remove_const_t<G>, Scalar>, "grad_out must have the scalar of the forward pass");
+    const char* const function = "Attention::backward";
     const Shapes& shapes = tape.shapes_;
     const auto require_shape = [](const char* name, const auto& view, const detail::HeadShape& expected) {
       const detail::HeadShape shape(view);
@@ -372,7 +445,19 @@ class Attention {
     require_shape("grad_query", grad_query, shapes.query);
     require_shape("grad_key", grad_key, shapes.key);
     require_shape("grad_value", grad_value, shapes.value);
-    require_heads(shapes.query.heads, "Attention::backward");
+    require_heads(shapes.query.heads, function);
+    validate_parameters<Scalar>();
+    tape.for_each([&](std::size_t i, const detail::HeadPlace& at) {
+      const Tape<Scalar>& one = tape.tapes_[i];
+      head(at.head).template validate<Scalar>(one.query().matrix(), one.key().matrix(), function);
+    });
+    const detail::NamedFootprint by_query("grad_query", grad_query), by_key("grad_key", grad_key),
+        by_value("grad_value", grad_value), by_out("grad_out", grad_out), query("query", tape.inputs_[0], shapes.query),
+        key("key", tape.inputs_[1], shapes.key), value("value", tape.inputs_[2], shapes.value);
+    detail::require_apart(by_query, {by_out, query, key, value}, function);
+    detail::require_apart(by_key, {by_query, by_out, query, key, value}, function);
+    detail::require_apart(by_value, {by_query, by_key, by_out, query, key, value}, function);
+    const pass::Execution<Scalar> execution(executor);
 
     if (shapes.query.heads == 0) {
       // Keys that nobody reads.
@@ -385,7 +470,7 @@ class Attention {
     }
     const BackwardRules<Scalar> rules(operators_);
     const auto by_place =
-        tape.pull_back(rules.policies, HeadView<const Scalar>(grad_out), grad_query, grad_key, grad_value, pass::Execution<Scalar>(executor));
+        tape.pull_back(rules.policies, HeadView<const Scalar>(grad_out), grad_query, grad_key, grad_value, execution);
     std::vector<typename Operator::template ParametersOf<Scalar>> parameters(static_cast<std::size_t>(shapes.query.heads));
     tape.for_each([&](std::size_t i, const detail::HeadPlace& at) {
       parameters[static_cast<std::size_t>(at.head)] += by_place[i];
@@ -427,11 +512,19 @@ class Attention {
     AttentionTape<Scalar> tape(HeadView<const Scalar>(query), HeadView<const Scalar>(key), HeadView<const Scalar>(value),
                                Shape(out), sequences, function);
     require_heads(query.heads(), function);
+    validate_parameters<Scalar>();
+    detail::require_apart({"out", out}, {{"query", query}, {"key", key}, {"value", value}}, function);
     tape.for_each([&](std::size_t i, const detail::HeadPlace& at) {
       const Tape<Scalar>& one = tape.tapes_[i];
       head(at.head).template validate<Scalar>(one.query().matrix(), one.key().matrix(), function);
     });
     return tape;
+  }
+
+  /// Of heads too that there are no numbers for.
+  template <class Scalar>
+  void validate_parameters() const {
+    for (const Operator& one : operators_) one.template validate_parameters<Scalar>();
   }
 
   void require_heads(Index heads, const char* function) const {

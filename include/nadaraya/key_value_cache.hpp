@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/footprint.hpp"
 #include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/pass/memory.hpp"
 #include "nadaraya/rows.hpp"
@@ -14,6 +15,7 @@
 #include <limits>
 #include <memory>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace nadaraya {
@@ -55,16 +57,36 @@ class KeyValueCache {
         memory_(std::make_unique<pass::Memory<Scalar, S>>()) {
     read(0);
   }
-  KeyValueCache(KeyValueCache&&) noexcept = default;
-  KeyValueCache& operator=(KeyValueCache&&) noexcept = default;
   KeyValueCache& operator=(const KeyValueCache& other) { return *this = KeyValueCache(other); }
+
+  /// Moved from, a cache is empty, and may be used as a new one of its columns.
+  KeyValueCache(KeyValueCache&& other) noexcept
+      : key_cols_(other.key_cols_), value_cols_(other.value_cols_), screening_(other.screening_) {
+    swap(other);
+  }
+  KeyValueCache& operator=(KeyValueCache&& other) noexcept {
+    KeyValueCache taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
 
   Index rows() const { return rows_; }
   Index key_cols() const { return key_cols_; }
   Index value_cols() const { return value_cols_; }
 
-  /// Appends rows, which are copied. Throws std::invalid_argument, the cache unchanged, if their shapes do
-  /// not fit.
+  /// Makes room for that many rows: until there are more, append does not move those there are. Throws
+  /// std::invalid_argument if they are too many; whatever is thrown, the cache is unchanged.
+  void reserve(Index rows) {
+    detail::require(rows <= most_rows, "KeyValueCache::reserve: ", rows, " rows are more than 2^31 - 1");
+    std::vector<Scalar> keys = larger(key_, rows_ * key_cols_, rows * key_cols_);
+    std::vector<Scalar> values = larger(value_, rows_ * value_cols_, rows * value_cols_);
+    if (!keys.empty()) key_.swap(keys);
+    if (!values.empty()) value_.swap(values);
+    if (memory_) read(rows_);
+  }
+
+  /// Appends rows, which are copied; they may be rows of this cache. Throws std::invalid_argument if their shapes
+  /// do not fit; whatever is thrown, the cache is unchanged.
   template <RealExpression Ke, RealExpression V>
   void append(const Ke& key, const V& value) {
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar> && std::is_same_v<ScalarOf<V>, Scalar>,
@@ -72,49 +94,101 @@ class KeyValueCache {
     detail::require(key.rows() == value.rows() && key.cols() == key_cols_ && value.cols() == value_cols_,
                     "KeyValueCache::append: key and value must be [n x ", key_cols_, "] and [n x ", value_cols_, "], got ",
                     detail::shape(key), " and ", detail::shape(value));
-    detail::require(key.rows() <= Index((std::numeric_limits<KeyIndex>::max)()) - rows_, "KeyValueCache::append: ", rows_,
-                    " and ", key.rows(), " rows are more than 2^31 - 1");
-    const Index before = rows_;
-    const Rows<Scalar> keys(key), values(value);
+    detail::require(key.rows() <= most_rows - rows_, "KeyValueCache::append: ", rows_, " and ", key.rows(),
+                    " rows are more than 2^31 - 1");
+    // First everything that may throw, where it does not show.
+    const Rows<Scalar> keys = apart(key);
+    const Rows<Scalar> values = apart(value);
     const Rows<Scalar> prepared = pass::prepared(S{}, keys);
-    grow(key_, (before + key.rows()) * key_cols_);
-    grow(value_, (before + key.rows()) * value_cols_);
-    copy_rows(prepared, key_.data() + before * key_cols_);
-    copy_rows(values, value_.data() + before * value_cols_);
-    rows_ = before + key.rows();
+    const Index total = rows_ + key.rows();
+    std::vector<Scalar> more_keys = grown(key_, rows_ * key_cols_, total * key_cols_);
+    std::vector<Scalar> more_values = grown(value_, rows_ * value_cols_, total * value_cols_);
+    copy_rows(prepared, (more_keys.empty() ? key_ : more_keys).data() + rows_ * key_cols_);
+    copy_rows(values, (more_values.empty() ? value_ : more_values).data() + rows_ * value_cols_);
+    if (!memory_) make_memory();
+    memory_->reserve(values.view(), sketched());
+    // From here on nothing throws.
+    if (!more_keys.empty()) key_.swap(more_keys);
+    if (!more_values.empty()) value_.swap(more_values);
+    const Index before = std::exchange(rows_, total);
     read(before);
   }
 
   /// Forgets all rows but the first `rows`. Throws std::invalid_argument if there are fewer.
   void truncate(Index rows) {
     detail::require(0 <= rows && rows <= rows_, "KeyValueCache::truncate: rows must lie between 0 and ", rows_, ", got ", rows);
+    if (rows == rows_) return;
     rows_ = rows;
     read(rows);
   }
 
-  /// The keys as the similarity compares them, [rows x key_cols].
+  /// The keys as the similarity compares them, [rows x key_cols]; until the next call that changes the cache.
   auto keys() const { return Eigen::Map<const RowMatrix<Scalar>>(key_.data(), rows_, key_cols_); }
 
-  /// What the passes read.
-  const pass::Memory<Scalar, S>& memory() const { return *memory_; }
+  /// The values, [rows x value_cols]; until the next call that changes the cache.
+  auto values() const { return Eigen::Map<const RowMatrix<Scalar>>(value_.data(), rows_, value_cols_); }
+
+  /// What the passes read; null if the cache has been moved from, and is empty.
+  const pass::Memory<Scalar, S>* memory() const { return memory_.get(); }
 
  private:
-  static void grow(std::vector<Scalar>& numbers, Index size) {
-    const auto needed = static_cast<std::size_t>(size);
-    if (needed > numbers.size()) numbers.resize((std::max)(needed, 2 * numbers.size()));
+  static constexpr Index most_rows = (std::numeric_limits<KeyIndex>::max)();
+
+  void swap(KeyValueCache& other) noexcept {
+    std::swap(key_cols_, other.key_cols_);
+    std::swap(value_cols_, other.value_cols_);
+    std::swap(screening_, other.screening_);
+    std::swap(rows_, other.rows_);
+    key_.swap(other.key_);
+    value_.swap(other.value_);
+    memory_.swap(other.memory_);
+  }
+
+  /// A copy of the first `kept` numbers with room for `size`; nothing if there is room.
+  static std::vector<Scalar> larger(const std::vector<Scalar>& numbers, Index kept, Index size) {
+    std::vector<Scalar> copy;
+    if (size <= static_cast<Index>(numbers.size())) return copy;
+    copy.resize(static_cast<std::size_t>(size));
+    std::copy_n(numbers.begin(), kept, copy.begin());
+    return copy;
+  }
+  static std::vector<Scalar> grown(const std::vector<Scalar>& numbers, Index kept, Index size) {
+    const auto room = static_cast<Index>(numbers.size());
+    return larger(numbers, kept, size <= room ? size : (std::max)(size, 2 * room));
+  }
+
+  /// An operand of append, copied if it lies in memory of the cache, which is written to.
+  template <class X>
+  Rows<Scalar> apart(const X& x) const {
+    const auto in = [&](const std::vector<Scalar>& numbers) {
+      const detail::Footprint room = detail::Footprint(numbers.data(), sizeof(Scalar)).along(static_cast<Index>(numbers.size()), 1);
+      return detail::Footprint::share(detail::footprint(x), room);
+    };
+    return in(key_) || in(value_) ? Rows<Scalar>(RowMatrix<Scalar>(x)) : Rows<Scalar>(x);
   }
 
   static void copy_rows(const Rows<Scalar>& from, Scalar* to) {
     for (Index i = 0; i < from.rows(); ++i) std::copy_n(from.view().row(i), from.cols(), to + i * from.cols());
   }
 
-  void read(Index kept) {
-    engine::Search<Scalar> search;
+  void make_memory() {
+    auto memory = std::make_unique<pass::Memory<Scalar, S>>();
+    memory_.swap(memory);
+    read(0);
+  }
+
+  bool sketched() const {
     if constexpr (pass::Product<Scalar, S>) {
       const bool fits = key_cols_ >= 1 && key_cols_ <= engine::most_sketch_cols;
-      search.sketched =
-          fits && (screening_ == Screening::always || (screening_ == Screening::automatic && engine::worth_screening(key_cols_)));
+      return fits && (screening_ == Screening::always || (screening_ == Screening::automatic && engine::worth_screening(key_cols_)));
+    } else {
+      return false;
     }
+  }
+
+  void read(Index kept) {
+    engine::Search<Scalar> search;
+    search.sketched = sketched();
     memory_->read(engine::View<Scalar>{key_.data(), rows_, key_cols_, key_cols_},
                   engine::View<Scalar>{value_.data(), rows_, value_cols_, value_cols_}, kept, search);
   }
@@ -123,7 +197,7 @@ class KeyValueCache {
   Index value_cols_;
   Screening screening_;
   Index rows_ = 0;
-  std::vector<Scalar> key_;
+  std::vector<Scalar> key_;    ///< as many as there is room for
   std::vector<Scalar> value_;
   std::unique_ptr<pass::Memory<Scalar, S>> memory_;  ///< where heads may point into
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/footprint.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/key_value_cache.hpp"
@@ -39,10 +40,16 @@ struct AlphaGradient {
 template <int>
 struct NoGradient {};
 
+/// Positions of queries and keys are stored as KeyIndex.
+inline void require_countable(Index rows, const char* name, const char* function) {
+  require(rows <= (std::numeric_limits<KeyIndex>::max)(), function, ": ", name, " has ", rows, " rows, more than 2^31 - 1");
+}
+
 inline void require_query_and_key(Index query_rows, Index query_cols, Index key_rows, Index key_cols, const char* function) {
   require(query_cols == key_cols, function, ": query and key must have the same number of columns, got ",
           shape(query_rows, query_cols), " and ", shape(key_rows, key_cols));
-  require(key_rows <= (std::numeric_limits<KeyIndex>::max)(), function, ": key has ", key_rows, " rows, more than 2^31 - 1");
+  require_countable(query_rows, "query", function);
+  require_countable(key_rows, "key", function);
 }
 
 inline void require_key_and_value(Index key_rows, Index key_cols, Index value_rows, Index value_cols, const char* function) {
@@ -89,12 +96,16 @@ using MaskOf = std::conditional_t<leaves_similarity_out<P>, P, NoMask>;
 template <class K, class N, class S, class M>
 class Attention;
 
+namespace detail {
+struct CountedRegression;
+}
+
 /// out_i = sum_j p_ij v_j, where the weights of query i,
 ///   p_ij = kappa(t_ij) / mass_i,   t_ij from z_ij = similarity(q_i, k_j),
 /// are given by a kernel and a normalization over the keys the mask leaves visible.
 ///
 /// Shapes: query [Nq x D], key [Nk x D], value [Nk x Dv], out [Nq x Dv]; rows are tokens. Any real
-/// dense Eigen expressions of one scalar. Any size may be 0.
+/// dense Eigen expressions of one scalar. Any size may be 0; Nq and Nk are at most 2^31 - 1.
 /// Cost: O(Nq Nk D) for the scores (masked panels left out), O(support (D + Dv)) for everything
 /// after them, forward and backward, with a compact kernel. A fixed bandwidth under a compact kernel and
 /// SquaredDistance in 1 to 3 dimensions needs no score of far keys: O(N log N + support (1 + Dv)), N the
@@ -106,7 +117,9 @@ class Attention;
 /// Special values: an empty row (no visible key, or none within the bandwidth) gives zeros, passes
 /// no gradient and is counted; NaN in a visible key or in a query makes exactly the rows that see
 /// it NaN; NaN in a value reaches the rows that give it weight.
-/// Errors: std::invalid_argument before anything is written.
+/// Errors: std::invalid_argument for shapes, parameters, masks, outputs and executors, before anything is written.
+/// What else is thrown on the way (std::bad_alloc, an exception of the user's own policy or executor) may leave
+/// an output half written.
 /// Source: arXiv 2601.22766.
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
 class NadarayaWatson {
@@ -157,9 +170,10 @@ class NadarayaWatson {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::operator()");
     require_values<Scalar>(key, value, "NadarayaWatson::operator()");
+    const pass::Execution<Scalar> execution(executor);
     RowMatrix<Scalar> out(query.rows(), value.cols());
     const Rows<Scalar> queries(query), keys(key), values(value);
-    regress<Scalar>({&queries, &keys, &values, 0}, WritableRows<Scalar>(out).matrix(), {}, pass::Execution<Scalar>(executor));
+    regress<Scalar>({&queries, &keys, &values, 0}, WritableRows<Scalar>(out).matrix(), {}, execution);
     return out;
   }
 
@@ -168,30 +182,37 @@ class NadarayaWatson {
   RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, cache.keys(), "NadarayaWatson::operator()");
+    const pass::Execution<Scalar> execution(executor);
     RowMatrix<Scalar> out(query.rows(), cache.value_cols());
-    const Rows<Scalar> queries(query);
-    regress<Scalar>({&queries, nullptr, nullptr, 0, &cache.memory()}, WritableRows<Scalar>(out).matrix(), {},
-                    pass::Execution<Scalar>(executor));
+    const Rows<Scalar> queries(query), keys(cache.keys()), values(cache.values());
+    regress<Scalar>({&queries, &keys, &values, 0, cache.memory()}, WritableRows<Scalar>(out).matrix(), {}, execution);
     return out;
   }
 
-  /// The regression with a record for `backward`. `out` is a matrix (resized to [Nq x Dv]) or a
-  /// map, block or Ref of that shape; it must not share memory with the inputs.
+  /// The regression with a record for `backward`. `out` is a matrix that can be resized to [Nq x Dv], or a
+  /// map, block or Ref of that shape; it shares no memory with inputs that are not expressions, and no two of
+  /// its elements share any.
   template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
   Tape<ScalarOf<Q>> forward(Q&& query, Ke&& key, V&& value, Out&& out, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
-    validate<Scalar>(query, key, "NadarayaWatson::forward");
-    require_values<Scalar>(key, value, "NadarayaWatson::forward");
-    prepare_output<Scalar>(out, query.rows(), value.cols());
+    const char* const function = "NadarayaWatson::forward";
+    validate<Scalar>(query, key, function);
+    require_values<Scalar>(key, value, function);
+    require_output<Scalar>(out, query.rows(), value.cols(), function);
+    require_apart(out, query, "query", function);
+    require_apart(out, key, "key", function);
+    require_apart(out, value, "value", function);
+    const pass::Execution<Scalar> execution(executor);
 
     Tape<Scalar> tape;
-    tape.query_ = Rows<Scalar>(std::forward<Q>(query));
-    tape.key_ = Rows<Scalar>(std::forward<Ke>(key));
-    tape.value_ = Rows<Scalar>(std::forward<V>(value));
+    tape.query_ = Rows<Scalar>::kept(std::forward<Q>(query));
+    tape.key_ = Rows<Scalar>::kept(std::forward<Ke>(key));
+    tape.value_ = Rows<Scalar>::kept(std::forward<V>(value));
     tape.make_records();
+    // Not before the inputs are evaluated: an expression may contain `out`.
+    if constexpr (detail::OwningMatrix<Out>) out.resize(tape.queries(), tape.value_.cols());
     WritableRows<Scalar> rows(out);
-    regress<Scalar>({&tape.query_, &tape.key_, &tape.value_, 0}, rows.matrix(), tape.records_,
-                    pass::Execution<Scalar>(executor));
+    regress<Scalar>({&tape.query_, &tape.key_, &tape.value_, 0}, rows.matrix(), tape.records_, execution);
     rows.commit(out);
     tape.find_rows();
     return tape;
@@ -206,6 +227,8 @@ class NadarayaWatson {
     detail::require(grad_out.rows() == tape.queries() && grad_out.cols() == tape.value().cols(),
                     "NadarayaWatson::backward: grad_out must be [", tape.queries(), " x ", tape.value().cols(),
                     "] like the output, got ", detail::shape(grad_out));
+    validate<Scalar>(tape.query().matrix(), tape.key().matrix(), "NadarayaWatson::backward");
+    const pass::Execution<Scalar> execution(executor);
     const Rows<Scalar> grads_out(grad_out);
     GradientsOf<Scalar> grads;
     grads.query.resize(tape.queries(), tape.query().cols());
@@ -217,22 +240,25 @@ class NadarayaWatson {
     const pass::GradientPlaces<Scalar> places{tape.records_, grads_out.view(), WritableRows<Scalar>(grads.query).matrix(),
                                               WritableRows<Scalar>(grads.key).matrix(),
                                               WritableRows<Scalar>(grads.value).matrix()};
-    grads += pass::pull_back<Scalar, S, M>({&policies, 1}, {&operands, 1}, {&places, 1}, pass::Execution<Scalar>(executor)).front();
+    grads += pass::pull_back<Scalar, S, M>({&policies, 1}, {&operands, 1}, {&places, 1}, execution).front();
     return grads;
   }
 
-  /// The weights themselves, [Nq x Nk], one entry for each supported pair: what attends to what.
-  template <RealExpression Q, RealExpression Ke>
-  Eigen::SparseMatrix<ScalarOf<Q>, Eigen::RowMajor> weights(const Q& query, const Ke& key) const {
+  /// The weights themselves, [Nq x Nk], one entry for each supported pair: what attends to what. Throws
+  /// std::invalid_argument if there are more than 2^31 - 1. The result does not depend on the executor.
+  template <RealExpression Q, RealExpression Ke, Executor E = Serial>
+  Eigen::SparseMatrix<ScalarOf<Q>, Eigen::RowMajor> weights(const Q& query, const Ke& key, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::weights");
+    const pass::Execution<Scalar> execution(executor);
     const pass::ForwardRuleOf<Scalar, K, N> rule(row_rule());
-    return pass::weights(policies<pass::ForwardRule<Scalar>>(rule), Rows<Scalar>(query), Rows<Scalar>(key));
+    return pass::weights(policies<pass::ForwardRule<Scalar>>(rule), Rows<Scalar>(query), Rows<Scalar>(key), execution);
   }
 
  private:
   template <class, class, class, class>
   friend class Attention;
+  friend struct detail::CountedRegression;
 
   RowRule<K, N> row_rule() const { return RowRule<K, N>(kernel_, normalization_, distance_factor<S>()); }
 
@@ -258,6 +284,13 @@ class NadarayaWatson {
     static_assert(detail::check_normalization<N, K, Scalar>(),
                   "the second policy is a normalization; see normalization/normalization.hpp");
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
+    validate_parameters<Scalar>();
+    const Extent n{query.rows(), key.rows()};
+    if constexpr (requires { mask_.validate(n); }) mask_.validate(n);
+  }
+
+  template <class Scalar>
+  void validate_parameters() const {
     if constexpr (requires { kernel_.template validate<Scalar>(); }) {
       kernel_.template validate<Scalar>();
     } else if constexpr (requires { kernel_.validate(); }) {
@@ -267,8 +300,6 @@ class NadarayaWatson {
     if constexpr (requires { normalization_.template validate<Scalar>(0.0); }) {
       normalization_.template validate<Scalar>(distance_factor<S>());
     }
-    const Extent n{query.rows(), key.rows()};
-    if constexpr (requires { mask_.validate(n); }) mask_.validate(n);
   }
 
   template <class Scalar, class Ke, class V>
@@ -278,14 +309,29 @@ class NadarayaWatson {
   }
 
   template <class Scalar, class Out>
-  static void prepare_output(Out& out, Index rows, Index cols) {
+  static void require_output(const Out& out, Index rows, Index cols, const char* function) {
     static_assert(std::is_same_v<ScalarOf<Out>, Scalar>, "out must have the scalar of the inputs");
-    if constexpr (std::is_base_of_v<Eigen::PlainObjectBase<Out>, Out>) {
-      out.resize(rows, cols);
+    if constexpr (detail::OwningMatrix<Out>) {
+      // Eigen checks only in debug builds whether a matrix can be resized.
+      const auto takes = [](int size, int most, Index n) {
+        return size == Eigen::Dynamic ? most == Eigen::Dynamic || n <= most : n == size;
+      };
+      detail::require(takes(Out::RowsAtCompileTime, Out::MaxRowsAtCompileTime, rows) &&
+                          takes(Out::ColsAtCompileTime, Out::MaxColsAtCompileTime, cols),
+                      function, ": out must be [", rows, " x ", cols, "], to which its type cannot be resized; got ",
+                      detail::shape(out));
     } else {
-      detail::require(out.rows() == rows && out.cols() == cols, "NadarayaWatson::forward: out must be [", rows, " x ",
-                      cols, "], got ", detail::shape(out));
+      detail::require(out.rows() == rows && out.cols() == cols, function, ": out must be [", rows, " x ", cols, "], got ",
+                      detail::shape(out));
+      detail::require(!detail::footprint(out).collides(), function, ": out ", detail::shape(out),
+                      " must not have two elements in one place");
     }
+  }
+
+  template <class Out, class X>
+  static void require_apart(const Out& out, const X& input, const char* name, const char* function) {
+    detail::require(!detail::Footprint::share(detail::footprint(out), detail::footprint(input)), function, ": out ",
+                    detail::shape(out), " must not share memory with ", name, ' ', detail::shape(input));
   }
 
   K kernel_;

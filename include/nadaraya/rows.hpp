@@ -9,35 +9,116 @@
 
 namespace nadaraya {
 
-/// Read-only rows, each contiguous. A row-major lvalue is referred to, not copied, and must outlive
-/// this object unchanged. Anything else (column-major storage, an expression, a temporary) is
-/// evaluated once into rows that this object owns.
+namespace detail {
+
+/// A matrix that owns its numbers, or a class derived from one.
+template <class X>
+concept OwningMatrix = requires(const X& x) { []<class D>(const Eigen::PlainObjectBase<D>&) {}(x); };
+
+/// An expression whose numbers lie in memory.
+template <class X>
+concept InMemory = (int(X::Flags) & Eigen::DirectAccessBit) != 0;
+
+/// Views of memory that they neither own nor take from another expression.
+template <class X>
+inline constexpr bool is_foreign = false;
+template <class P, int O, class S>
+inline constexpr bool is_foreign<Eigen::Map<P, O, S>> = true;
+template <class P, int O, class S>
+inline constexpr bool is_foreign<Eigen::Ref<P, O, S>> = true;
+
+/// A Ref<const ...>, which holds a copy of what it could not refer to.
+template <class X>
+inline constexpr bool is_const_ref = false;
+template <class P, int O, class S>
+inline constexpr bool is_const_ref<Eigen::Ref<const P, O, S>> = true;
+template <class P, int O, class S>
+inline constexpr bool is_foreign<Eigen::Ref<const P, O, S>> = false;
+
+/// Looks into a Ref<const ...>: Eigen has no public question for it.
+template <class R>
+struct RefCopy : R {
+  static bool holds(const R& ref) {
+    if constexpr (requires { &RefCopy::m_object; }) {
+      return (ref.*(&RefCopy::m_object)).data() == ref.data();
+    } else {
+      return true;
+    }
+  }
+};
+
+/// True if the memory of an expression may not outlive the call that it is passed to. `temporary` is true if the
+/// expression does not; then neither does a matrix that it owns, nor, as far as a type can tell, one that it is a view of.
+template <InMemory X>
+bool may_end(const X& x, bool temporary) {
+  if constexpr (is_foreign<X>) {
+    return false;
+  } else if constexpr (is_const_ref<X>) {
+    return temporary || RefCopy<X>::holds(x);
+  } else if constexpr (!OwningMatrix<X> && requires { requires InMemory<std::remove_cvref_t<decltype(x.nestedExpression())>>; }) {
+    return may_end(x.nestedExpression(), temporary);
+  } else {
+    return temporary;
+  }
+}
+
+/// True if the memory of a temporary ends with it: it owns a matrix, or a Ref that it is a view of holds a copy.
+template <InMemory X>
+bool owns(const X& x, bool nested = false) {
+  if constexpr (is_foreign<X>) {
+    return false;
+  } else if constexpr (is_const_ref<X>) {
+    return RefCopy<X>::holds(x);
+  } else if constexpr (!OwningMatrix<X> && requires { requires InMemory<std::remove_cvref_t<decltype(x.nestedExpression())>>; }) {
+    return owns(x.nestedExpression(), true);
+  } else {
+    return !nested;
+  }
+}
+
+}  // namespace detail
+
+/// Read-only rows, each contiguous, for the length of a call or, kept(), for longer. Rows that lie in memory
+/// are referred to, not copied, and must outlive this object unchanged. Others (column-major storage, an
+/// expression) are evaluated once into rows that this object owns, as are those of a temporary that owns them.
+/// Moved from, it has no rows.
 template <class Scalar>
 class Rows {
  public:
   Rows() = default;
+  Rows(const Rows&) = default;
+  Rows& operator=(const Rows&) = default;
+  Rows(Rows&& other) noexcept { *this = std::move(other); }
+  Rows& operator=(Rows&& other) noexcept {
+    if (this == &other) return *this;
+    owned_ = std::move(other.owned_);
+    other.owned_.resize(0, 0);
+    data_ = std::exchange(other.data_, nullptr);
+    rows_ = std::exchange(other.rows_, 0);
+    cols_ = std::exchange(other.cols_, 0);
+    stride_ = std::exchange(other.stride_, 0);
+    return *this;
+  }
 
   template <RealExpression X>
   explicit Rows(X&& x) {
     using Expression = std::remove_cvref_t<X>;
-    constexpr bool direct = (int(Expression::Flags) & Eigen::DirectAccessBit) != 0;
-    constexpr bool plain = std::is_base_of_v<Eigen::PlainObjectBase<Expression>, Expression>;
-    if constexpr (direct && !(plain && std::is_rvalue_reference_v<X&&>)) {
-      rows_ = x.rows();
-      cols_ = x.cols();
-      const bool one_row = rows_ <= 1;
-      const Index inner = x.IsRowMajor ? x.innerStride() : x.outerStride();
-      const Index outer = x.IsRowMajor ? x.outerStride() : x.innerStride();
-      if (x.size() > 0 && (inner == 1 || cols_ == 1) && (one_row || outer >= cols_)) {
-        data_ = x.data();
-        stride_ = one_row ? cols_ : outer;
-        return;
-      }
+    if constexpr (detail::InMemory<Expression>) {
+      if (!(std::is_rvalue_reference_v<X&&> && detail::owns(std::as_const(x))) && refer(x)) return;
     }
-    owned_ = std::forward<X>(x);
-    rows_ = owned_.rows();
-    cols_ = owned_.cols();
-    stride_ = cols_;
+    own(std::forward<X>(x));
+  }
+
+  /// Rows that may be used after the call in which they are made, as those of a tape are. A row-major lvalue and the
+  /// memory of a Map are referred to; a block or a Ref that is a temporary is copied, for its matrix may be one too.
+  template <RealExpression X>
+  static Rows kept(X&& x) {
+    Rows rows;
+    if constexpr (detail::InMemory<std::remove_cvref_t<X>>) {
+      if (!detail::may_end(std::as_const(x), std::is_rvalue_reference_v<X&&>) && rows.refer(x)) return rows;
+    }
+    rows.own(std::forward<X>(x));
+    return rows;
   }
 
   /// As an Eigen expression, and as the engine reads them.
@@ -54,6 +135,28 @@ class Rows {
   Index cols() const { return cols_; }
 
  private:
+  /// Refers to rows if they are contiguous.
+  template <class X>
+  bool refer(const X& x) {
+    const bool one_row = x.rows() <= 1;
+    const Index inner = x.IsRowMajor ? x.innerStride() : x.outerStride();
+    const Index outer = x.IsRowMajor ? x.outerStride() : x.innerStride();
+    if (x.size() == 0 || !(inner == 1 || x.cols() == 1) || !(one_row || outer >= x.cols())) return false;
+    data_ = x.data();
+    rows_ = x.rows();
+    cols_ = x.cols();
+    stride_ = one_row ? cols_ : outer;
+    return true;
+  }
+
+  template <class X>
+  void own(X&& x) {
+    owned_ = std::forward<X>(x);
+    rows_ = owned_.rows();
+    cols_ = owned_.cols();
+    stride_ = cols_;
+  }
+
   RowMatrix<Scalar> owned_;
   const Scalar* data_ = nullptr;
   Index rows_ = 0;

@@ -17,7 +17,8 @@ template <class Scalar>
 class AttentionTape;
 
 /// The record of one forward pass. It refers to the query, key and value it was made from where
-/// those are row-major lvalues: keep them alive and unchanged until backward. Size: O(queries) and,
+/// those are row-major lvalues or Maps: keep them alive and unchanged until backward. Others, temporary
+/// blocks and Refs among them, it holds a copy of. Moved from, it has no queries. Size: O(queries) and,
 /// where the support is sparse, the support; where it is dense (Gaussian, flat scores) nothing per
 /// pair, and backward forms the pairs again.
 template <class Scalar>

@@ -24,6 +24,10 @@ class Workspace {
 
   explicit Workspace(E executor = E{}) : executor_(std::move(executor)) {}
 
+  void validate() const {
+    if constexpr (requires(const E& executor) { executor.validate(); }) executor_.validate();
+  }
+
   template <class Fn>
   void parallel_for(Index n, const Fn& fn) const {
     executor_.parallel_for(n, fn);

@@ -23,7 +23,9 @@ namespace nadaraya {
 /// when all are done. Results do not depend on which. To use a thread pool of your own, wrap it:
 ///   struct MyPool { template <class Fn> void parallel_for(Index n, const Fn& fn) const; };
 /// Memory written by fn must be visible to the caller afterwards; an exception thrown by fn must
-/// reach it.
+/// reach it. An executor may have
+///   void validate() const
+/// which throws if it cannot execute; it is called before anything is written.
 template <class E>
 concept Executor = requires(const E executor, void (*fn)(Index)) {
   executor.parallel_for(Index{}, fn);
@@ -65,8 +67,10 @@ struct Serial {
 struct Threads {
   int count = 1;
 
+  void validate() const { detail::require(count >= 1, "Threads: count must be at least 1, got ", count); }
+
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const {
-    detail::require(count >= 1, "Threads: count must be at least 1, got ", count);
+    validate();
     std::atomic<Index> next{0};
     std::exception_ptr error;
     std::mutex error_mutex;
@@ -90,7 +94,7 @@ struct Threads {
 };
 
 /// Any executor behind one type, so that what is executed is compiled once and not once for each. Refers
-/// to an executor, which must outlive it; costs an indirect call for each piece of work.
+/// to an executor, which must outlive it and is validated; costs an indirect call for each piece of work.
 class AnyExecutor {
  public:
   template <Executor E>
@@ -98,7 +102,9 @@ class AnyExecutor {
   AnyExecutor(const E& executor)
       : executor_(&executor),
         run_([](const void* self, Index n, const Work& fn) { static_cast<const E*>(self)->parallel_for(n, fn); }),
-        serial_(SerialExecutor<E>) {}
+        serial_(SerialExecutor<E>) {
+    if constexpr (requires { executor.validate(); }) executor.validate();
+  }
 
   /// Does everything run on the calling thread?
   bool serial() const { return serial_; }

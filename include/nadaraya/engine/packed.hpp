@@ -5,10 +5,17 @@
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/types.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <vector>
 
 namespace nadaraya::engine {
+
+/// Makes room for `size` entries, or twice those there was room for, so that a list that grows by little is seldom copied.
+template <class List>
+void reserve_more(List& list, std::size_t size) {
+  if (size > list.capacity()) list.reserve((std::max)(size, 2 * list.capacity()));
+}
 
 /// Rows `stride` apart, each contiguous.
 template <class Scalar>
@@ -39,17 +46,32 @@ class FiniteRows {
     if constexpr (vectorized<Scalar>) {
       while (!replaced_.empty() && replaced_.back() >= kept) replaced_.pop_back();
       for (Index i = kept; i < rows.rows; ++i) {
-        if (!with_loops<Scalar>([&](auto loops) { return loops.all_finite(rows.row(i), rows.cols); })) {
-          replaced_.push_back(i);
-        }
+        if (!is_finite(rows, i)) replaced_.push_back(i);
       }
+      copied_ = replaced_.empty() ? 0 : (std::min)(copied_, kept);
       if (replaced_.empty()) return;
-      copy_.resize(rows.rows, rows.cols);
-      for (Index i = 0; i < rows.rows; ++i) copy_.row(i) = rows.eigen_row(i);
-      for (const Index i : replaced_) {
-        for (Scalar& x : copy_.row(i)) x = x - x == Scalar(0) ? x : Scalar(0);
+      copy_.resize(static_cast<std::size_t>(rows.rows * rows.cols));
+      for (Index i = copied_; i < rows.rows; ++i) std::copy_n(rows.row(i), rows.cols, copy_.data() + i * rows.cols);
+      for (auto i = std::lower_bound(replaced_.begin(), replaced_.end(), copied_); i != replaced_.end(); ++i) {
+        Scalar* const row = copy_.data() + *i * rows.cols;
+        for (Index d = 0; d < rows.cols; ++d) row[d] = row[d] - row[d] == Scalar(0) ? row[d] : Scalar(0);
       }
-      view_ = View<Scalar>{copy_.data(), copy_.rows(), copy_.cols(), copy_.cols()};
+      copied_ = rows.rows;
+      view_ = View<Scalar>{copy_.data(), rows.rows, rows.cols, rows.cols};
+    }
+  }
+
+  /// Makes room for `more` rows behind those that are read: then reading all of them, with those of now kept, allocates
+  /// nothing. If it throws, nothing has changed.
+  void reserve([[maybe_unused]] const View<Scalar>& more) {
+    if constexpr (vectorized<Scalar>) {
+      std::size_t found = replaced_.size();
+      for (Index i = 0; i < more.rows; ++i) found += is_finite(more, i) ? 0 : 1;
+      if (found == 0) return;
+      const bool copied = view_.data == copy_.data();
+      reserve_more(replaced_, found);
+      reserve_more(copy_, static_cast<std::size_t>((view_.rows + more.rows) * more.cols));
+      if (copied) view_.data = copy_.data();
     }
   }
   FiniteRows(const FiniteRows&) = delete;
@@ -61,8 +83,13 @@ class FiniteRows {
   const std::vector<Index>& replaced() const { return replaced_; }
 
  private:
+  static bool is_finite(const View<Scalar>& rows, Index i) {
+    return with_loops<Scalar>([&](auto loops) { return loops.all_finite(rows.row(i), rows.cols); });
+  }
+
   View<Scalar> view_;
-  RowMatrix<Scalar> copy_;
+  LineVector<Scalar> copy_;
+  Index copied_ = 0;  ///< rows of the copy
   std::vector<Index> replaced_;
 };
 

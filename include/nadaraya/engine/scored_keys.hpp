@@ -73,6 +73,18 @@ class ScoredKeys {
     }
   }
 
+  /// Makes room for that many keys of so many columns: then to read them allocates nothing, if there is no grid and they
+  /// are not packed. If it throws, nothing has changed that shows.
+  void reserve([[maybe_unused]] Index keys, [[maybe_unused]] Index cols, [[maybe_unused]] bool sketched) {
+    if constexpr (by_products) {
+      if (sketched) {
+        if (!sketch_) sketch_.emplace(cols);
+        sketch_->reserve(keys);
+      }
+      if constexpr (!Sim::is_product) reserve_more(norms_, PackedRows<Scalar>::padded(keys));
+    }
+  }
+
   const Grid<Scalar>& grid() const { return grid_; }
   /// Are they to be read in panels?
   bool in_panels() const { return in_panels_; }

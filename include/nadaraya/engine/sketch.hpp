@@ -96,6 +96,16 @@ class KeySketch {
     limit_errors();
   }
 
+  /// Makes room for that many keys: then an update allocates nothing. If it throws, nothing has changed.
+  void reserve(Index keys) {
+    const auto count = static_cast<std::size_t>((keys + panel_keys - 1) / panel_keys);
+    reserve_more(errors_, count);
+    reserve_more(rests_, count);
+    reserve_more(exact_, count);
+    reserve_more(codes_, count * static_cast<std::size_t>(panel_size()));
+    reserve_more(centres_, count * static_cast<std::size_t>(cols_));
+  }
+
   const std::uint8_t* codes(Index panel) const { return codes_.data() + panel * panel_size(); }
   const Scalar* centres(Index panel) const { return centres_.data() + panel * cols_; }
   const PanelErrors<Scalar>& errors(Index panel) const { return errors_[static_cast<std::size_t>(panel)]; }
@@ -140,14 +150,14 @@ class KeySketch {
 
   /// Lists hold bounds that may all be as wrong as the worst: a few panels must not spoil those of all.
   void limit_errors() {
-    std::vector<Scalar> rests;
+    rests_.clear();
     for (std::size_t p = 0; p < errors_.size(); ++p) {
-      if (!exact_[p]) rests.push_back(errors_[p].rest);
+      if (!exact_[p]) rests_.push_back(errors_[p].rest);
     }
     most_ = PanelErrors<Scalar>{};
-    if (rests.empty()) return;
-    const auto middle = rests.begin() + static_cast<std::ptrdiff_t>(rests.size() / 2);
-    std::nth_element(rests.begin(), middle, rests.end());
+    if (rests_.empty()) return;
+    const auto middle = rests_.begin() + static_cast<std::ptrdiff_t>(rests_.size() / 2);
+    std::nth_element(rests_.begin(), middle, rests_.end());
     const Scalar limit = Scalar(2) * *middle;
     for (std::size_t p = 0; p < errors_.size(); ++p) {
       const PanelErrors<Scalar>& e = errors_[p];
@@ -166,6 +176,7 @@ class KeySketch {
   LineVector<std::uint8_t> codes_;
   LineVector<Scalar> centres_;
   std::vector<PanelErrors<Scalar>> errors_;
+  std::vector<Scalar> rests_;  ///< of panels that are not exact, in any order
   std::vector<char> exact_;
   PanelErrors<Scalar> most_;
 };

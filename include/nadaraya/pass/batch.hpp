@@ -2,6 +2,7 @@
 // one pool of work.
 #pragma once
 
+#include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/pass/backward.hpp"
@@ -15,6 +16,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <optional>
 #include <span>
 #include <type_traits>
@@ -246,20 +248,53 @@ void regress(std::span<const Policies<ForwardRule<Scalar>, S, M>> policies, std:
 /// The weights of a head, one entry for each supported pair.
 template <class Scalar, class S, class M>
 Eigen::SparseMatrix<Scalar, Eigen::RowMajor> weights(const Policies<ForwardRule<Scalar>, S, M>& policies,
-                                                     const Rows<Scalar>& query, const Rows<Scalar>& key) {
+                                                     const Rows<Scalar>& query, const Rows<Scalar>& key,
+                                                     const Execution<Scalar>& execution) {
+  struct Part {
+    std::vector<std::size_t> ends;
+    std::vector<KeyIndex> keys;
+    std::vector<Scalar> weights;
+  };
+  constexpr Index blocks_at_once = 64;  // what their parts hold is copied
+  constexpr std::size_t most = (std::numeric_limits<KeyIndex>::max)();
   Eigen::SparseMatrix<Scalar, Eigen::RowMajor> result(query.rows(), key.rows());
   const Operands<Scalar, S> operands{&query, &key, &key, 0};
   const Batch<Scalar, S> batch({&operands, 1}, plans_of<Scalar, S, M>({&policies, 1}, {&operands, 1}), Queries::in_order,
-                               Serial{});
+                               execution.executor());
   const Forward<Scalar, S, M> forward(policies, batch.head(0));
-  engine::Workspace<Scalar> work;
-  for (Index block = 0; block < batch.head(0).blocks(); ++block) {
-    forward.weigh(block, work, [&](Index i, std::span<const KeyIndex> support, RowView<Scalar> p) {
-      result.startVec(i);
-      for (std::size_t j = 0; j < p.size(); ++j) {
-        if (!(p[j] == Scalar(0))) result.insertBack(i, support[j]) = p[j];
-      }
+  const Index blocks = batch.head(0).blocks();
+  const Index at_once = execution.executor().serial() ? 1 : (std::min)(blocks_at_once, blocks);
+  std::vector<Part> parts(static_cast<std::size_t>(at_once));
+  std::size_t total = 0;
+  Index row = 0;
+  for (Index first = 0; first < blocks; first += at_once) {
+    const Index count = (std::min)(at_once, blocks - first);
+    execution.parallel_for(count, [&](Index i, engine::Workspace<Scalar>& work) {
+      Part& part = parts[static_cast<std::size_t>(i)];
+      part.ends.clear();
+      part.keys.clear();
+      part.weights.clear();
+      forward.weigh(first + i, work, [&](Index, std::span<const KeyIndex> support, RowView<Scalar> p) {
+        for (std::size_t j = 0; j < p.size(); ++j) {
+          if (p[j] == Scalar(0)) continue;
+          part.keys.push_back(support[j]);
+          part.weights.push_back(p[j]);
+        }
+        part.ends.push_back(part.keys.size());
+      });
     });
+    for (Index i = 0; i < count; ++i) {
+      const Part& part = parts[static_cast<std::size_t>(i)];
+      total += part.keys.size();
+      detail::require(total <= most, "NadarayaWatson::weights: query ", detail::shape(query), " and key ", detail::shape(key),
+                      " have more than 2^31 - 1 weights");
+      std::size_t j = 0;
+      for (const std::size_t end : part.ends) {
+        result.startVec(row);
+        for (; j < end; ++j) result.insertBack(row, part.keys[j]) = part.weights[j];
+        ++row;
+      }
+    }
   }
   result.finalize();
   return result;

@@ -38,6 +38,13 @@ class Memory {
     scored_.read(prepared_key, kept, search);
   }
 
+  /// Makes room for more keys and values behind those that are read: then reading all of them, with those of now
+  /// kept, throws nothing. If it throws, nothing has changed.
+  void reserve(const View<Scalar>& more_values, bool sketched) {
+    finite_value_.reserve(more_values);
+    scored_.reserve(key_.rows + more_values.rows, key_.cols, sketched);
+  }
+
   /// The keys of an operand, prepared.
   const Rows<Scalar>& prepared_key() const { return prepared_key_; }
 

@@ -23,6 +23,7 @@ struct Record {
   std::vector<Scalar> coordinates;
   std::vector<std::size_t> ends;
   bool recompute = false;
+  bool counts_only = false;  ///< set before the pass: of all that, only `queries` and `support_sizes` are wanted
 
   Index rows() const { return static_cast<Index>(maps.size()); }
 
@@ -44,8 +45,9 @@ struct Record {
 
   /// The first `count` weighed rows of a block. Their lists are kept unless `recompute`.
   void assign(engine::Workspace<Scalar>& work, Index count, bool recomputed) {
-    maps.assign(work.maps.begin(), work.maps.begin() + count);
     support_sizes.assign(work.supports.begin(), work.supports.begin() + count);
+    if (counts_only) return;
+    maps.assign(work.maps.begin(), work.maps.begin() + count);
     recompute = recomputed;
     keys.clear();
     coordinates.clear();
