@@ -5,6 +5,7 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/uniform.hpp"
 
+#include "support/allocations.hpp"
 #include "support/catch.hpp"
 
 #include <cmath>
@@ -143,4 +144,54 @@ TEST_CASE("regression refuses what has no meaning", "[regression]") {
   REQUIRE_THROWS_AS(leave_one_out_error(Uniform{}, -1.0, data.x, data.y), std::invalid_argument);
   REQUIRE_THROWS_WITH(KernelRegression(Uniform{}, 1.0, data.x, data.y).predict(Matrix(4, 5)),
                       contains("predict") && contains("[4 x 5]"));
+}
+
+TEST_CASE("a prediction keeps no support", "[regression][memory]") {
+  constexpr Index n = 1500;
+  const Matrix x = Matrix::Random(n, 2), y = Matrix::Random(n, 1);
+  const KernelRegression model(Epanechnikov{}, 10.0, x, y);
+  Prediction<double> prediction;
+  double error = 0;
+  // The candidates of a block of 96 queries, as their lists grow; the support would be 12 n^2 bytes.
+  constexpr std::size_t scratch = std::size_t(n) * 4000;
+  REQUIRE(test::bytes_allocated_in([&] { prediction = model.predict(x); }) < scratch);
+  REQUIRE(test::bytes_allocated_in([&] { error = model.leave_one_out_error(); }) < scratch);
+  // Every point is within the bandwidth of every other.
+  REQUIRE(prediction.mean_support == double(n));
+  REQUIRE(prediction.empty_rows.empty());
+  REQUIRE(error > 0);
+}
+
+TEST_CASE("no result of a regression depends on the executor", "[regression][threads]") {
+  constexpr Index n = 2000;
+  Matrix x(n, 2), y(n, 1);
+  std::mt19937 generator(5);
+  std::uniform_real_distribution<double> uniform(-1.0, 1.0);
+  for (Index i = 0; i < n; ++i) {
+    x.row(i) << uniform(generator), uniform(generator);
+    y(i) = std::sin(3.0 * x(i, 0)) + uniform(generator);
+  }
+  // Through a grid, and with the product loop.
+  for (const double bandwidth : {0.02, 1.5}) {
+    const KernelRegression model(Epanechnikov{}, bandwidth, x, y);
+    const auto serial = model.predict(x), threaded = model.predict(x, Threads{3});
+    REQUIRE(serial.values == threaded.values);
+    REQUIRE(serial.empty_rows == threaded.empty_rows);
+    REQUIRE(serial.mean_support == threaded.mean_support);
+    REQUIRE(model.leave_one_out_error() == model.leave_one_out_error(Threads{3}));
+    // Counts of each query, as a tape has them.
+    const NadarayaWatson op(Epanechnikov{}, FixedBandwidth{bandwidth}, SquaredDistance{});
+    Matrix out;
+    const Matrix queries = 1.05 * x;
+    const auto tape = op.forward(queries, x, y, out);
+    const auto prediction = model.predict(queries);
+    REQUIRE(prediction.values == out);
+    REQUIRE(prediction.mean_support == tape.mean_support());
+    REQUIRE(static_cast<Index>(prediction.empty_rows.size()) == tape.empty_rows());
+    for (const Index i : prediction.empty_rows) REQUIRE(tape.support_size(i) == 0);
+  }
+  const std::vector<double> bandwidths{0.2, 0.3, 0.5};
+  REQUIRE(KernelRegression<Epanechnikov>::fit(Epanechnikov{}, x, y, bandwidths).bandwidth() ==
+          KernelRegression<Epanechnikov>::fit(Epanechnikov{}, x, y, bandwidths, Threads{3}).bandwidth());
+  REQUIRE_THROWS_AS(KernelRegression(Epanechnikov{}, 1.0, x, y).predict(x, Threads{0}), std::invalid_argument);
 }

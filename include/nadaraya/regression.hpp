@@ -7,7 +7,9 @@
 #include "nadaraya/normalization/fixed_bandwidth.hpp"
 #include "nadaraya/similarity/squared_distance.hpp"
 
+#include <algorithm>
 #include <limits>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -21,30 +23,59 @@ struct Prediction {
   double mean_support = 0;        ///< points with weight, mean over the queries
 };
 
+namespace detail {
+
+/// A regression that keeps of each query how many keys have weight, and of its support nothing.
+struct CountedRegression {
+  template <class Scalar, class K, class N, class S, class M, class Q, class Ke, class V, Executor E>
+  static std::vector<KeyIndex> regress(const NadarayaWatson<K, N, S, M>& op, const Q& query, const Ke& key, const V& value,
+                                       RowMatrix<Scalar>& out, const E& executor, const char* function) {
+    op.template validate<Scalar>(query, key, function);
+    op.template require_values<Scalar>(key, value, function);
+    const pass::Execution<Scalar> execution(executor);
+    const Rows<Scalar> queries(query), keys(key), values(value);
+    std::vector<pass::Record<Scalar>> records(static_cast<std::size_t>(engine::block_count(query.rows())));
+    for (auto& record : records) record.counts_only = true;
+    out.resize(query.rows(), value.cols());
+    op.template regress<Scalar>({&queries, &keys, &values, 0}, WritableRows<Scalar>(out).matrix(), records, execution);
+    std::vector<KeyIndex> counts(static_cast<std::size_t>(query.rows()));
+    for (std::size_t block = 0; block < records.size(); ++block) {
+      const auto& sizes = records[block].support_sizes;
+      for (std::size_t r = 0; r < sizes.size(); ++r) {
+        counts[static_cast<std::size_t>(records[block].query(static_cast<Index>(block), static_cast<Index>(r)))] = sizes[r];
+      }
+    }
+    return counts;
+  }
+};
+
+}  // namespace detail
+
 /// The mean over the points of |y_i - f_i(x_i)|^2, where f_i is the regression on all points but i
 /// (Stone 1974; for kernel regression Clark 1975). x [N x Dx], y [N x Dy], N >= 1. +infinity if a
 /// point left out has no other within the bandwidth: the regression has no answer for it.
 /// O(N^2 Dx) time, or for a compact kernel in up to three dimensions N log N, and O(support Dy); memory
-/// O(support).
-template <Kernel K, RealExpression X, RealExpression Y>
-ScalarOf<X> leave_one_out_error(const K& kernel, double bandwidth, const X& x, const Y& y) {
+/// O(N (Dx + Dy)). The result does not depend on the executor.
+template <Kernel K, RealExpression X, RealExpression Y, Executor E = Serial>
+ScalarOf<X> leave_one_out_error(const K& kernel, double bandwidth, const X& x, const Y& y, const E& executor = {}) {
   using Scalar = ScalarOf<X>;
   detail::require(x.rows() > 0 && x.rows() == y.rows(),
                   "leave_one_out_error: x and y must have the same number of rows, at least 1, got ", detail::shape(x),
                   " and ", detail::shape(y));
   const NadarayaWatson without(kernel, FixedBandwidth{bandwidth}, SquaredDistance{},
                                BooleanMask{[](Index i, Index j) { return i != j; }});
-  const RowMatrix<Scalar> points = x;
-  const RowMatrix<Scalar> observed = y;
+  const Rows<Scalar> points(x), observed(y);
   RowMatrix<Scalar> predicted;
-  if (without.forward(points, points, observed, predicted).empty_rows() > 0) {
+  const std::vector<KeyIndex> counts = detail::CountedRegression::regress(
+      without, points.matrix(), points.matrix(), observed.matrix(), predicted, executor, "leave_one_out_error");
+  if (std::find(counts.begin(), counts.end(), KeyIndex(0)) != counts.end()) {
     return Scalar(std::numeric_limits<Scalar>::infinity());
   }
-  return Scalar((predicted - observed).squaredNorm() / Scalar(static_cast<double>(x.rows())));
+  return Scalar((predicted - observed.matrix()).squaredNorm() / Scalar(static_cast<double>(x.rows())));
 }
 
 /// y(x) = sum_j kappa(|x - x_j| / h) y_j / sum_j kappa(|x - x_j| / h), with a copy of the data
-/// (Nadaraya 1964; Watson 1964).
+/// (Nadaraya 1964; Watson 1964). No result depends on the executor.
 ///   const auto model = KernelRegression<Biweight>::fit(Biweight{}, x, y, {0.5, 1.0, 2.0});
 ///   model.predict(queries).values
 template <Kernel K, RealScalar Scalar = double>
@@ -64,14 +95,15 @@ class KernelRegression {
   /// Chooses the bandwidth with the smallest leave-one-out error, the first of equals. A bandwidth
   /// at which some point has no neighbour is never chosen. Throws std::invalid_argument if that is
   /// so for all of them.
-  template <RealExpression X, RealExpression Y>
-  static KernelRegression fit(const K& kernel, const X& x, const Y& y, const std::vector<double>& bandwidths) {
+  template <RealExpression X, RealExpression Y, Executor E = Serial>
+  static KernelRegression fit(const K& kernel, const X& x, const Y& y, const std::vector<double>& bandwidths,
+                              const E& executor = {}) {
     const RowMatrix<Scalar> points = x;
     const RowMatrix<Scalar> observed = y;
     Scalar best_error(std::numeric_limits<Scalar>::infinity());
     double best = 0;
     for (const double bandwidth : bandwidths) {
-      const Scalar error = nadaraya::leave_one_out_error(kernel, bandwidth, points, observed);
+      const Scalar error = nadaraya::leave_one_out_error(kernel, bandwidth, points, observed, executor);
       if (error < best_error) {
         best_error = error;
         best = bandwidth;
@@ -88,19 +120,26 @@ class KernelRegression {
   const RowMatrix<Scalar>& x() const { return x_; }
   const RowMatrix<Scalar>& y() const { return y_; }
 
-  Scalar leave_one_out_error() const { return nadaraya::leave_one_out_error(kernel(), bandwidth(), x_, y_); }
+  template <Executor E = Serial>
+  Scalar leave_one_out_error(const E& executor = {}) const {
+    return nadaraya::leave_one_out_error(kernel(), bandwidth(), x_, y_, executor);
+  }
 
-  /// queries [Nq x Dx] -> values [Nq x Dy].
-  template <RealExpression Q>
-  Prediction<Scalar> predict(const Q& queries) const {
+  /// queries [Nq x Dx] -> values [Nq x Dy]. Memory beside the result: O(Nq + N Dx).
+  template <RealExpression Q, Executor E = Serial>
+  Prediction<Scalar> predict(const Q& queries, const E& executor = {}) const {
+    static_assert(std::is_same_v<ScalarOf<Q>, Scalar>, "queries must have the scalar of the regression");
     detail::require(queries.cols() == x_.cols(), "KernelRegression::predict: queries must have the columns of x ",
                     detail::shape(x_), ", got ", detail::shape(queries));
     Prediction<Scalar> prediction;
-    const auto tape = regression_.forward(queries, x_, y_, prediction.values);
-    for (Index i = 0; i < tape.queries(); ++i) {
-      if (tape.support_size(i) == 0) prediction.empty_rows.push_back(i);
+    const std::vector<KeyIndex> counts = detail::CountedRegression::regress(regression_, queries, x_, y_, prediction.values,
+                                                                            executor, "KernelRegression::predict");
+    double total = 0;
+    for (std::size_t i = 0; i < counts.size(); ++i) {
+      total += counts[i];
+      if (counts[i] == 0) prediction.empty_rows.push_back(static_cast<Index>(i));
     }
-    prediction.mean_support = tape.mean_support();
+    prediction.mean_support = counts.empty() ? 0.0 : total / static_cast<double>(counts.size());
     return prediction;
   }
 
