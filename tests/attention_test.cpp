@@ -502,6 +502,7 @@ TEST_CASE("a mask is copied for no head and no pass", "[attention][masks]") {
   // Of the user's own type.
   const Attention own(Epanechnikov{}, Adaptive{}, DotProduct{}, Counted{});
   run(own);
+  REQUIRE(Counted::copies == 0);
   const RowMatrix<double> out = p.out.head(1, 3);
   // Given pair by pair: heads share one, and so do copies of an operator, with another mask or without.
   Counted::copies = 0;

@@ -323,8 +323,9 @@ class Attention {
   using Operator = NadarayaWatson<K, N, S, M>;
 
   /// Every head the same.
-  explicit Attention(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
-      : operators_{Operator(std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask))} {}
+  explicit Attention(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{}) {
+    operators_.emplace_back(std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask));
+  }
 
   /// Every head the same, with the default similarity.
   template <std::same_as<M> OnlyMask>

@@ -195,6 +195,8 @@ class NadarayaWatson {
   template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
   Tape<ScalarOf<Q>> forward(Q&& query, Ke&& key, V&& value, Out&& out, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
+    using Written = std::remove_reference_t<Out>;
+    static_assert(!std::is_const_v<Written> && (int(Written::Flags) & Eigen::LvalueBit) != 0, "out must be writable");
     const char* const function = "NadarayaWatson::forward";
     validate<Scalar>(query, key, function);
     require_values<Scalar>(key, value, function);
@@ -210,7 +212,7 @@ class NadarayaWatson {
     tape.value_ = Rows<Scalar>::kept(std::forward<V>(value));
     tape.make_records();
     // Not before the inputs are evaluated: an expression may contain `out`.
-    if constexpr (detail::OwningMatrix<Out>) out.resize(tape.queries(), tape.value_.cols());
+    if constexpr (detail::OwningMatrix<Written>) out.resize(tape.queries(), tape.value_.cols());
     WritableRows<Scalar> rows(out);
     regress<Scalar>({&tape.query_, &tape.key_, &tape.value_, 0}, rows.matrix(), tape.records_, execution);
     rows.commit(out);
@@ -330,7 +332,7 @@ class NadarayaWatson {
 
   template <class Out, class X>
   static void require_apart(const Out& out, const X& input, const char* name, const char* function) {
-    detail::require(!detail::Footprint::share(detail::footprint(out), detail::footprint(input)), function, ": out ",
+    detail::require(!detail::Footprint::share(detail::written_footprint(out), detail::footprint(input)), function, ": out ",
                     detail::shape(out), " must not share memory with ", name, ' ', detail::shape(input));
   }
 

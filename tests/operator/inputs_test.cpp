@@ -193,6 +193,8 @@ TEST_CASE("an output that shares memory with an input is refused", "[operator][i
   refused(other, other, x.topRows(30), x, "value");
   refused(x.topRows(7), other, other, x.bottomRows(24).topRows(7), "query");
   refused(other.topRows(6), other, Eigen::Map<RowMatrix<float>>(x.data(), 30, 1), x.col(3).topRows(6), "value");
+  RowMatrix<float> upside_down = x;
+  REQUIRE_THROWS_WITH(op.forward(upside_down, other, other, upside_down.colwise().reverse()), contains("must not share memory with query"));
   // To be resized, and its memory given back.
   refused(other.topRows(3), other, x.leftCols(2), x, "value");
   Eigen::MatrixXf columns = x;

@@ -136,13 +136,26 @@ class Footprint {
   bool repeats_ = false;
 };
 
-/// That of a matrix; of nothing for an expression, which is computed and lies nowhere.
+/// That of a matrix; of nothing for an expression, which is computed and lies nowhere. For one that can be written to,
+/// such as reversed or selected rows, see written_footprint.
 template <class X>
 Footprint footprint(const X& x) {
   if constexpr ((int(X::Flags) & Eigen::DirectAccessBit) != 0) {
     Footprint print(x.data(), sizeof(typename X::Scalar));
     return print.along(x.rows(), x.IsRowMajor ? x.outerStride() : x.innerStride())
         .along(x.cols(), x.IsRowMajor ? x.innerStride() : x.outerStride());
+  } else {
+    return Footprint();
+  }
+}
+
+/// That of what an assignment to an expression may write to.
+template <class X>
+Footprint written_footprint(const X& x) {
+  if constexpr ((int(X::Flags) & Eigen::DirectAccessBit) != 0) {
+    return footprint(x);
+  } else if constexpr (requires { x.nestedExpression().derived(); }) {
+    return written_footprint(x.nestedExpression());
   } else {
     return Footprint();
   }

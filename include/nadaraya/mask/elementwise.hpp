@@ -5,6 +5,7 @@
 #include "nadaraya/mask/mask.hpp"
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <type_traits>
 #include <utility>

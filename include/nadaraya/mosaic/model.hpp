@@ -129,6 +129,7 @@ class Model {
   /// Adds the gradients of the parameters to `grads`, given dL/dlogits and the tape of forward.
   void backward(const Parameters<Scalar>& parameters, Tape& tape, const RowMatrix<Scalar>& grad_logits,
                 Parameters<Scalar>& grads, const AnyExecutor& executor) const {
+    require_parameters(parameters);
     require_parameters(grads);
     nadaraya::detail::require(grad_logits.rows() == tape.logits.rows() && grad_logits.cols() == tape.logits.cols(),
                               "mosaic::Model::backward: grad_logits must be ", nadaraya::detail::shape(tape.logits),
