@@ -32,6 +32,10 @@ class Workspace {
   void parallel_for(Index n, const Fn& fn) const {
     executor_.parallel_for(n, fn);
   }
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn, Cost cost) const {
+    AnyExecutor(executor_).parallel_for(n, fn, cost);
+  }
 
   engine::Pool<engine::Workspace<Scalar>>& pieces() const { return pieces_; }
 

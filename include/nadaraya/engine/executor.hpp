@@ -4,15 +4,15 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/engine/thread_pool.hpp"
 #include "nadaraya/types.hpp"
 
-#include <atomic>
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <exception>
+#include <limits>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -23,7 +23,8 @@ namespace nadaraya {
 /// when all are done. Results do not depend on which. To use a thread pool of your own, wrap it:
 ///   struct MyPool { template <class Fn> void parallel_for(Index n, const Fn& fn) const; };
 /// Memory written by fn must be visible to the caller afterwards; an exception thrown by fn must
-/// reach it. An executor may have
+/// reach it. Small calls, which threads would only slow down, run on the calling thread and do not ask the executor. One that
+/// decides this for itself has a parallel_for(n, fn, Cost) too (CostedExecutor). An executor may have
 ///   void validate() const
 /// which throws if it cannot execute; it is called before anything is written.
 template <class E>
@@ -50,6 +51,27 @@ constexpr bool check_executor() {
 
 }  // namespace detail
 
+/// What the calls fn(0), ..., fn(n - 1) cost together, in multiply-adds of a thread at full speed: an estimate.
+/// The default is for work of unknown cost, on which all threads are spent.
+struct Cost {
+  double multiply_adds = std::numeric_limits<double>::infinity();
+
+  /// A thread is used for at least so many, some 20 us: to wake a sleeping one takes 5 to 50 us.
+  static constexpr double share = 1 << 20;
+
+  /// How many threads have a share each, from 1 to `most`.
+  int threads(int most) const {
+    if (!(multiply_adds >= 2 * share)) return 1;
+    return multiply_adds >= share * most ? most : static_cast<int>(multiply_adds / share);
+  }
+};
+
+/// An executor that is told the cost and may use fewer threads for less work.
+template <class E>
+concept CostedExecutor = Executor<E> && requires(const E executor, void (*fn)(Index)) {
+  executor.parallel_for(Index{}, fn, Cost{});
+};
+
 /// The calling thread. The default everywhere.
 struct Serial {
   static constexpr bool serial = true;
@@ -60,10 +82,12 @@ struct Serial {
   }
 };
 
-/// `count` threads, the calling one among them, started for the call; each takes the next piece of
-/// work when it is done with its last. Where the system has no more threads to give, those there are
-/// do the work. After an exception, work that has not begun is left out. Throws
-/// std::invalid_argument if count < 1.
+/// Up to `count` threads, the calling one among them; the others are those of the pool of the process
+/// (engine/thread_pool.hpp), which starts them when first needed and keeps them. Each takes the next piece of work when it is
+/// done with its last. At most 1,024 work on a call, and where the system has no more threads to give, those there
+/// are. Operators use a thread only where it has some 20 us of work, and no more threads than there are processors.
+/// If pieces of work throw, the exception of the lowest index reaches the caller; work that has not begun is left out.
+/// Throws std::invalid_argument if count < 1.
 struct Threads {
   int count = 1;
 
@@ -71,25 +95,14 @@ struct Threads {
 
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const {
     validate();
-    std::atomic<Index> next{0};
-    std::exception_ptr error;
-    std::mutex error_mutex;
-    const auto take_part = [&] {
-      detail::attempt([&] { for (Index i = next++; i < n; i = next++) fn(i); },
-                      [&] {
-                        const std::lock_guard<std::mutex> lock(error_mutex);
-                        error = std::current_exception();
-                        next = n;
-                      });
-    };
-    std::vector<std::thread> helpers;
-    const Index wanted = n < count ? n : count;
-    helpers.reserve(static_cast<std::size_t>(wanted));
-    // A thread that cannot be started is done without.
-    detail::attempt([&] { for (Index i = 1; i < wanted; ++i) helpers.emplace_back(take_part); }, [] {});
-    take_part();
-    for (std::thread& helper : helpers) helper.join();
-    if (error) std::rethrow_exception(error);
+    engine::thread_pool.run(n, count, fn);
+  }
+
+  /// On as many threads as the cost is worth, and no more than there are processors.
+  void parallel_for(Index n, detail::FunctionRef<void(Index)> fn, Cost cost) const {
+    validate();
+    const int worthwhile = count == 1 ? 1 : cost.threads(count);
+    engine::thread_pool.run(n, worthwhile == 1 ? 1 : (std::min)(worthwhile, engine::thread_pool.processors()), fn);
   }
 };
 
@@ -99,23 +112,33 @@ class AnyExecutor {
  public:
   template <Executor E>
     requires(!std::same_as<std::remove_cvref_t<E>, AnyExecutor>)
-  AnyExecutor(const E& executor)
-      : executor_(&executor),
-        run_([](const void* self, Index n, const Work& fn) { static_cast<const E*>(self)->parallel_for(n, fn); }),
-        serial_(SerialExecutor<E>) {
+  AnyExecutor(const E& executor) : executor_(&executor), run_(&run<E>), serial_(SerialExecutor<E>) {
     if constexpr (requires { executor.validate(); }) executor.validate();
   }
 
   /// Does everything run on the calling thread?
   bool serial() const { return serial_; }
 
-  void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const { run_(executor_, n, fn); }
+  /// An executor that is not told the cost is only asked where two threads have a share each.
+  void parallel_for(Index n, detail::FunctionRef<void(Index)> fn, Cost cost = {}) const { run_(executor_, n, fn, cost); }
 
  private:
   using Work = detail::FunctionRef<void(Index)>;
 
+  template <class E>
+  static void run(const void* self, Index n, const Work& fn, const Cost& cost) {
+    const E& executor = *static_cast<const E*>(self);
+    if constexpr (CostedExecutor<E>) {
+      executor.parallel_for(n, fn, cost);
+    } else if (cost.threads(2) == 1) {
+      Serial{}.parallel_for(n, fn);
+    } else {
+      executor.parallel_for(n, fn);
+    }
+  }
+
   const void* executor_;
-  void (*run_)(const void* self, Index n, const Work& fn);
+  void (*run_)(const void* self, Index n, const Work& fn, const Cost& cost);
   bool serial_;
 };
 
