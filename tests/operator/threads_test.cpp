@@ -5,9 +5,11 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
+#include "tests/support/executors.hpp"
 #include "tests/support/random.hpp"
 
 #include <stdexcept>
+#include <utility>
 
 using namespace nadaraya;
 using test::difference;
@@ -48,11 +50,15 @@ void check_threads(const Op& op) {
     REQUIRE(difference(out, expected, 0) == "");
     REQUIRE(difference(op(q, k, v, executor), expected, 0) == "");
     REQUIRE(other.mean_support() == tape.mean_support());
-    const auto other_grads = op.backward(other, expected);
+    const auto other_grads = op.backward(other, expected, executor);
     REQUIRE(difference(other_grads.query, grads.query, 0) == "");
     REQUIRE(difference(other_grads.key, grads.key, 0) == "");
+    REQUIRE(difference(other_grads.value, grads.value, 0) == "");
   };
-  for (const int count : {1, 2, 3, 4, 8}) same(Threads{count});
+  for (const int count : {1, 2, 3, 4, 8}) {
+    same(Threads{count});
+    same(test::EachOf{count});
+  }
   same(Backwards{});
   const Workspace<float> kept;
   same(kept);
@@ -85,6 +91,29 @@ TEST_CASE("the number and order of threads change no bit", "[operator][threads]"
   check_threads(NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{.scale = 0.5}, Causal{}});
   check_threads(NadarayaWatson{Gaussian{}, Adaptive{}});
   check_threads(NadarayaWatson{Epanechnikov{}, FixedBandwidth{5.0}, SquaredDistance{}});
+}
+
+TEST_CASE("small calls stay on their thread", "[operator][threads]") {
+  const NadarayaWatson op{Biweight{}, Adaptive{}, DotProduct{.scale = 0.5}, Causal{}};
+  const auto regions = [&](Index queries, Index keys) {
+    test::Random random(9);
+    const auto q = random.normal<float>(queries, 24);
+    const auto k = random.normal<float>(keys, 24);
+    const auto v = random.normal<float>(keys, 10);
+    const test::Counting executor;
+    RowMatrix<float> out;
+    const auto tape = op.forward(q, k, v, out, executor);
+    const int forward = executor.calls;
+    op.backward(tape, out, executor);
+    return std::pair(forward, executor.calls - forward);
+  };
+  REQUIRE(regions(0, 0) == std::pair(0, 0));
+  REQUIRE(regions(1, 1) == std::pair(0, 0));
+  REQUIRE(regions(96, 96) == std::pair(0, 0));
+  REQUIRE(regions(1, 1000) == std::pair(0, 0));
+  const auto [forward, backward] = regions(2000, 1000);
+  REQUIRE(forward >= 1);
+  REQUIRE(backward >= 1);
 }
 
 TEST_CASE("an error on any thread reaches the caller", "[operator][threads]") {

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 #include <new>
 #include <type_traits>
@@ -29,8 +30,8 @@ namespace nadaraya::engine {
 /// by its own work, directly or through others, runs on the thread that makes it.
 ///
 /// Threads: where the system refuses to start one, a call runs on those there are. A helper has the affinity of the thread
-/// whose call started it. It spins for some 10 to 30 us after its work, unless more threads work than there are
-/// processors, and then sleeps.
+/// whose call started it. It spins for 25 us after its work, unless more threads work than there are processors, and
+/// then sleeps.
 /// End of the process: the pool has no destructor and is never torn down. It works in static destructors too, and
 /// exit and quick_exit end the helpers where they sleep.
 /// fork: the child begins with an empty pool and starts helpers of its own. A child that was forked by the work of a call
@@ -187,12 +188,15 @@ class ThreadPool {
 
   /// Returns when `flag` is no longer 0.
   void wait(const std::atomic<int>& flag) {
-    constexpr int spins = 600;  // 10 to 30 us: a pause takes 40 to 140 cycles
+    constexpr std::chrono::microseconds longest_spin(25);  // as long as it takes to wake a thread
     const int most = processors();
-    for (int spin = 0; spin < spins && active_ <= most; ++spin) {
-      if (flag != 0) return;
-      relax();
-    }
+    const auto until = std::chrono::steady_clock::now() + longest_spin;
+    do {
+      for (int spin = 0; spin < 16; ++spin) {
+        if (flag != 0) return;
+        relax();
+      }
+    } while (active_ <= most && std::chrono::steady_clock::now() < until);
     --active_;
     flag.wait(0);
     ++active_;

@@ -6,6 +6,7 @@
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/pass/backward.hpp"
+#include "nadaraya/pass/cost.hpp"
 #include "nadaraya/pass/forward.hpp"
 #include "nadaraya/pass/memory.hpp"
 #include "nadaraya/pass/rules.hpp"
@@ -108,7 +109,7 @@ class Batch {
       } else {
         make_query(i - memories_.size(), queries_wanted == Queries::in_any_order);
       }
-    });
+    }, executor.serial() ? Cost{} : preparing_cost());
     for (std::size_t h = 0; h < heads.size(); ++h) {
       const auto m = static_cast<std::size_t>(heads[h].memory);
       const Memory<Scalar, S>& memory = memories_[m] ? *memories_[m] : *heads[h].made;
@@ -126,11 +127,26 @@ class Batch {
   std::size_t first_head(std::size_t memory) const { return first_head_[memory]; }
   std::size_t last_head(std::size_t memory) const { return first_head_[memory + 1]; }
 
+  /// Are the keys of a head found by a grid?
+  bool gridded(std::size_t head) const { return std::isfinite(reaches_[static_cast<std::size_t>(heads_[head].memory)]); }
+
  private:
   Index query_count(std::size_t memory) const {
     Index queries = 0;
     for (std::size_t h = first_head(memory); h < last_head(memory); ++h) queries += heads_[h].query->rows();
     return queries;
+  }
+
+  /// With what the same threads do afterwards: they are woken on the way.
+  Cost preparing_cost() const {
+    using Model = CostModel<Scalar, S>;
+    double sum = 0;
+    for (std::size_t m = 0; m < memories_.size(); ++m) {
+      const auto& head = heads_[first_head(m)];
+      if (head.made == nullptr) sum += Model::copies(head.key->rows(), head.key->cols() + head.value->cols());
+    }
+    for (const auto& head : heads_) sum += Model::rows(head.query->rows()) + Model::copies(head.query->rows(), head.query->cols());
+    return Cost{sum};
   }
 
   void make_memory(std::size_t memory, bool scored) {
@@ -209,12 +225,12 @@ class Execution {
 
   const AnyExecutor& executor() const { return executor_; }
 
-  /// work(i, workspace) for i = 0, ..., n - 1.
-  void parallel_for(Index n, detail::FunctionRef<void(Index i, engine::Workspace<Scalar>& workspace)> work) const {
+  /// work(i, workspace) for i = 0, ..., n - 1, on no more threads than their cost is worth.
+  void parallel_for(Index n, detail::FunctionRef<void(Index i, engine::Workspace<Scalar>& workspace)> work, Cost cost = {}) const {
     executor_.parallel_for(n, [&](Index i) {
       const auto workspace = workspaces_.borrow();
       work(i, *workspace);
-    });
+    }, cost);
   }
 
  private:
@@ -222,6 +238,23 @@ class Execution {
   mutable engine::Pool<engine::Workspace<Scalar>> own_;
   engine::Pool<engine::Workspace<Scalar>>& workspaces_;
 };
+
+/// The sum of cost(head), or cost(head, keys that its queries see on average), over heads [first, last); not computed for
+/// one thread.
+template <class Scalar, class S, class Rule, class M, class OfHead>
+Cost total_cost(std::size_t first, std::size_t last, const Batch<Scalar, S>& batch,
+                std::span<const Policies<Rule, S, M>> policies, const AnyExecutor& executor, const OfHead& cost) {
+  if (executor.serial()) return Cost{};
+  double sum = 0;
+  for (std::size_t h = first; h < last; ++h) {
+    if constexpr (std::is_invocable_v<OfHead, std::size_t>) {
+      sum += cost(h);
+    } else {
+      sum += cost(h, batch.gridded(h) ? 0.0 : mean_range(*policies[h].mask, batch.head(h).extent()));
+    }
+  }
+  return Cost{sum};
+}
 
 /// Regresses every head: rows of outs[h], and its records unless there are none.
 template <class Scalar, class S, class M>
@@ -236,13 +269,16 @@ void regress(std::span<const Policies<ForwardRule<Scalar>, S, M>> policies, std:
     passes.emplace_back(policies[h], batch.head(h));
     blocks.add(batch.head(h).blocks());
   }
+  const Cost cost = total_cost(0, batch.size(), batch, policies, execution.executor(), [&](std::size_t h, double seen) {
+    return CostModel<Scalar, S>::forward(batch.head(h), seen);
+  });
   execution.parallel_for(blocks.total(), [&](Index piece, engine::Workspace<Scalar>& work) {
     // The last blocks first: under a causal mask they are the longest.
     const auto [h, block] = blocks[blocks.total() - 1 - piece];
     RowsMap<Scalar> out = outs[h];
     Record<Scalar>* record = records[h].empty() ? nullptr : &records[h][static_cast<std::size_t>(block)];
     passes[h].regress(block, work, out.data(), out.outerStride(), record);
-  });
+  }, cost);
 }
 
 /// The weights of a head, one entry for each supported pair.
@@ -321,6 +357,8 @@ void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const
   const AnyExecutor& executor = execution.executor();
   const std::size_t first = batch.first_head(first_memory);
   const std::size_t count = batch.last_head(last_memory - 1) - first;
+  using Model = CostModel<Scalar, S>;
+  const auto cost_of = [&](const auto& of_head) { return total_cost(first, first + count, batch, policies, executor, of_head); };
   std::vector<std::optional<Backward<Scalar, S, M>>> passes(count);
   executor.parallel_for(static_cast<Index>(count), [&](Index head) {
     const auto i = static_cast<std::size_t>(head);
@@ -333,7 +371,10 @@ void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const
     }
     passes[i].emplace(policies[h], batch.head(h), place.records, place.grad_out, place.query, place.key, place.value,
                       group_limit);
-  });
+  }, cost_of([&](std::size_t h) {
+    const Head<Scalar, S>& head = batch.head(h);
+    return Model::rows(head.query.rows) + Model::copies(head.query.rows + head.key.rows, head.query.cols + head.value.cols);
+  }));
 
   Pieces pieces;
   for (const auto& pass : passes) pieces.add(pass->groups() + pass->blocks());
@@ -345,7 +386,7 @@ void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const
     } else {
       pass.pull_block(piece - pass.groups(), work);
     }
-  });
+  }, cost_of([&](std::size_t h, double seen) { return Model::backward(batch.head(h), places[h].records, seen); }));
 
   Pieces ranges;
   for (std::size_t m = first_memory; m < last_memory; ++m) ranges.add(passes[batch.first_head(m) - first]->ranges());
@@ -353,7 +394,7 @@ void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const
     const auto [place, range] = ranges[i];
     const std::size_t m = first_memory + place;
     for (std::size_t h = batch.first_head(m); h < batch.last_head(m); ++h) passes[h - first]->gather(range);
-  });
+  }, cost_of([&](std::size_t h) { return Model::gather(batch.head(h), places[h].records, passes[h - first]->groups()); }));
   for (std::size_t i = 0; i < count; ++i) parameters[first + i] = passes[i]->parameters();
 }
 
