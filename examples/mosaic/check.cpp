@@ -7,7 +7,6 @@
 
 #include <nadaraya/mosaic/cross_entropy.hpp>
 #include <nadaraya/mosaic/model.hpp>
-#include <nadaraya/mosaic/thread_pool.hpp>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -116,14 +115,14 @@ void check(const std::string& fixture, const std::string& output, int threads) {
   mosaic::Parameters<double> parameters(model.layout()), grads(model.layout());
   read_parameters(from, model.layout(), parameters);
 
-  const mosaic::ThreadPool pool(threads);
+  const nadaraya::Threads executor{threads};
   mosaic::Model<double>::Tape tape;
-  with_file(from / "tokens.npy", [&](const std::string&) { model.forward(parameters, tokens, config.shape, tape, pool); });
+  with_file(from / "tokens.npy", [&](const std::string&) { model.forward(parameters, tokens, config.shape, tape, executor); });
   RowMatrix<double> grad_logits;
   const double loss = with_file(from / "targets.npy", [&](const std::string&) {
-    return mosaic::cross_entropy(tape.logits, std::span<const int>(targets), &grad_logits, pool);
+    return mosaic::cross_entropy(tape.logits, std::span<const int>(targets), &grad_logits, executor);
   });
-  model.backward(parameters, tape, grad_logits, grads, pool);
+  model.backward(parameters, tape, grad_logits, grads, executor);
 
   make_folder(output, output);
   write(to / "logits.npy", unsigned_shape({config.shape.count, config.shape.length, config.size.vocabulary}), tape.logits.data());

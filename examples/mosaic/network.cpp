@@ -25,7 +25,7 @@ namespace {
 
 Network::Network(const Settings& s, Index vocabulary, int threads) try
     : settings_(s),
-      pool_(threads),
+      threads_{threads},
       model_(mosaic::ModelSize{vocabulary, s.layers, s.heads, s.width, s.pairs}, training_kernel(s.kernel, s.neighbors)),
       parameters_(model_.layout()),
       grads_(model_.layout()),
@@ -43,21 +43,21 @@ Network::Network(const Settings& s, Index vocabulary, int threads) try
 Network::~Network() = default;
 
 const mosaic::Layout& Network::layout() const { return model_.layout(); }
-int Network::threads() const { return pool_.count(); }
+int Network::threads() const { return threads_.count; }
 
 double Network::train(const Batch& batch) {
   const Index step = optimizer_.step;
   const mosaic::Dropout dropout{settings_.dropout, settings_.seed, static_cast<std::uint64_t>(step)};
-  model_.forward(parameters_, batch.tokens, batch.shape, tape_, pool_, dropout);
-  const double loss = mosaic::cross_entropy(tape_.logits, std::span<const int>(batch.targets), &grad_logits_, pool_);
+  model_.forward(parameters_, batch.tokens, batch.shape, tape_, threads_, dropout);
+  const double loss = mosaic::cross_entropy(tape_.logits, std::span<const int>(batch.targets), &grad_logits_, threads_);
   if (!std::isfinite(loss)) return loss;
   grads_.set_zero();
-  model_.backward(parameters_, tape_, grad_logits_, grads_, pool_);
-  mosaic::clip(grads_, settings_.clip, pool_);
+  model_.backward(parameters_, tape_, grad_logits_, grads_, threads_);
+  mosaic::clip(grads_, settings_.clip, threads_);
   const mosaic::CosineSchedule rate{settings_.learning_rate, settings_.learning_rate / 10, settings_.warm_up, settings_.steps};
   mosaic::AdamW adamw;
   adamw.weight_decay = settings_.weight_decay;
-  adamw.step(model_.layout(), rate(step), grads_, optimizer_, parameters_, pool_);
+  adamw.step(model_.layout(), rate(step), grads_, optimizer_, parameters_, threads_);
   return loss;
 }
 
@@ -69,10 +69,10 @@ bool Network::finite(const Batch& batch) {
 Evaluation Network::evaluate(std::span<const Batch> batches) {
   Evaluation sum;
   for (const Batch& batch : batches) {
-    model_.forward(parameters_, batch.tokens, batch.shape, evaluation_tape_, pool_);
+    model_.forward(parameters_, batch.tokens, batch.shape, evaluation_tape_, threads_);
     Index targets = 0;
     for (const int target : batch.targets) targets += target == mosaic::no_target ? 0 : 1;
-    sum.loss += static_cast<double>(targets) * mosaic::cross_entropy<float>(evaluation_tape_.logits, batch.targets, nullptr, pool_);
+    sum.loss += static_cast<double>(targets) * mosaic::cross_entropy<float>(evaluation_tape_.logits, batch.targets, nullptr, threads_);
     sum.targets += targets;
     // The first token of a sequence sees no key.
     const Index first_rows = batch.shape.count * settings_.heads;
@@ -88,12 +88,12 @@ Evaluation Network::evaluate(std::span<const Batch> batches) {
 }
 
 const nadaraya::RowMatrix<float>& Network::logits(const Batch& batch) {
-  model_.forward(parameters_, batch.tokens, batch.shape, evaluation_tape_, pool_);
+  model_.forward(parameters_, batch.tokens, batch.shape, evaluation_tape_, threads_);
   return evaluation_tape_.logits;
 }
 
 const nadaraya::RowMatrix<float>& Network::logits(std::span<const int> tokens, mosaic::Model<float>::Past& past) {
-  model_.extend(parameters_, tokens, past, evaluation_tape_, pool_);
+  model_.extend(parameters_, tokens, past, evaluation_tape_, threads_);
   return evaluation_tape_.logits;
 }
 

@@ -4,9 +4,9 @@
 #include "batch.hpp"
 #include "settings.hpp"
 
+#include <nadaraya/engine/executor.hpp>
 #include <nadaraya/mosaic/adamw.hpp>
 #include <nadaraya/mosaic/model.hpp>
-#include <nadaraya/mosaic/thread_pool.hpp>
 
 #include <span>
 
@@ -55,7 +55,7 @@ class Network {
 
  private:
   Settings settings_;
-  nadaraya::mosaic::ThreadPool pool_;
+  nadaraya::Threads threads_;
   nadaraya::mosaic::Model<float> model_;
   nadaraya::mosaic::Parameters<float> parameters_, grads_;
   nadaraya::mosaic::AdamW::State<float> optimizer_;

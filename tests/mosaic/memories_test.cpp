@@ -1,10 +1,10 @@
 // Memories of every kernel, and the model made of them: against formulas, fixtures and finite differences.
 #include <nadaraya/mosaic/model.hpp>
-#include <nadaraya/mosaic/thread_pool.hpp>
 
 #include "examples/mosaic/integers.hpp"
 #include "tests/mosaic/finite_differences.hpp"
 #include "tests/support/close.hpp"
+#include "tests/support/executors.hpp"
 
 #include <cmath>
 #include <memory>
@@ -294,8 +294,8 @@ TEST_CASE("the same bits with any number of threads", "[mosaic]") {
     REQUIRE((grads.vector() == expected.vector()).all());
   };
   for (const int threads : {2, 3, 4, 8}) {
-    const ThreadPool pool(threads);
-    for (int repetition = 0; repetition < 5; ++repetition) require_same(pool);
+    const test::EachOf each{threads};
+    for (int repetition = 0; repetition < 5; ++repetition) require_same(each);
   }
   const Threads threads{3};
   require_same(threads);

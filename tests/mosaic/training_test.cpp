@@ -3,15 +3,12 @@
 #include <nadaraya/mosaic/clip.hpp>
 #include <nadaraya/mosaic/cosine_schedule.hpp>
 #include <nadaraya/mosaic/initialize.hpp>
-#include <nadaraya/mosaic/thread_pool.hpp>
+#include <nadaraya/mosaic/stretches.hpp>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
 
-#include <atomic>
 #include <cmath>
-#include <stdexcept>
-#include <thread>
 #include <vector>
 
 using namespace nadaraya;
@@ -100,33 +97,6 @@ TEST_CASE("first parameters", "[mosaic]") {
   REQUIRE(std::abs(parameters[rates](0, 3) - 0.5) <= 1e-15);
   REQUIRE(parameters[widths](0, 1) == 0.2);
   REQUIRE(parameters[norms](0, 2) == 1);
-}
-
-TEST_CASE("a pool of threads does each piece once, call after call", "[mosaic]") {
-  for (const int threads : {1, 2, 3, 8}) {
-    const ThreadPool pool(threads);
-    REQUIRE(pool.count() == threads);
-    for (Index n = 0; n < 300; ++n) {
-      std::vector<int> done(static_cast<std::size_t>(n), 0);
-      pool.parallel_for(n, [&](Index i) { ++done[static_cast<std::size_t>(i)]; });
-      REQUIRE(done == std::vector<int>(static_cast<std::size_t>(n), 1));
-    }
-  }
-  REQUIRE_THROWS_WITH(ThreadPool(0), "nadaraya::mosaic::ThreadPool: count must be from 1 to 4096, got 0");
-}
-
-TEST_CASE("a pool works within its own work, for two callers, and after an exception", "[mosaic]") {
-  const ThreadPool pool(3);
-  std::atomic<int> sum = 0;
-  pool.parallel_for(5, [&](Index) { pool.parallel_for(7, [&](Index) { ++sum; }); });
-  REQUIRE(sum == 35);
-  std::thread second([&] { for (int i = 0; i < 200; ++i) pool.parallel_for(4, [&](Index) { ++sum; }); });
-  for (int i = 0; i < 200; ++i) pool.parallel_for(4, [&](Index) { ++sum; });
-  second.join();
-  REQUIRE(sum == 35 + 1600);
-  REQUIRE_THROWS_WITH(pool.parallel_for(9, [](Index i) { if (i == 4) throw std::runtime_error("four"); }), "four");
-  pool.parallel_for(5, [&](Index) { ++sum; });
-  REQUIRE(sum == 35 + 1605);
 }
 
 TEST_CASE("any executor does what the one behind it does", "[mosaic]") {
