@@ -5,6 +5,7 @@
 #include "tests/support/executors.hpp"
 #include "tests/support/sanitized.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -78,10 +79,13 @@ TEST_CASE("threads are kept, and no more of them than a call has asked for", "[p
     callers.emplace_back([] { for (int i = 0; i < 100; ++i) each_once(Threads{4}, 20); });
   }
   for (std::thread& caller : callers) caller.join();
-  REQUIRE(thread_pool.helpers() == helpers);
-  // A caller and one piece for each of so many threads.
-  each_once(Threads{helpers + 3}, helpers + 2);
-  REQUIRE(thread_pool.helpers() == helpers + 1);
+  // Calls at the same time may have one for each processor.
+  const int shared = thread_pool.helpers();
+  REQUIRE(shared >= helpers);
+  REQUIRE(shared <= std::max(helpers, thread_pool.processors() - 1));
+  // One piece for each of so many threads, the caller among them.
+  each_once(Threads{shared + 3}, shared + 2);
+  REQUIRE(thread_pool.helpers() == shared + 1);
 }
 
 TEST_CASE("calls of several threads share the pool", "[pool]") {

@@ -14,9 +14,10 @@
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
-#include <unistd.h>
 #if defined(__linux__)
 #include <sched.h>
+#else
+#include <unistd.h>
 #endif
 #else
 #include <thread>
@@ -25,9 +26,9 @@
 namespace nadaraya::engine {
 
 /// The threads that help with calls of `Threads`. None is started before a call first asks for one; the pool grows to
-/// the most helpers that any one call has asked for and keeps them, asleep while there is no work. Calls of several
-/// threads share them; each call is worked on by its caller too, so none waits for a helper to become free. A call made
-/// by its own work, directly or through others, runs on the thread that makes it.
+/// the most helpers that one call has asked for, or several at once as far as there are processors, and keeps them, asleep
+/// while there is no work. All calls of all threads share them; each is worked on by its caller too, and does not wait for
+/// a helper to become free. A call made by work of the pool runs on the thread that makes it.
 ///
 /// Threads: where the system refuses to start one, a call runs on those there are. A helper has the affinity of the thread
 /// whose call started it. It spins for 25 us after its work, unless more threads work than there are processors, and
@@ -128,8 +129,8 @@ class ThreadPool {
 #if defined(__linux__)
     cpu_set_t allowed;
     if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return (std::max)(1, CPU_COUNT(&allowed));
-#endif
-#if defined(__unix__) || defined(__APPLE__)
+    return most_threads;  // more than the set has room for
+#elif defined(__unix__) || defined(__APPLE__)
     return static_cast<int>(std::clamp(sysconf(_SC_NPROCESSORS_ONLN), 1L, long{most_threads}));
 #else
     return static_cast<int>((std::max)(1u, std::thread::hardware_concurrency()));
@@ -238,7 +239,10 @@ inline void ThreadPool::share(Call& call) {
   Helper* taken = nullptr;
   {
     const Guard guard(lock_);
-    if (helpers_ < call.places && (calls_until_retry_ == 0 || --calls_until_retry_ == 0)) missing = call.places - helpers_;
+    int wanted = call.places;
+    for (const Call* other = first_; other != nullptr; other = other->after) wanted += other->places + other->inside;
+    wanted = (std::max)(call.places, (std::min)(wanted, processors() - 1));
+    if (helpers_ < wanted && (calls_until_retry_ == 0 || --calls_until_retry_ == 0)) missing = wanted - helpers_;
     helpers_ += missing;
     add(call);
     taken = take_idle(call);
