@@ -77,7 +77,7 @@ struct NamedFootprint {
   NamedFootprint(const char* of, const HeadView<T>& view) : NamedFootprint(of, head_footprint(view), HeadShape(view)) {}
 };
 
-/// An output shares no memory with any of the others, nor any element with another of its own.
+/// Throws if an output shares memory with any of the others, or two of its elements lie in one place.
 inline void require_apart(const NamedFootprint& out, std::initializer_list<NamedFootprint> others, const char* function) {
   require(!out.footprint.collides(), function, ": ", out.name, ' ', out.shape, " must not have two elements in one place");
   for (const NamedFootprint& other : others) {
@@ -314,8 +314,8 @@ class AttentionTape {
 /// The engine, its cost, its special values and its independence of the executor are those of
 /// NadarayaWatson, which is the case B = H = 1; keys that heads share are made ready once, and all
 /// blocks of all heads are one pool of work. Memory besides: a copy of the keys while it runs.
-/// An output shares no memory with an input or another output, and no two of its elements share any; views
-/// that interleave, such as the heads of one tensor, may.
+/// An output must not share memory with an input or another output, nor two of its elements one place. Views may
+/// interleave without sharing, as the slices of one tensor do.
 /// Errors: as for NadarayaWatson, before anything is written.
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
 class Attention {
@@ -522,7 +522,7 @@ class Attention {
     return tape;
   }
 
-  /// Of heads too that there are no numbers for.
+  /// All operators, also where there is no head to compute.
   template <class Scalar>
   void validate_parameters() const {
     for (const Operator& one : operators_) one.template validate_parameters<Scalar>();

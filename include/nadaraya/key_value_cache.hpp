@@ -59,7 +59,7 @@ class KeyValueCache {
   }
   KeyValueCache& operator=(const KeyValueCache& other) { return *this = KeyValueCache(other); }
 
-  /// Moved from, a cache is empty, and may be used as a new one of its columns.
+  /// A cache that has been moved from is empty and may be used again, with the same columns.
   KeyValueCache(KeyValueCache&& other) noexcept
       : key_cols_(other.key_cols_), value_cols_(other.value_cols_), screening_(other.screening_) {
     swap(other);
@@ -74,8 +74,8 @@ class KeyValueCache {
   Index key_cols() const { return key_cols_; }
   Index value_cols() const { return value_cols_; }
 
-  /// Makes room for that many rows: until there are more, append does not move those there are. Throws
-  /// std::invalid_argument if they are too many; whatever is thrown, the cache is unchanged.
+  /// Makes room for `rows` rows: append copies no earlier row until there are more. Throws std::invalid_argument if
+  /// rows exceeds 2^31 - 1. After any exception the cache is unchanged.
   void reserve(Index rows) {
     detail::require(rows <= most_rows, "KeyValueCache::reserve: ", rows, " rows are more than 2^31 - 1");
     std::vector<Scalar> keys = larger(key_, rows_ * key_cols_, rows * key_cols_);
@@ -85,8 +85,8 @@ class KeyValueCache {
     if (memory_) read(rows_);
   }
 
-  /// Appends rows, which are copied; they may be rows of this cache. Throws std::invalid_argument if their shapes
-  /// do not fit; whatever is thrown, the cache is unchanged.
+  /// Appends copies of rows, which may be rows of this cache. Throws std::invalid_argument if their shapes do not
+  /// fit. After any exception the cache is unchanged.
   template <RealExpression Ke, RealExpression V>
   void append(const Ke& key, const V& value) {
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar> && std::is_same_v<ScalarOf<V>, Scalar>,

@@ -190,8 +190,8 @@ class NadarayaWatson {
   }
 
   /// The regression with a record for `backward`. `out` is a matrix that can be resized to [Nq x Dv], or a
-  /// map, block or Ref of that shape; it shares no memory with inputs that are not expressions, and no two of
-  /// its elements share any.
+  /// map, block or Ref of that shape. It must not share memory with an input, except inside an expression,
+  /// nor may two of its elements lie in one place.
   template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
   Tape<ScalarOf<Q>> forward(Q&& query, Ke&& key, V&& value, Out&& out, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;

@@ -25,7 +25,7 @@ struct Prediction {
 
 namespace detail {
 
-/// A regression that keeps of each query how many keys have weight, and of its support nothing.
+/// A regression that records the support size of each query, and not the support.
 struct CountedRegression {
   template <class Scalar, class K, class N, class S, class M, class Q, class Ke, class V, Executor E>
   static std::vector<KeyIndex> regress(const NadarayaWatson<K, N, S, M>& op, const Q& query, const Ke& key, const V& value,
@@ -125,7 +125,7 @@ class KernelRegression {
     return nadaraya::leave_one_out_error(kernel(), bandwidth(), x_, y_, executor);
   }
 
-  /// queries [Nq x Dx] -> values [Nq x Dy]. Memory beside the result: O(Nq + N Dx).
+  /// queries [Nq x Dx] -> values [Nq x Dy]. Scratch memory: O(Nq + N Dx).
   template <RealExpression Q, Executor E = Serial>
   Prediction<Scalar> predict(const Q& queries, const E& executor = {}) const {
     static_assert(std::is_same_v<ScalarOf<Q>, Scalar>, "queries must have the scalar of the regression");

@@ -35,7 +35,7 @@ inline constexpr bool is_const_ref<Eigen::Ref<const P, O, S>> = true;
 template <class P, int O, class S>
 inline constexpr bool is_foreign<Eigen::Ref<const P, O, S>> = false;
 
-/// Looks into a Ref<const ...>: Eigen has no public question for it.
+/// Tells if a Ref<const ...> holds a copy. Eigen has no public function for that.
 template <class R>
 struct RefCopy : R {
   static bool holds(const R& ref) {

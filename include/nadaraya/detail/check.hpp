@@ -45,7 +45,7 @@ void attempt(const Work& work, [[maybe_unused]] const Failed& failed) {
 #endif
 }
 
-/// Is written as "[rows x cols]", when a message is.
+/// The shape of a matrix. Streams as "[rows x cols]", which costs nothing until a message is formed.
 struct Shape {
   std::ptrdiff_t rows;
   std::ptrdiff_t cols;

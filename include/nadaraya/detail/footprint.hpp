@@ -13,7 +13,7 @@ namespace nadaraya::detail {
 
 /// Addresses of the elements of an array of up to four dimensions with any strides:
 ///   Footprint(data, sizeof(*data)).along(rows, row_stride).along(cols, col_stride)
-/// Strides count elements and may be 0 or negative. Default-constructed, it is that of nothing.
+/// Strides count elements and may be 0 or negative. A default-constructed footprint is empty.
 class Footprint {
  public:
   Footprint() = default;
@@ -39,9 +39,9 @@ class Footprint {
 
   /// True if an element of one is, in whole or in part, an element of the other. Arrays that interleave
   /// without sharing an element, such as heads or columns of one tensor, do not.
-  /// Cost: a comparison where their ranges of addresses are apart. Otherwise the bounded equation
+  /// Cost: one comparison if their address ranges are disjoint. Otherwise a search for a solution of
   ///   a + sum a_d i_d + s = b + sum b_d j_d + t,   s and t bytes of an element,
-  /// is searched for a solution; where that takes too long, which no tensor of nested strides does, the answer is true.
+  /// within the bounds of the indices. Nested strides need a handful of steps; after 10,000 the answer is true.
   static bool share(const Footprint& a, const Footprint& b) {
     if (a.nothing() || b.nothing()) return false;
     if (a.begin_ + a.extent_ <= b.begin_ || b.begin_ + b.extent_ <= a.begin_) return false;
@@ -136,8 +136,8 @@ class Footprint {
   bool repeats_ = false;
 };
 
-/// That of a matrix; of nothing for an expression, which is computed and lies nowhere. For one that can be written to,
-/// such as reversed or selected rows, see written_footprint.
+/// Returns the footprint of a matrix or view; of nothing for an expression, which has no address. See
+/// written_footprint for expressions that can be assigned to, such as reversed or selected rows.
 template <class X>
 Footprint footprint(const X& x) {
   if constexpr ((int(X::Flags) & Eigen::DirectAccessBit) != 0) {
@@ -149,7 +149,7 @@ Footprint footprint(const X& x) {
   }
 }
 
-/// That of what an assignment to an expression may write to.
+/// Returns the footprint of the matrix or view that an assignment to an expression writes to.
 template <class X>
 Footprint written_footprint(const X& x) {
   if constexpr ((int(X::Flags) & Eigen::DirectAccessBit) != 0) {

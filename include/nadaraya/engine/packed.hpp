@@ -11,7 +11,8 @@
 
 namespace nadaraya::engine {
 
-/// Makes room for `size` entries, or twice those there was room for, so that a list that grows by little is seldom copied.
+/// Makes room for `size` entries: at least twice the capacity if it must grow, so that a list that grows in small steps
+/// is seldom copied.
 template <class List>
 void reserve_more(List& list, std::size_t size) {
   if (size > list.capacity()) list.reserve((std::max)(size, 2 * list.capacity()));
@@ -61,8 +62,8 @@ class FiniteRows {
     }
   }
 
-  /// Makes room for `more` rows behind those that are read: then reading all of them, with those of now kept, allocates
-  /// nothing. If it throws, nothing has changed.
+  /// Makes room for `more` rows after the current ones: a read() of all of them that keeps the current ones then
+  /// allocates nothing. If it throws, nothing has changed.
   void reserve([[maybe_unused]] const View<Scalar>& more) {
     if constexpr (vectorized<Scalar>) {
       std::size_t found = replaced_.size();

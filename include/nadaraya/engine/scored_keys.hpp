@@ -73,8 +73,8 @@ class ScoredKeys {
     }
   }
 
-  /// Makes room for that many keys of so many columns: then to read them allocates nothing, if there is no grid and they
-  /// are not packed. If it throws, nothing has changed that shows.
+  /// Makes room for `keys` keys: a read() of them without a grid and without packing then allocates nothing. If it
+  /// throws, nothing visible has changed.
   void reserve([[maybe_unused]] Index keys, [[maybe_unused]] Index cols, [[maybe_unused]] bool sketched) {
     if constexpr (by_products) {
       if (sketched) {

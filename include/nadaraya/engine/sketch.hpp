@@ -96,7 +96,7 @@ class KeySketch {
     limit_errors();
   }
 
-  /// Makes room for that many keys: then an update allocates nothing. If it throws, nothing has changed.
+  /// Makes room for `keys` keys: an update() to them then allocates nothing. If it throws, nothing has changed.
   void reserve(Index keys) {
     const auto count = static_cast<std::size_t>((keys + panel_keys - 1) / panel_keys);
     reserve_more(errors_, count);

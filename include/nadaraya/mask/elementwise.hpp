@@ -12,13 +12,13 @@
 
 namespace nadaraya::detail {
 
-/// A function of pairs, of which copies are cheap: they share what costs more to copy than its bytes, such as a
+/// A function of pairs whose copies are cheap: copies share a function that is not trivially copyable, such as a
 /// matrix with an entry for each pair.
 template <class F>
 class PairFunction {
  public:
   explicit PairFunction(F f) : f_(store(std::move(f))) {}
-  // Copied where it could be moved: nothing shared is ever missing.
+  // Without moves, a shared function is never missing.
   PairFunction(const PairFunction&) = default;
   PairFunction& operator=(const PairFunction&) = default;
 

@@ -38,8 +38,8 @@ class Memory {
     scored_.read(prepared_key, kept, search);
   }
 
-  /// Makes room for more keys and values behind those that are read: then reading all of them, with those of now
-  /// kept, throws nothing. If it throws, nothing has changed.
+  /// Makes room for more keys and values after the current ones: a read() of all of them that keeps the current ones
+  /// then throws nothing. If it throws, nothing has changed.
   void reserve(const View<Scalar>& more_values, bool sketched) {
     finite_value_.reserve(more_values);
     scored_.reserve(key_.rows + more_values.rows, key_.cols, sketched);

@@ -23,7 +23,7 @@ struct Record {
   std::vector<Scalar> coordinates;
   std::vector<std::size_t> ends;
   bool recompute = false;
-  bool counts_only = false;  ///< set before the pass: of all that, only `queries` and `support_sizes` are wanted
+  bool counts_only = false;  ///< set before the pass: only `queries` and `support_sizes` are recorded
 
   Index rows() const { return static_cast<Index>(maps.size()); }
 
