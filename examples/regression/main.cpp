@@ -96,12 +96,18 @@ std::string rounded(const char* format, double value) {
   return buffer;
 }
 
-/// Digits that tell tics apart: `set format` where gnuplot's own six do not.
-std::string tic_format(const char* axis, const Column& values) {
+/// Where gnuplot's own six digits do not tell tics apart: more digits, and along x, where they would run into each other,
+/// fewer tics.
+std::string tics(const std::string& axis, const Column& values) {
   const double most = values.cwiseAbs().maxCoeff(), range = values.maxCoeff() - values.minCoeff();
   const double digits = range > 0 ? std::log10(most / range) + 3.0 : 0.0;
   if (!(digits > 6.0)) return "";
-  return std::string("set format ") + axis + " \"%." + std::to_string(static_cast<int>(std::min(digits, 17.0))) + "g\"\n";
+  const std::string format =
+      "set format " + axis + " \"%." + std::to_string(static_cast<int>(std::min(digits, 17.0))) + "g\"\n";
+  if (axis != "x") return format;
+  double step = std::pow(10.0, std::floor(std::log10(range / 4.0)));
+  step *= range / 4.0 <= 2.0 * step ? 2.0 : range / 4.0 <= 5.0 * step ? 5.0 : 10.0;
+  return format + "set xtics " + gnuplot::number(step) + "\n";
 }
 
 /// The script holds its data, so that it can be drawn again elsewhere.
@@ -119,7 +125,7 @@ std::string script(const std::string& stem, const Data& data, const Task& task) 
           "set border 3 lc rgb '#555555'\nset tics nomirror out tc rgb '#333333'\n"
           "set grid lc rgb '#e4e4e4' lw 1 dt 1\n"
           "set key bottom right Left reverse samplen 2.5 spacing 1.2 tc rgb '#333333'\n" +
-          tic_format("x", data.x) + tic_format("y", data.y) + "set xlabel " + label(data.x_name) +
+          tics("x", data.x) + tics("y", data.y) + "set xlabel " + label(data.x_name) +
           " tc rgb '#333333'\nset ylabel " + label(data.y_name) +
           " tc rgb '#333333'\nset offsets graph 0.01, graph 0.01, graph 0.04, graph 0.04\n";
   std::string plot = "plot $points using 1:2 with points pt 7 ps 0.6 lc rgb '#c3b6a6' title 'data'";
