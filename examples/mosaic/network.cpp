@@ -12,6 +12,7 @@
 #include <cmath>
 #include <new>
 #include <stdexcept>
+#include <string>
 
 namespace program {
 
@@ -21,12 +22,20 @@ namespace {
 
 [[noreturn]] void refuse_size() { refuse("--width, --layers or --pairs is too large: there is not enough memory for the parameters"); }
 
+mosaic::KernelChoice<float> kernel(const Settings& s) {
+  try {
+    return training_kernel(s.kernel, s.neighbors);
+  } catch (const UsageError& error) {
+    refuse(std::string("--kernel: ") + error.what());
+  }
+}
+
 }  // namespace
 
 Network::Network(const Settings& s, Index vocabulary, int threads) try
     : settings_(s),
       threads_{threads},
-      model_(mosaic::ModelSize{vocabulary, s.layers, s.heads, s.width, s.pairs}, training_kernel(s.kernel, s.neighbors)),
+      model_(mosaic::ModelSize{vocabulary, s.layers, s.heads, s.width, s.pairs}, kernel(s)),
       parameters_(model_.layout()),
       grads_(model_.layout()),
       optimizer_(model_.layout()) {

@@ -20,7 +20,7 @@ void set_task_sizes(Settings& s) {
   if (s.task == "text") return;
   if (s.task == "automata") return set(18, 49);
   const SequenceTask* task = find_sequence_task(s.task);
-  if (task == nullptr) refuse("there is no task " + s.task + "; there are text, copy, reverse, sort, mqmtar, automata");
+  if (task == nullptr) refuse("--task: there is no task " + s.task + "; there are text, copy, reverse, sort, mqmtar, automata");
   set(task->alphabet, task->longest);
   if (s.shortest == 0) s.shortest = (s.longest + 1) / 2;
 }

@@ -184,9 +184,9 @@ int train(const TrainOptions& o) {
   make_folder(o.output_dir, folder_of(o));
 
   const int signal = run.train();
-  run.draw();
   std::cout << run.report().dump() << std::endl;
   if (!std::cout) refuse("standard output cannot be written");
+  run.draw();
   if (signal == 0) return 0;
   std::cerr << "mosaic: interrupted; --resume continues\n";
   return 128 + signal;

@@ -5,13 +5,14 @@
 
 #include <CLI/CLI.hpp>
 
+#include <fcntl.h>
+
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <new>
 #include <stdexcept>
 #include <string>
-#include <system_error>
 
 namespace program {
 
@@ -24,6 +25,15 @@ inline int report(const std::string& name, std::string message) {
   return 2;
 }
 
+/// Where a standard stream is closed, its number must not become that of a file which the program opens: what is printed
+/// would go there. Reading gives nothing then, and writing fails.
+inline void reserve_standard_streams() {
+  for (int stream = 0; stream < 3; ++stream) {
+    // The least number that is free is this one.
+    if (::fcntl(stream, F_GETFD) < 0 && ::open("/dev/null", O_RDONLY) < 0) return;
+  }
+}
+
 /// Throws UsageError where something that was printed has not been written.
 inline void flush_standard_output() {
   const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
@@ -33,13 +43,17 @@ inline void flush_standard_output() {
 /// Reads the command line and returns body(), an exit code; 2 for what cannot be done.
 template <class Body>
 int run_main(const std::string& name, CLI::App& app, int argc, char** argv, const Body& body) {
+  reserve_standard_streams();
   try {
-    app.parse(argc, argv);
-    const int code = body();
+    int code = 0;
+    try {
+      app.parse(argc, argv);
+      code = body();
+    } catch (const CLI::Success& help) {
+      code = app.exit(help);
+    }
     flush_standard_output();
     return code;
-  } catch (const CLI::Success& help) {
-    return app.exit(help);
   } catch (const std::bad_alloc&) {
     return report(name, "there is not enough memory");
   } catch (const std::length_error&) {

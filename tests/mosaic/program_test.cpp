@@ -255,6 +255,8 @@ TEST_CASE("mosaic names the option and the file that it cannot use", "[mosaic]")
   refused(train + "--text text --output-dir file/below", "--output-dir file/below: it cannot be made, or is no folder: Not a directory");
   refused(train + "--text text --output-dir ''", "--output-dir : it cannot be made");
   refused(train + "--text text --output-dir broken --resume", "--output-dir broken: broken/checkpoint.safetensors: it cannot be read: Is a directory");
+  refused(train + "--text text --output-dir o --kernel median", "--kernel: there is no kernel median; there are softmax,");
+  refused(train + "--task count --output-dir o", "--task: there is no task count; there are text,");
   refused(train + "--text text --output-dir o --threads 5000", "--threads must be at most 4096");
   refused("train --text text --block 8" + sizes + "--output-dir o --width 1000000000000", "--width, --layers or --pairs is too large");
   for (const std::string command : {"sample", "evaluate"}) {

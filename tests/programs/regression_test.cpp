@@ -205,7 +205,10 @@ TEST_CASE("the program names the option and the file that it cannot use", "[prog
   refuse({"--data", "data.csv", "--output-dir", "data.csv"}, "--output-dir data.csv: it cannot be made, or is no folder");
   refuse({"--data", "data.csv", "--output-dir", "data.csv/below"}, "--output-dir data.csv/below: it cannot be made, or is no folder: Not a directory");
   refuse({"--data", "data.csv", "--output-dir", ""}, "--output-dir : it cannot be made");
-  if (fs::exists("/dev/full")) refuse({"--data", "data.csv"}, "standard output cannot be written", "/dev/full");
+  if (fs::exists("/dev/full")) {
+    refuse({"--data", "data.csv"}, "standard output cannot be written", "/dev/full");
+    refuse({"--help"}, "standard output cannot be written", "/dev/full");
+  }
   fs::create_directories(folder / "blocked/regression.gp");
   refuse({"--data", "data.csv", "--output-dir", "blocked"}, "--output-dir blocked: regression.gp: it cannot be written");
   const std::string path = std::getenv("PATH");
