@@ -161,6 +161,12 @@ TEST_CASE("sizes are written as Python 2 and 3 write whole numbers", "[npy]") {
     INFO(shape);
     REQUIRE_THROWS_WITH(parse(file(1, header("<f8", shape), data)), catch_shim::contains("its shape is malformed"));
   }
+  const std::string odd = " ({ # c\nu'descr' :\\\n ('''\\x3cf\\70''' ''), \"fortran_order\": (False), 'shape': ((+0x4L), 3L,), }) # c";
+  REQUIRE(parse(file(1, odd, data)).shape == expected);
+  for (std::size_t end = 0; end < odd.size() - 4; ++end) {
+    INFO(end);
+    REQUIRE_THROWS_AS(parse(file(1, odd.substr(0, end), data)), npy::Error);
+  }
   const std::string deep(100000, '(');
   REQUIRE_THROWS_AS(parse(file(2, header("<f8", deep), data)), npy::Error);
   REQUIRE_THROWS_AS(parse(file(2, "{" + deep, data)), npy::Error);

@@ -291,6 +291,7 @@ class Literal {
       if (n < least) malformed();
       result += value < 0x80 ? static_cast<char>(value) : '?';
     };
+    if (at_ == text_.size()) malformed();
     const char c = peek();
     if ('0' <= c && c <= '7') return number(8, 1, 3);
     ++at_;

@@ -258,7 +258,7 @@ TEST_CASE("mosaic names the option and the file that it cannot use", "[mosaic]")
   refused(train + "--text text --output-dir o --kernel median", "--kernel: there is no kernel median; there are softmax,");
   refused(train + "--task count --output-dir o", "--task: there is no task count; there are text,");
   refused(train + "--text text --output-dir o --threads 5000", "--threads must be at most 4096");
-  refused("train --text text --block 8" + sizes + "--output-dir o --width 1000000000000", "--width, --layers or --pairs is too large");
+  refused("train --text text --block 8" + sizes + "--output-dir o --width 1000000000000000000", "--width, --layers or --pairs is too large");
   for (const std::string command : {"sample", "evaluate"}) {
     refused(command + " --checkpoint missing", "--checkpoint missing: it cannot be opened: No such file or directory");
     refused(command + " --checkpoint folder", "--checkpoint folder: it cannot be read: Is a directory");
