@@ -3,6 +3,7 @@
 
 #include "nadaraya/simd/compiler.hpp"
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
@@ -50,17 +51,40 @@ inline bool runs(Tier tier) {
 #endif
 }
 
+/// The value of an environment variable, null if it is not set or empty.
+inline const char* wish(const char* variable) {
+  const char* value = std::getenv(variable);
+  return value == nullptr || *value == '\0' ? nullptr : value;
+}
+
+/// Says on the standard error that a wish is not met: because it is none of the allowed values, or for lack of what it names.
+template <class Choice, class Choices>
+void report_unmet(const char* variable, const char* wanted, const Choices& allowed, Choice chosen) {
+  if (wanted == nullptr || std::strcmp(wanted, name(chosen)) == 0) return;
+  for (const Choice one : allowed) {
+    if (std::strcmp(wanted, name(one)) != 0) continue;
+    std::fprintf(stderr, "nadaraya: %s=%s is not to be had on this machine or in its tier; using %s\n", variable, wanted, name(chosen));
+    return;
+  }
+  std::fprintf(stderr, "nadaraya: %s=%s is ignored, using %s; allowed are", variable, wanted, name(chosen));
+  for (const Choice one : allowed) std::fprintf(stderr, " %s", name(one));
+  std::fprintf(stderr, "\n");
+}
+
 /// The best tier the machine runs, or the one that the environment variable NADARAYA_TIER names
-/// (baseline, avx2, avx512) if the machine runs it. Decided at the first call.
+/// (baseline, avx2, avx512) if the machine runs it. Decided at the first call, which says once on the
+/// standard error if the variable names another, or one that the machine lacks.
 inline Tier tier() {
   static const Tier chosen = [] {
-    const char* wanted = std::getenv("NADARAYA_TIER");
+    const char* wanted = wish("NADARAYA_TIER");
+    constexpr Tier all[] = {Tier::baseline, Tier::avx2, Tier::avx512};
     Tier best = Tier::baseline;
-    for (const Tier candidate : {Tier::baseline, Tier::avx2, Tier::avx512}) {
+    for (const Tier candidate : all) {
       if (!runs(candidate)) continue;
       best = candidate;
       if (wanted != nullptr && std::strcmp(wanted, name(candidate)) == 0) break;
     }
+    report_unmet("NADARAYA_TIER", wanted, all, best);
     return best;
   }();
   return chosen;
@@ -82,8 +106,7 @@ inline Tier tier_of(Integers integers) {
   return integers < Integers::avx512_vnni ? Tier::avx2 : Tier::avx512;
 }
 
-/// Can this machine run them? For AMX, Linux is asked for leave, once for the whole process: alternate signal stacks must
-/// then have room for the tiles, 8 KiB more than before.
+/// Can this machine run them? For AMX, Linux is asked for leave; see integers().
 inline bool runs(Integers integers) {
 #if NADARAYA_HAS_AVX
   if (!runs(tier_of(integers))) return false;
@@ -114,17 +137,26 @@ inline bool runs(Integers integers) {
 }
 
 /// The best that the chosen tier has, or those that the environment variable NADARAYA_INTEGERS names (plain, avx2,
-/// avx_vnni, avx512_vnni, avx512_vbmi2, amx) if it has them. Decided at the first call.
+/// avx_vnni, avx512_vnni, avx512_vbmi2, amx) if it has them. Decided at the first call, which says once on the standard
+/// error if the variable names others, or such as the tier or the machine lacks.
+///
+/// AMX is the kernel's to give: the first call on a machine that has it asks Linux for its registers (arch_prctl,
+/// ARCH_REQ_XCOMP_PERM), for all threads of the process and for good. From then on sigaltstack refuses alternate signal
+/// stacks that are smaller than a signal frame with tiles (8 KiB more; getauxval(AT_MINSIGSTKSZ) says how much), and the
+/// request itself fails, and AMX is done without, if a thread has such a stack already. A program that wants none of this
+/// sets NADARAYA_INTEGERS=avx512_vbmi2, or any other below amx: then it is not asked for.
 inline Integers integers() {
   static const Integers chosen = [] {
-    const char* wanted = std::getenv("NADARAYA_INTEGERS");
+    const char* wanted = wish("NADARAYA_INTEGERS");
+    constexpr Integers all[] = {Integers::plain,       Integers::avx2,         Integers::avx_vnni,
+                                Integers::avx512_vnni, Integers::avx512_vbmi2, Integers::amx};
     Integers best = Integers::plain;
-    for (const Integers candidate : {Integers::plain, Integers::avx2, Integers::avx_vnni, Integers::avx512_vnni,
-                                     Integers::avx512_vbmi2, Integers::amx}) {
+    for (const Integers candidate : all) {
       if (tier() < tier_of(candidate) || !runs(candidate)) continue;
       best = candidate;
       if (wanted != nullptr && std::strcmp(wanted, name(candidate)) == 0) break;
     }
+    report_unmet("NADARAYA_INTEGERS", wanted, all, best);
     return best;
   }();
   return chosen;
