@@ -271,7 +271,7 @@ class AttentionTape {
 
   /// Returns the gradients of the parameters for each tape.
   template <class S, class M>
-  std::vector<ParameterGradients<Scalar>> pull_back(
+  std::vector<pass::PolicyGradients<Scalar, S, M>> pull_back(
       const std::vector<pass::Policies<pass::BackwardRule<Scalar>, S, M>>& heads, const HeadView<const Scalar>& grad_out,
       const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
       const pass::Execution<Scalar>& execution) const {
@@ -431,7 +431,7 @@ class Attention {
   /// Given grad_out = dL/dout and the tape of this operator's forward pass, overwrites grad_query,
   /// grad_key and grad_value, of the shapes of its inputs; those of a key head are sums over the
   /// query heads that read it. Returns, for each query head, the gradients of its own parameters
-  /// (those that exist: `.scale`, `.bandwidth`, `.alpha`), summed over the batch.
+  /// (those that exist: `.scale`, `.bandwidth`, `.alpha`, `.similarity`, `.bias`), summed over the batch.
   template <class G, class Scalar, class E = Serial>
   auto backward(const AttentionTape<Scalar>& tape, const HeadView<G>& grad_out, const HeadView<Scalar>& grad_query,
                 const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const E& executor = {}) const {
@@ -472,7 +472,8 @@ class Attention {
     const BackwardRules<Scalar> rules(operators_);
     const auto by_place =
         tape.pull_back(rules.policies, HeadView<const Scalar>(grad_out), grad_query, grad_key, grad_value, execution);
-    std::vector<typename Operator::template ParametersOf<Scalar>> parameters(static_cast<std::size_t>(shapes.query.heads));
+    std::vector<typename Operator::template ParametersOf<Scalar>> parameters;
+    for (Index h = 0; h < shapes.query.heads; ++h) parameters.push_back(head(h).template no_parameters<Scalar>());
     tape.for_each([&](std::size_t i, const detail::HeadPlace& at) {
       parameters[static_cast<std::size_t>(at.head)] += by_place[i];
     });

@@ -37,6 +37,14 @@ template <class Scalar>
 struct AlphaGradient {
   Scalar alpha{0};
 };
+template <class Gradient>
+struct SimilarityGradient {
+  Gradient similarity;
+};
+template <class Gradient>
+struct BiasGradient {
+  Gradient bias;
+};
 template <int>
 struct NoGradient {};
 
@@ -60,28 +68,46 @@ inline void require_key_and_value(Index key_rows, Index key_cols, Index value_ro
 }  // namespace detail
 
 /// Gradients of a loss by those of an operator's parameters that exist: `.scale` of the similarity,
-/// `.bandwidth` of the normalization, `.alpha` of the kernel (sums over all rows).
-template <class Scalar, bool Scale, bool Bandwidth, bool Alpha>
+/// `.bandwidth` of the normalization, `.alpha` of the kernel, and `.similarity` and `.bias` of parameters
+/// that the similarity and the mask have themselves (sums over all rows).
+template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void>
 struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, detail::NoGradient<0>>,
                       std::conditional_t<Bandwidth, detail::BandwidthGradient<Scalar>, detail::NoGradient<1>>,
-                      std::conditional_t<Alpha, detail::AlphaGradient<Scalar>, detail::NoGradient<2>> {
-  OwnGradients& operator+=(const ParameterGradients<Scalar>& more) {
+                      std::conditional_t<Alpha, detail::AlphaGradient<Scalar>, detail::NoGradient<2>>,
+                      std::conditional_t<std::is_void_v<Similarity>, detail::NoGradient<3>, detail::SimilarityGradient<Similarity>>,
+                      std::conditional_t<std::is_void_v<Bias>, detail::NoGradient<4>, detail::BiasGradient<Bias>> {
+  template <class S, class M>
+  OwnGradients& operator+=(const pass::PolicyGradients<Scalar, S, M>& more) {
     if constexpr (Scale) this->scale += more.scale;
     if constexpr (Bandwidth) this->bandwidth += more.bandwidth;
     if constexpr (Alpha) this->alpha += more.alpha;
+    if constexpr (!std::is_void_v<Similarity>) this->similarity += more.similarity;
+    if constexpr (!std::is_void_v<Bias>) this->bias += more.bias;
     return *this;
   }
 };
 
 /// The same, and by its inputs, each of its input's shape.
-template <class Scalar, bool Scale, bool Bandwidth, bool Alpha>
-struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha> {
+template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void>
+struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha, Similarity, Bias> {
   RowMatrix<Scalar> query;
   RowMatrix<Scalar> key;
   RowMatrix<Scalar> value;
 };
 
 namespace detail {
+
+/// The gradient of a policy's own parameters, void if it has none.
+template <bool any, class Policy, class Scalar>
+struct OwnGradient {
+  using Type = void;
+};
+template <class Policy, class Scalar>
+struct OwnGradient<true, Policy, Scalar> {
+  using Type = decltype(std::declval<const Policy&>().template zero_gradient<Scalar>());
+};
+template <bool any, class Policy, class Scalar>
+using OwnGradientOf = typename OwnGradient<any, Policy, Scalar>::Type;
 
 /// The policy after the normalization is a similarity or, that left out, a mask.
 template <class P>
@@ -132,9 +158,13 @@ class NadarayaWatson {
 
  public:
   template <class Scalar>
-  using GradientsOf = Gradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>>;
+  using GradientsOf = Gradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
+                                detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
+                                detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>>;
   template <class Scalar>
-  using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>>;
+  using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
+                                    detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
+                                    detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>>;
 
   explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
       : kernel_(std::move(kernel)),
@@ -232,7 +262,7 @@ class NadarayaWatson {
     validate<Scalar>(tape.query().matrix(), tape.key().matrix(), "NadarayaWatson::backward");
     const pass::Execution<Scalar> execution(executor);
     const Rows<Scalar> grads_out(grad_out);
-    GradientsOf<Scalar> grads;
+    GradientsOf<Scalar> grads = no_gradients<GradientsOf<Scalar>, Scalar>();
     grads.query.resize(tape.queries(), tape.query().cols());
     grads.key.resize(tape.keys(), tape.key().cols());
     grads.value.resize(tape.keys(), tape.value().cols());
@@ -262,6 +292,19 @@ class NadarayaWatson {
   friend class Attention;
   friend struct detail::CountedRegression;
 
+  /// Zero, as far as parameters go.
+  template <class Zero, class Scalar>
+  Zero no_gradients() const {
+    Zero zero;
+    if constexpr (ParametricSimilarity<S, Scalar>) zero.similarity = similarity_.template zero_gradient<Scalar>();
+    if constexpr (ParametricBias<M, Scalar>) zero.bias = mask_.template zero_gradient<Scalar>();
+    return zero;
+  }
+  template <class Scalar>
+  ParametersOf<Scalar> no_parameters() const {
+    return no_gradients<ParametersOf<Scalar>, Scalar>();
+  }
+
   RowRule<K, N> row_rule() const { return RowRule<K, N>(kernel_, normalization_, distance_factor<S>()); }
 
   /// As the passes take them; they refer to the rule and to this operator.
@@ -282,6 +325,10 @@ class NadarayaWatson {
   template <class Scalar, class Q, class Ke>
   void validate(const Q& query, const Ke& key, const char* function) const {
     static_assert(detail::check_scalar<Scalar>());
+    static_assert(!detail::Names_parameter_pullback<S> || ParametricSimilarity<S, Scalar>,
+                  "similarity: zero_gradient and parameter_pullback are not for this scalar");
+    static_assert(!detail::Names_bias_pullback<M> || has_constrained_members<M> || ParametricBias<M, Scalar>,
+                  "mask: zero_gradient and bias_pullback are not for this scalar");
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
     static_assert(detail::check_normalization<N, K, Scalar>(),
                   "the second policy is a normalization; see normalization/normalization.hpp");

@@ -15,7 +15,8 @@
 // expect: IsVisible
 // expect: Bais
 // expect: Valdate
-// expect: Intersected
+// expect: BiasPullbackAlone
+// expect: BiasPullbackOfTwo
 // An optional member of a mask that has another signature, or comes close to its name, would be ignored.
 #include "nadaraya/mask/intersection.hpp"
 
@@ -36,6 +37,17 @@ static_assert(detail::check_mask<Holes>() && detail::check_mask<Whole>() && deta
 static_assert(HoledMask<Intersection<Whole, Holes>> && !BiasMask<Intersection<Whole, Whole>>);
 
 #ifdef FAIL
+struct BiasPullbackAlone : Holes {
+  void bias_pullback(Index, Index, const Extent&, double, double&) const {}
+};
+struct BiasPullbackOfTwo : Holes {
+  template <class S>
+  S zero_gradient() const {
+    return S(0);
+  }
+  template <class S>
+  void bias_pullback(Index, Index, const S&, S&) const {}
+};
 struct VisibleOfTwo {
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
   bool visible(Index query, Index key) const { return key <= query; }
@@ -110,10 +122,6 @@ struct Valdate {
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
   void valdate(const Extent&) const {}
 };
-struct Intersected {
-  KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
-  bool visible(Index query, Index key) const { return key <= query; }
-};
 static_assert(detail::check_mask<VisibleOfTwo>());
 static_assert(detail::check_mask<VisibleNotConst>());
 static_assert(detail::check_mask<VisibleOfNothing>());
@@ -131,6 +139,6 @@ static_assert(detail::check_mask<Visable>());
 static_assert(detail::check_mask<IsVisible>());
 static_assert(detail::check_mask<Bais>());
 static_assert(detail::check_mask<Valdate>());
-using Both = Intersection<Whole, Intersected>;
-static_assert(BiasMask<Both>);
+static_assert(detail::check_mask<BiasPullbackAlone>());
+static_assert(detail::check_mask<BiasPullbackOfTwo>());
 #endif

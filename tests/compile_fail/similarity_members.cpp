@@ -15,6 +15,8 @@
 // expect: FactorFunction
 // expect: ValidateOfSomething
 // expect: Valdiate
+// expect: ZeroGradientAlone
+// expect: ParameterPullbackOfOne
 // An optional member of a similarity that has another signature, or comes close to its name, would be ignored.
 #include "nadaraya/similarity/cosine.hpp"
 
@@ -36,6 +38,16 @@ struct Plain {
 static_assert(detail::check_similarity<Plain>() && detail::check_similarity<Cosine>());
 
 #ifdef FAIL
+struct ZeroGradientAlone : Plain {
+  template <class S>
+  S zero_gradient() const {
+    return S(0);
+  }
+};
+struct ParameterPullbackOfOne : ZeroGradientAlone {
+  template <class S>
+  void parameter_pullback(const S&, S&) const {}
+};
 struct ProductBoundNoTemplate : Plain {
   static constexpr bool is_product = true;
   ProductBound<double> product_bound(double, Index) const { return {}; }
@@ -133,4 +145,6 @@ static_assert(detail::check_similarity<FactorData>());
 static_assert(detail::check_similarity<FactorFunction>());
 static_assert(detail::check_similarity<ValidateOfSomething>());
 static_assert(detail::check_similarity<Valdiate>());
+static_assert(detail::check_similarity<ZeroGradientAlone>());
+static_assert(detail::check_similarity<ParameterPullbackOfOne>());
 #endif

@@ -7,12 +7,25 @@
 
 namespace nadaraya {
 
+namespace detail {
+
+template <class F, class Scalar>
+concept ParametricFunction = requires(const F f, Index i, const Extent n, const Scalar dz,
+                                      decltype(f.template zero_gradient<Scalar>()) sum) { f.bias_pullback(i, i, n, dz, sum); };
+
+}  // namespace detail
+
 /// z_ij + bias(i, j). The argument is a function of (i, j), or of (i, j, Extent), or an Eigen
 /// matrix; a matrix is copied once, unless passed by std::cref or std::move, and copies of the mask
-/// share it. -infinity hides a pair; NaN makes its row NaN. The bias is a constant: no gradient is
-/// taken of it.
+/// share it. -infinity hides a pair; NaN makes its row NaN. The bias is a constant, of which no
+/// gradient is taken, unless the function has zero_gradient and bias_pullback as a ParametricBias has.
 template <class Bias>
 class AdditiveBias {
+  static_assert(!(detail::Names_zero_gradient<Bias> || detail::Names_bias_pullback<Bias>) || detail::ParametricFunction<Bias, double> ||
+                    detail::ParametricFunction<Bias, float>,
+                "AdditiveBias: template <class S> G zero_gradient() const and void bias_pullback(Index query, Index key, const "
+                "Extent& n, const S& dz, G& sum) const go together; one is missing, or has another signature");
+
  public:
   explicit AdditiveBias(Bias bias) : bias_(std::move(bias)) {}
 
@@ -22,9 +35,23 @@ class AdditiveBias {
 
   auto bias(Index query, Index key, const Extent& n) const { return detail::at(bias_.get(), query, key, n); }
 
+  template <class S>
+    requires detail::ParametricFunction<Bias, S>
+  auto zero_gradient() const {
+    return bias_.get().template zero_gradient<S>();
+  }
+  template <class S, class G>
+    requires detail::ParametricFunction<Bias, S>
+  void bias_pullback(Index query, Index key, const Extent& n, const S& dz, G& sum) const {
+    bias_.get().bias_pullback(query, key, n, dz, sum);
+  }
+
  private:
   detail::PairFunction<Bias> bias_;
 };
+
+template <class Bias>
+inline constexpr bool has_constrained_members<AdditiveBias<Bias>> = true;
 
 /// Attention with linear biases (Press, Smith & Lewis 2022): -slope times the distance between the
 /// query's own place and the key. Use as AdditiveBias{Alibi{slope}}, usually & Causal{}.

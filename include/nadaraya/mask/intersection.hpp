@@ -8,7 +8,25 @@
 
 namespace nadaraya {
 
+namespace detail {
+
+/// Of two biases, both with parameters.
+template <class A, class B>
+struct BothGradients {
+  A first;
+  B second;
+
+  BothGradients& operator+=(const BothGradients& more) {
+    first += more.first;
+    second += more.second;
+    return *this;
+  }
+};
+
+}  // namespace detail
+
 /// A pair is visible iff it is visible to both; biases add. Written `Causal{} & AdditiveBias{...}`.
+/// The gradient of its bias is that of the one which has parameters, or .first and .second if both have.
 template <Mask A, Mask B>
 class Intersection {
   static_assert(detail::check_mask<A>() && detail::check_mask<B>());
@@ -42,6 +60,31 @@ class Intersection {
       return a_.bias(query, key, n);
     } else {
       return b_.bias(query, key, n);
+    }
+  }
+
+  template <class S>
+    requires(ParametricBias<A, S> || ParametricBias<B, S>)
+  auto zero_gradient() const {
+    if constexpr (ParametricBias<A, S> && ParametricBias<B, S>) {
+      return detail::BothGradients{a_.template zero_gradient<S>(), b_.template zero_gradient<S>()};
+    } else if constexpr (ParametricBias<A, S>) {
+      return a_.template zero_gradient<S>();
+    } else {
+      return b_.template zero_gradient<S>();
+    }
+  }
+
+  template <class S, class G>
+    requires(ParametricBias<A, S> || ParametricBias<B, S>)
+  void bias_pullback(Index query, Index key, const Extent& n, const S& dz, G& sum) const {
+    if constexpr (ParametricBias<A, S> && ParametricBias<B, S>) {
+      a_.bias_pullback(query, key, n, dz, sum.first);
+      b_.bias_pullback(query, key, n, dz, sum.second);
+    } else if constexpr (ParametricBias<A, S>) {
+      a_.bias_pullback(query, key, n, dz, sum);
+    } else {
+      b_.bias_pullback(query, key, n, dz, sum);
     }
   }
 

@@ -38,6 +38,8 @@ struct Extent {
 ///   bool visible(Index query, Index key, const Extent& n) const     which keys of the range count
 ///   number bias(Index query, Index key, const Extent& n) const      added to their similarity
 ///   void validate(const Extent& n) const                            throws if it does not fit
+///   G zero_gradient<S>() const, void bias_pullback(query, key, n, S dz, G& sum) const
+///                                                the gradient of parameters of the bias; see ParametricBias
 ///
 /// A key that is not visible does not exist for the query: its similarity is not looked at, its
 /// value is not read, and no gradient reaches it. There is no sentinel and no multiplication by
@@ -62,6 +64,19 @@ concept HoledMask = Mask<M> && requires(const M mask, Index i, const Extent n) {
 template <class M>
 concept BiasMask = Mask<M> && requires(const M mask, Index i, const Extent n) {
   requires !std::is_void_v<decltype(mask.bias(i, i, n))>;
+};
+
+/// A bias with parameters to differentiate by. It also has
+///   G zero_gradient<S>() const     a gradient by the parameters, all zero; G is copyable and has +=
+///   void bias_pullback(Index query, Index key, const Extent& n, const S& dz, G& sum) const     adds dz times dbias/dparameters
+/// Backward calls bias_pullback once for every pair whose dz is not zero, from any thread, sums over some queries at a
+/// time and adds these sums in the order of the queries: `grads.bias` does not depend on the number of threads.
+/// Memory: a gradient for every 96 queries.
+template <class M, class Scalar>
+concept ParametricBias = BiasMask<M> && requires(const M mask, Index i, const Extent n, const Scalar dz,
+                                                 decltype(mask.template zero_gradient<Scalar>()) sum) {
+  mask.bias_pullback(i, i, n, dz, sum);
+  sum += sum;
 };
 
 /// Whether a key of the mask's range is visible.
@@ -121,6 +136,9 @@ constexpr bool check_mask() {
                   "mask: bias must be a number bias(Index query, Index key, const Extent& n) const");
     static_assert(!Names_validate<M> || requires(const M mask, const Extent n) { mask.validate(n); },
                   "mask: validate must be void validate(const Extent& n) const");
+    static_assert(!(Names_zero_gradient<M> || Names_bias_pullback<M>) || ParametricBias<M, double> || ParametricBias<M, float>,
+                  "mask: bias, template <class S> G zero_gradient() const and void bias_pullback(Index query, Index key, const "
+                  "Extent& n, const S& dz, G& sum) const go together, and G has +=; one is missing, or has another signature");
     static_assert(Names_visible<M> || !MisspellsVisible<M>,
                   "mask: is a member visible(Index query, Index key, const Extent& n) misspelt?");
     static_assert(Names_bias<M> || !MisspellsBias<M>,

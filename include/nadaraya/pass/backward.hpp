@@ -3,6 +3,7 @@
 
 #include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/pass/head.hpp"
+#include "nadaraya/pass/policy_gradients.hpp"
 #include "nadaraya/pass/record.hpp"
 #include "nadaraya/pass/rules.hpp"
 #include "nadaraya/rows.hpp"
@@ -52,7 +53,7 @@ class Backward {
         grad_key_(grad_key),
         grad_value_(grad_value),
         pairs_(records.size()),
-        parameters_(records.size()) {
+        parameters_(records.size(), PolicyGradients<Scalar, S, M>(similarity_, mask_)) {
     const bool any_recomputed = std::any_of(records.begin(), records.end(), [](const auto& r) { return r.recompute; });
     if (!any_recomputed) return;
     groups_.resize(static_cast<std::size_t>(
@@ -102,13 +103,9 @@ class Backward {
   }
 
   /// The gradients of the parameters, once the first round is over.
-  ParameterGradients<Scalar> parameters() const {
-    ParameterGradients<Scalar> total;
-    for (const auto& part : parameters_) {
-      total.scale += part.scale;
-      total.bandwidth += part.bandwidth;
-      total.alpha += part.alpha;
-    }
+  PolicyGradients<Scalar, S, M> parameters() const {
+    PolicyGradients<Scalar, S, M> total(similarity_, mask_);
+    for (const auto& part : parameters_) total += part;
     return total;
   }
 
@@ -190,6 +187,7 @@ class Backward {
                  g.data());
     });
     rule_.unweigh(map, t, RowView<Scalar>(g), dz, parameters);
+    pull_parameters(block, query, dz, [&](std::size_t j) { return Index(keys[j]); });
     const auto q = head_.query.eigen_row(query);
     if constexpr (Product<Scalar, S>) {
       Scalar* sum = grad_query_.data() + query * grad_query_.outerStride();
@@ -209,6 +207,25 @@ class Backward {
       }
     }
     for (std::size_t j = 0; j < keys.size(); ++j) visit(Pair{static_cast<KeyIndex>(query), keys[j], p[j], dz[j]});
+  }
+
+  /// The gradients of a user's own parameters: dz[j] is that of the similarity of the key key_of(j).
+  template <class KeyOf>
+  void pull_parameters([[maybe_unused]] Index block, [[maybe_unused]] Index query, [[maybe_unused]] RowView<Scalar> dz,
+                       [[maybe_unused]] const KeyOf& key_of) {
+    using Gradients = PolicyGradients<Scalar, S, M>;
+    if constexpr (Gradients::of_similarity || Gradients::of_bias) {
+      Gradients& sums = parameters_[static_cast<std::size_t>(block)];
+      const auto q = head_.query.eigen_row(query);
+      for (std::size_t j = 0; j < dz.size(); ++j) {
+        if (dz[j] == Scalar(0)) continue;
+        const Index key = key_of(j);
+        if constexpr (Gradients::of_similarity) {
+          similarity_.parameter_pullback(q, head_.key.eigen_row(key), dz[j], sums.similarity);
+        }
+        if constexpr (Gradients::of_bias) mask_.bias_pullback(query, key, head_.extent(), dz[j], sums.bias);
+      }
+    }
   }
 
   /// z = factor q.k: given sum_j dz_j k_j in the place of dL/dquery, multiplies it by the factor.
@@ -379,6 +396,7 @@ class Backward {
         leave_out_large(RowView<Scalar>(row(p, i)), row(g, i));
         rule_.unweigh(map_of(i), RowView<Scalar>(row(t, i)), RowView<Scalar>(row(g, i)), row(dz, i), parameters);
       }
+      pull_parameters(block, query + i, row(dz, i), [&](std::size_t j) { return first + static_cast<Index>(j); });
     }
     engine::with_loops<Scalar>([&](auto loops) {
       loops.template multiply<false>(count, n, dim, dz, ld, Index(1), finite_key.row(first), finite_key.stride,
@@ -404,7 +422,7 @@ class Backward {
   RowsMap<Scalar> grad_key_;
   RowsMap<Scalar> grad_value_;
   std::vector<Pairs> pairs_;
-  std::vector<ParameterGradients<Scalar>> parameters_;
+  std::vector<PolicyGradients<Scalar, S, M>> parameters_;
   std::vector<Group> groups_;
   std::optional<Panels> panels_;
 };

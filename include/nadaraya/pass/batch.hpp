@@ -353,7 +353,7 @@ void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const
                         std::span<const Policies<BackwardRule<Scalar>, S, M>> policies,
                         std::span<const Operands<Scalar, S>> heads, std::span<const GradientPlaces<Scalar>> places,
                         Index group_limit, const Execution<Scalar>& execution,
-                        std::span<ParameterGradients<Scalar>> parameters) {
+                        std::span<PolicyGradients<Scalar, S, M>> parameters) {
   const AnyExecutor& executor = execution.executor();
   const std::size_t first = batch.first_head(first_memory);
   const std::size_t count = batch.last_head(last_memory - 1) - first;
@@ -411,10 +411,10 @@ void pull_prepared_back(const S& similarity, const Rows<Scalar>& rows, const Row
 
 /// Pulls every head back; returns the gradients of each one's parameters. All places are overwritten.
 template <class Scalar, class S, class M>
-std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<BackwardRule<Scalar>, S, M>> policies,
-                                                  std::span<const Operands<Scalar, S>> heads,
-                                                  std::span<const GradientPlaces<Scalar>> places,
-                                                  const Execution<Scalar>& execution) {
+std::vector<PolicyGradients<Scalar, S, M>> pull_back(std::span<const Policies<BackwardRule<Scalar>, S, M>> policies,
+                                                     std::span<const Operands<Scalar, S>> heads,
+                                                     std::span<const GradientPlaces<Scalar>> places,
+                                                     const Execution<Scalar>& execution) {
   const bool scored = std::any_of(places.begin(), places.end(), [](const auto& place) {
     return std::any_of(place.records.begin(), place.records.end(), [](const auto& record) { return record.recompute; });
   });
@@ -426,7 +426,8 @@ std::vector<ParameterGradients<Scalar>> pull_back(std::span<const Policies<Backw
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);
-  std::vector<ParameterGradients<Scalar>> parameters(batch.size());
+  std::vector<PolicyGradients<Scalar, S, M>> parameters;
+  for (const auto& one : policies) parameters.emplace_back(*one.similarity, *one.mask);
   // One thread is done with the pairs of a head before it begins with the next; several share the work of all heads.
   const std::size_t at_once = executor.serial() ? 1 : (std::max<std::size_t>)(1, batch.memories());
   for (std::size_t m = 0; m < batch.memories(); m += at_once) {

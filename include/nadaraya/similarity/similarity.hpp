@@ -25,6 +25,12 @@ namespace nadaraya {
 ///                              what lets the engine score keys by the block; see ProductSimilarity
 ///   S reach<S>(S floor, Index D) const      what lets the engine look keys up by place; see LocalSimilarity
 ///   static constexpr double distance_factor     makes it a metric: squared distance = -factor z
+///   G zero_gradient<S>() const, void parameter_pullback(q, k, S dz, G& sum) const
+///                              the gradient of parameters of its own; see ParametricSimilarity
+/// An operator does not compile where a member of one of these names has another signature.
+///
+/// Functions must be pure: they may be called from several threads at once, and pullback more than once for a pair
+/// (for dq and for dk).
 ///
 /// Laws: the pullback agrees with finite differences of the score; for a metric z <= 0, and z = 0 exactly for equal rows.
 template <class S>
@@ -43,6 +49,19 @@ concept MetricSimilarity = Similarity<S> && requires {
 /// A similarity with a scale to differentiate by.
 template <class S>
 concept ScaledSimilarity = Similarity<S> && requires { requires S::has_scale; };
+
+/// A similarity with parameters of its own to differentiate by, such as a learned metric. It also has
+///   G zero_gradient<S>() const     a gradient by the parameters, all zero; G is copyable and has +=
+///   void parameter_pullback(const Q& q, const K& k, const S& dz, G& sum) const     adds dz times dz/dparameters
+/// Backward calls parameter_pullback once for every pair whose dz is not zero, sums over some queries at a time and adds
+/// these sums in the order of the queries: `grads.similarity` does not depend on the number of threads. Rows are as
+/// prepared() leaves them. Memory: a gradient for every 96 queries.
+template <class S, class Scalar>
+concept ParametricSimilarity = Similarity<S> && requires(const S similarity, const RowMatrix<Scalar> rows, const Scalar dz,
+                                                         decltype(similarity.template zero_gradient<Scalar>()) sum) {
+  similarity.parameter_pullback(rows.row(0), rows.row(0), dz, sum);
+  sum += sum;
+};
 
 /// A similarity that transforms every row of its operands first.
 template <class S>
@@ -123,6 +142,10 @@ constexpr bool check_similarity() {
                   "similarity: reach must be template <class S> S reach(const S& floor, Index dimension) const");
     static_assert(!Names_distance_factor<S> || requires { typename std::bool_constant<(S::distance_factor > 0)>; },
                   "similarity: distance_factor must be a static constexpr double");
+    static_assert(!(Names_zero_gradient<S> || Names_parameter_pullback<S>) || ParametricSimilarity<S, double> ||
+                      ParametricSimilarity<S, float>,
+                  "similarity: template <class S> G zero_gradient() const and void parameter_pullback(const Q& q, const K& k, const "
+                  "S& dz, G& sum) const go together, and G has +=; one is missing, or has another signature");
     static_assert(!Names_validate<S> || requires(const S s) { s.validate(); },
                   "similarity: validate must be void validate() const");
     static_assert(Names_validate<S> || !MisspellsValidate<S>, "similarity: is a member validate() misspelt?");
