@@ -300,6 +300,9 @@ Eigen::SparseMatrix<Scalar, Eigen::RowMajor> weights(const Policies<ForwardRule<
   const Forward<Scalar, S, M> forward(policies, batch.head(0));
   const Index blocks = batch.head(0).blocks();
   const Index at_once = execution.executor().serial() ? 1 : (std::min)(blocks_at_once, blocks);
+  const Cost cost = total_cost(0, 1, batch, std::span(&policies, 1), execution.executor(), [&](std::size_t h, double seen) {
+    return CostModel<Scalar, S>::forward(batch.head(h), seen);
+  });
   std::vector<Part> parts(static_cast<std::size_t>(at_once));
   std::size_t total = 0;
   Index row = 0;
@@ -318,7 +321,7 @@ Eigen::SparseMatrix<Scalar, Eigen::RowMajor> weights(const Policies<ForwardRule<
         }
         part.ends.push_back(part.keys.size());
       });
-    });
+    }, cost);
     for (Index i = 0; i < count; ++i) {
       const Part& part = parts[static_cast<std::size_t>(i)];
       total += part.keys.size();
