@@ -35,6 +35,11 @@ struct Plain {
     dk += dz * q;
   }
 };
+struct Everywhere : SquaredDistance {
+  template <class S>
+  S reach(const S&, Index) const = delete;
+};
+static_assert(detail::check_similarity<Everywhere>() && !LocalSimilarity<Everywhere, double>);
 static_assert(detail::check_similarity<Plain>() && detail::check_similarity<Cosine>());
 
 #ifdef FAIL

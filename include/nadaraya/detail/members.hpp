@@ -7,7 +7,8 @@
 namespace nadaraya {
 
 /// A policy template whose optional members depend on its parameters (`bool visible(...) const requires ...`) says so
-/// by a specialization that is true: a name whose constraint leaves it out would otherwise be refused.
+/// by a specialization that is true, as does one that deletes an optional member it inherits: a name that is there and
+/// cannot be called would otherwise be refused.
 template <class Policy>
 inline constexpr bool has_constrained_members = false;
 

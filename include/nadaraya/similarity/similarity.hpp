@@ -107,6 +107,13 @@ constexpr double distance_factor() {
 
 namespace detail {
 
+/// Has it a member reach that can be called somehow? A deleted one takes an inherited one out.
+template <class S>
+concept CallableReach = Names_reach<S> && (requires { &S::reach; } || requires(S s) { s.reach(); } ||
+                                           requires(S s, double floor) { s.reach(floor); } ||
+                                           requires(S s, double floor, Index dimension) { s.reach(floor, dimension); } ||
+                                           requires(S s, double floor, Index dimension) { s.reach(floor, dimension, dimension); });
+
 /// Says which member of a similarity is missing, or is there with another signature and would be ignored.
 template <class S>
 constexpr bool check_similarity() {
@@ -138,7 +145,7 @@ constexpr bool check_similarity() {
                     "similarity: static constexpr bool is_product and template <class S> ProductBound<S> product_bound(const S& "
                     "query_norm, Index dimension) const go together; one is missing, or has another signature");
     }
-    static_assert(!Names_reach<S> || LocalSimilarity<S, double>,
+    static_assert(LocalSimilarity<S, double> || !CallableReach<S>,
                   "similarity: reach must be template <class S> S reach(const S& floor, Index dimension) const");
     static_assert(!Names_distance_factor<S> || requires { typename std::bool_constant<(S::distance_factor > 0)>; },
                   "similarity: distance_factor must be a static constexpr double");
