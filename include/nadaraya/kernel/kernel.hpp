@@ -117,8 +117,9 @@ constexpr bool check_kernel() {
                   "S adaptive_alpha_derivative(S t) const and width(); one is missing, or has another signature");
     static_assert(!Names_centre<K> || requires(const K kernel) { { kernel.centre() } -> std::convertible_to<double>; },
                   "kernel: centre must be double centre() const");
-    static_assert(!Names_validate<K> || requires(const K kernel) { kernel.validate(); },
-                  "kernel: validate must be void validate() const");
+    static_assert(!Names_validate<K> || requires(const K kernel) { kernel.validate(); } ||
+                      requires(const K kernel) { kernel.template validate<float>(); },
+                  "kernel: validate must be void validate() const, or template <class S> void validate() const");
     static_assert(Names_centre<K> || !MisspellsCentre<K>, "kernel: the coordinate of zero distance is spelt centre()");
     static_assert(Names_width<K> || !MisspellsWidth<K>, "kernel: is a member width() misspelt?");
     static_assert(Names_validate<K> || !MisspellsValidate<K>, "kernel: is a member validate() misspelt?");
