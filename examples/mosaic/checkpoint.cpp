@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <map>
 #include <span>
+#include <string>
+#include <string_view>
 #include <vector>
 
 namespace program {
@@ -33,7 +35,8 @@ void append(const std::string& prefix, const mosaic::Layout& layout, const mosai
   }
 }
 
-const safetensors::Tensor& tensor(const Checkpoint& checkpoint, const std::string& name) {
+const safetensors::Tensor& tensor(const Checkpoint& checkpoint, std::string_view tensor_name) {
+  const std::string name(tensor_name);
   const auto at = checkpoint.file.tensors.find(name);
   if (at == checkpoint.file.tensors.end()) refuse(checkpoint.what + ": it has no tensor " + name);
   return at->second;
