@@ -7,9 +7,11 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
+#include "nadaraya/normalization/steep.hpp"
 #include "nadaraya/row_rule.hpp"
 #include "nadaraya/rows.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <span>
 #include <vector>
@@ -106,9 +108,7 @@ struct GivenSlope {
   }
 };
 
-/// From weights alone: s_j = p_j^(2 - alpha) on the support. Above alpha = 2 it can exceed the
-/// scalar's range; there the largest number stands for it, and the gradients of the other keys,
-/// which only see ratios to the steepest, stay right.
+/// From weights alone: s_j = p_j^(2 - alpha) on the support.
 template <RealExpression P, RealExpression G>
 RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alpha, const char* function) {
   using Scalar = ScalarOf<P>;
@@ -132,15 +132,23 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
     for (Index j = 0; j < p.cols(); ++j) {
       if (p(i, j) == Scalar(0)) continue;
       if (is_nan(p(i, j))) map.mass = p(i, j);
-      Scalar s = alpha == 1.0 ? Scalar(p(i, j)) : alpha == 2.0 ? Scalar(1) : detail::pow(Scalar(p(i, j)), 2.0 - alpha);
-      if (s > Eigen::NumTraits<Scalar>::highest()) s = Eigen::NumTraits<Scalar>::highest();
+      // Above alpha = 2 the weights stand there themselves, as slopes may exceed the scalar's range.
+      const bool given = alpha == 1.0 || alpha > 2.0;
       support.push_back(j);
-      slope.push_back(s);
+      slope.push_back(given ? Scalar(p(i, j)) : alpha == 2.0 ? Scalar(1) : detail::pow(Scalar(p(i, j)), 2.0 - alpha));
       g.push_back(dp(i, j));
     }
     dx.resize(support.size());
-    ParameterGradients<Scalar> none;
-    rule.unweigh(map, RowView<Scalar>(slope), RowView<Scalar>(g), RowOut<Scalar>(dx), none);
+    if (alpha > 2.0 && !is_nan(map.mass) && !support.empty()) {
+      const auto least = std::min_element(slope.begin(), slope.end());
+      pull_by_ratios(
+          static_cast<std::size_t>(least - slope.begin()), RowView<Scalar>(g),
+          [&](std::size_t j) { return detail::pow(Scalar(*least / slope[j]), alpha - 2.0); },
+          [&](std::size_t j) { return detail::pow(slope[j], 2.0 - alpha); }, RowOut<Scalar>(dx));
+    } else {
+      ParameterGradients<Scalar> none;
+      rule.unweigh(map, RowView<Scalar>(slope), RowView<Scalar>(g), RowOut<Scalar>(dx), none);
+    }
     for (std::size_t j = 0; j < support.size(); ++j) result(i, support[j]) = dx[j];
   }
   return result;

@@ -49,7 +49,8 @@ FenchelYoungLoss<Scalar> fenchel_young(const Rows<Scalar>& rows, double alpha, c
         kernel, rows, function,
         [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> columns, RowView<Scalar>, RowView<Scalar> p) {
           for (std::size_t j = 0; j < columns.size(); ++j) result.gradient(i, columns[j]) = p[j];
-          const Scalar top_depth(map.width * (Scalar(centre(kernel)) - map.offset) + detail::log(map.mass));
+          const Scalar mass(map.mass < Scalar(0) ? Scalar(1) : map.mass);  // negative: see underflowing.hpp
+          const Scalar top_depth(map.width * (Scalar(centre(kernel)) - map.offset) + detail::log(mass));
           const Scalar loss = sum<Scalar>(static_cast<std::size_t>(classes), [&](std::size_t column) {
             const auto j = static_cast<Index>(column);
             Scalar& gradient = result.gradient(i, j);

@@ -6,6 +6,7 @@
 #include "nadaraya/engine/row.hpp"
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/normalization/normalization.hpp"
+#include "nadaraya/normalization/self_normalized.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
@@ -127,11 +128,16 @@ class RowRule {
       std::fill(p.begin(), p.begin() + static_cast<std::ptrdiff_t>(row.size()), map.mass);
       return;
     }
+    if (detail::underflows<K>(map)) {
+      row.resize(detail::weigh_underflowing(kernel_, map, SelectingNormalization<N>, row.value_data(), row.key_data(),
+                                            row.size(), p.data()));
+      return;
+    }
     const Index kept = engine::with_kernel_loops<K, Scalar>([&](auto loops) {
       return loops.weigh(kernel_, map, engine::edge_of<Scalar>(kernel_), SelectingNormalization<N>, row.value_data(),
                          row.key_data(), static_cast<Index>(row.size()), p.data());
     });
-    // A total that underflows to zero leaves nothing to divide by: the row is empty.
+    // Without weight there is nothing to divide by: the row is empty.
     row.resize(map.mass == Scalar(0) ? 0 : static_cast<std::size_t>(kept));
   }
 
@@ -150,6 +156,12 @@ class RowRule {
     if (poisoned(RowView<Scalar>(z))) return poisoned_map<Scalar>();
     const Scalar unknown = -Scalar(Eigen::NumTraits<Scalar>::infinity());
     const RowMap<Scalar> map = normalization_.solve(kernel_, factor_, RowView<Scalar>(z), unknown);
+    if (detail::underflows<K>(map)) {
+      for (Scalar& z_j : z) z_j = map.coordinate(z_j);
+      detail::underflowing_weights(kernel_, map, RowView<Scalar>(z), z);
+      for (Scalar& p_j : z) p_j *= map.mass;
+      return map;
+    }
     engine::with_kernel_loops<K, Scalar>([&](auto loops) {
       loops.profiles(kernel_, map, engine::edge_of<Scalar>(kernel_), z.data(), static_cast<Index>(z.size()));
     });
@@ -163,10 +175,7 @@ class RowRule {
       std::fill(p.begin(), p.end(), map.mass);
       return;
     }
-    engine::with_kernel_loops<K, Scalar>([&](auto loops) {
-      loops.weights(kernel_, map, engine::edge_of<Scalar>(kernel_), t.data(), static_cast<Index>(t.size()),
-                    p.data());
-    });
+    detail::weights(kernel_, map, t, p);
   }
 
   /// dL/dz from g = dL/dp; adds the gradients of bandwidth and alpha.

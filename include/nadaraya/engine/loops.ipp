@@ -343,6 +343,29 @@ struct Loops {
     });
   }
 
+  /// The same, the sum of kappa(t) as exact as its terms.
+  template <class K, class T>
+  static ProfileSums<double> exact_sums(const K& kernel, const RowMap<T>& map, T edge, const T* z, Index n) {
+    return with_division(map, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> bound(edge), zero(T(0));
+      // Two of each, so that a sum need not wait for the one before.
+      PackOf<T> sum[2] = {zero, zero}, rest[2] = {zero, zero}, slopes[2] = {zero, zero};
+      const auto add = [&](int k, Index j, Index count) NADARAYA_INLINE_LAMBDA {
+        const PackOf<T> t = coordinate(load_up_to(z + j, count));
+        add_exactly(supported<K>(t, bound, profile(kernel, t), count), sum[k], rest[k]);
+        slopes[k] = slopes[k] + supported<K>(t, bound, derivative(kernel, t), count);
+      };
+      Index j = 0;
+      for (; j + 2 * lanes<T> <= n; j += 2 * lanes<T>) {
+        add(0, j, lanes<T>);
+        add(1, j + lanes<T>, lanes<T>);
+      }
+      for (; j < n; j += lanes<T>) add(0, j, n - j);
+      return ProfileSums<double>{exact_total(sum[0], rest[0]) + exact_total(sum[1], rest[1]),
+                                 static_cast<double>(total(slopes[0] + slopes[1]))};
+    });
+  }
+
   /// Calls next(sums), those of profile_sums at map.offset, which may move it, for as long as it returns true.
   template <class K, class T, class Next>
   static void descend(const K& kernel, RowMap<T>& map, T edge, const T* z, Index n, const Next& next) {
@@ -359,12 +382,13 @@ struct Loops {
   /// from the coordinate of the floor known so far, or from 1, down towards where the kappa(t) sum to one, and never past
   /// it, by at most so many of Newton's steps; the mass is the sum where they end, if it is before that. The sum to the
   /// power 1 / Root is convex in the offset, and where Root is not 1, kappa and kappa' are zero at the edge. Rows may be
-  /// read to a whole pack behind their ends.
+  /// read to a whole pack behind their ends. If
+  /// `settled` is not 0, goes on from there as settle of threshold.hpp does.
   template <int Root, class K, class T>
   static void step_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n, const T* known, Index rows,
-                        RowMap<T>* maps) {
+                        RowMap<T>* maps, T settled = T(0)) {
     for (; rows > 0; rows -= lanes<T>, z += lanes<T>, n += lanes<T>, known += lanes<T>, maps += lanes<T>) {
-      step_lanes_down<Root>(kernel, edge, steps, z, n, known, rows < lanes<T> ? rows : lanes<T>, maps);
+      step_lanes_down<Root>(kernel, edge, steps, z, n, known, rows < lanes<T> ? rows : lanes<T>, maps, settled);
     }
   }
 
@@ -448,22 +472,18 @@ struct Loops {
     });
   }
 
-  /// Sums of factor s and of factor s (g - origin).
+  /// Sums of factor s and of factor s (g - origin), as exact as their terms.
   template <class T>
   static Moments<T> moments(const T* s, T factor, const T* g, T origin, Index n) {
-    const PackOf<T> by(factor), from(origin);
-    double mass = 0, first = 0;
-    in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
-      PackOf<T> masses(T(0)), firsts(T(0));
-      each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
-        const PackOf<T> x = load_up_to(s + begin + j, count) * by;
-        masses = masses + x;
-        firsts = fma(x, load_up_to(g + begin + j, count) - from, firsts);
-      });
-      mass += total(masses);
-      first += total(firsts);
+    const PackOf<T> by(factor), from(origin), zero(T(0));
+    PackOf<T> mass = zero, mass_rest = zero, first = zero, first_rest = zero;
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> x = load_up_to(s + j, count) * by;
+      const PackOf<T> y = x * (load_up_to(g + j, count) - from);
+      add_exactly(x, mass, mass_rest);
+      add_exactly(y, first, first_rest);
     });
-    return Moments<T>{static_cast<T>(mass), static_cast<T>(first)};
+    return Moments<T>{exact_total(mass, mass_rest), exact_total(first, first_rest)};
   }
 
   /// s = s ((g - origin) - mean); returns the sum of that.
@@ -800,17 +820,20 @@ struct Loops {
 
   template <int Root, class K, class T>
   NADARAYA_INLINE static void step_lanes_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n,
-                                              const T* known, Index rows, RowMap<T>* maps) {
+                                              const T* known, Index rows, RowMap<T>* maps, T settled) {
     // So many sums at once, that none has to wait for the one before. Columns are a multiple of the lanes.
     constexpr int Sums = lanes<T> < 4 ? static_cast<int>(lanes<T>) : 4;
-    alignas(bytes) T column[longest_short_row * lanes<T>];
-    const Index columns = columns_of(z, n, rows, column);
+    // Similarities, and what becomes of them; one list where those are not needed any more.
+    alignas(bytes) T numbers[longest_short_row * lanes<T>];
+    alignas(bytes) T relative[Root == 1 ? longest_short_row * lanes<T> : 1];
+    T* const column = Root == 1 ? relative : numbers;
+    const Index columns = columns_of(z, n, rows, numbers);
     PackOf<T> tops[Sums];
 #pragma GCC unroll 4
     for (int k = 0; k < Sums; ++k) tops[k] = broadcast(-std::numeric_limits<T>::infinity());
     for (Index j = 0; j < columns; j += Sums) {
 #pragma GCC unroll 4
-      for (int k = 0; k < Sums; ++k) tops[k] = larger(tops[k], load(column + (j + k) * lanes<T>));
+      for (int k = 0; k < Sums; ++k) tops[k] = larger(tops[k], load(numbers + (j + k) * lanes<T>));
     }
 #pragma GCC unroll 4
     for (int k = 1; k < Sums; ++k) tops[0] = larger(tops[0], tops[k]);
@@ -823,8 +846,7 @@ struct Loops {
     from_pivot.offset = T(0);
     PackOf<T> offset = with_division(from_pivot, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
       for (Index j = 0; j < columns; ++j) {
-        T* x = column + j * lanes<T>;
-        store(x, coordinate(load(x) - pivot));
+        store(column + j * lanes<T>, coordinate(load(numbers + j * lanes<T>) - pivot));
       }
       for (Index i = 0; i < lanes<T>; ++i) offsets[i] = known[i < rows ? i : 0];
       return coordinate(pivot - load(offsets));
@@ -832,6 +854,19 @@ struct Loops {
     const PackOf<T> zero(T(0)), one(T(1)), bound(edge), nearly_one(T(1) - T(2) * std::numeric_limits<T>::epsilon());
     offset = where_less(offset, one, offset, one);
     PackOf<T> mass = one;
+    // Root mass (mass^(-1 / Root) - 1) / slope, as norm_step of threshold.hpp has it, given mass - 1.
+    const auto newton_step = [&](const PackOf<T>& total, const PackOf<T>& excess, const PackOf<T>& slope) NADARAYA_INLINE_LAMBDA {
+      PackOf<T> root = total;
+#pragma GCC unroll 8
+      for (int k = Root; k > 1; k /= 2) root = sqrt(root);
+      PackOf<T> powers = one, product = broadcast(static_cast<T>(Root));
+#pragma GCC unroll 8
+      for (int k = 1; k < Root; ++k) {
+        powers = fma(root, powers, one);
+        product = product * root;
+      }
+      return product * (zero - excess) / (powers * slope);
+    };
     for (int step = 0; step < steps; ++step) {
       PackOf<T> values[Sums], slopes[Sums];
 #pragma GCC unroll 4
@@ -856,24 +891,55 @@ struct Loops {
         slopes[0] = slopes[0] + slopes[k];
       }
       mass = values[0];
-      // Root mass (mass^(-1 / Root) - 1) / slope, as norm_step of threshold.hpp has it.
-      PackOf<T> root = mass;
-#pragma GCC unroll 8
-      for (int k = Root; k > 1; k /= 2) root = sqrt(root);
-      PackOf<T> powers = one, product = broadcast(static_cast<T>(Root));
-#pragma GCC unroll 8
-      for (int k = 1; k < Root; ++k) {
-        powers = fma(root, powers, one);
-        product = product * root;
-      }
-      const PackOf<T> next = offset + product * (one - mass) / (powers * slopes[0]);
+      const PackOf<T> next = offset + newton_step(mass, mass - one, slopes[0]);
       // Settled are those that would hardly move, and those that cannot be compared. They stay, however long others go on:
       // no row depends on what it is solved with.
       const PackOf<T> still = offset * nearly_one;
       if (above(where_less(next, still, one, zero), zero) == 0) break;
       offset = where_less(next, still, next, offset);
     }
-    store(pivots, pivot);
+    PackOf<T> origin = pivot;
+    if (settled > T(0)) {
+      const PackOf<T> width(maps[0].width);
+      if constexpr (Root == 1) {
+        origin = pivot - width * offset;
+        offset = offset + (origin - pivot) / width;
+      }
+      mass = one;
+      const PackOf<T> small = broadcast(settled);
+      PackOf<T> moving = one;
+      for (int pass = 0; pass < 16; ++pass) {
+        PackOf<T> sum[Sums], rest[Sums], slopes[Sums];
+#pragma GCC unroll 4
+        for (int k = 0; k < Sums; ++k) sum[k] = rest[k] = slopes[k] = zero;
+        with_division(from_pivot, [&](const auto& coordinate) NADARAYA_INLINE_LAMBDA {
+          for (Index j = 0; j < columns; j += Sums) {
+#pragma GCC unroll 4
+            for (int k = 0; k < Sums; ++k) {
+              const PackOf<T> x = load(column + (j + k) * lanes<T>);
+              const PackOf<T> t = (Root == 1 ? coordinate(load(numbers + (j + k) * lanes<T>) - origin) : x) + offset;
+              add_exactly(where_above(t, bound, profile(kernel, t)), sum[k], rest[k]);
+              slopes[k] = slopes[k] + where_above(t, bound, derivative(kernel, t));
+            }
+          }
+        });
+#pragma GCC unroll 4
+        for (int k = 1; k < Sums; ++k) {
+          rest[0] = rest[0] + rest[k];
+          add_exactly(sum[k], sum[0], rest[0]);
+          slopes[0] = slopes[0] + slopes[k];
+        }
+        const PackOf<T> excess = (sum[0] - one) + rest[0];
+        const PackOf<T> step = newton_step(sum[0], excess, slopes[0]);
+        const PackOf<T> next = offset + step;
+        const PackOf<T> moves = moving * slopes[0];
+        if constexpr (Root > 1) mass = where_less(zero, moves, one - width * (step - (next - offset)) / next, mass);
+        offset = where_less(zero, moves, next, offset);
+        moving = where_less(small, larger(excess, zero - excess), moving, zero);
+        if (above(moving, zero) == 0) break;
+      }
+    }
+    store(pivots, origin);
     store(offsets, offset);
     store(masses, mass);
     for (Index i = 0; i < rows; ++i) {
@@ -881,6 +947,21 @@ struct Loops {
       maps[i].offset = offsets[i];
       maps[i].mass = masses[i];
     }
+  }
+
+  /// sum += x, and rest += what that sum has lost (Knuth's exact addition, in either order of size).
+  template <class T>
+  NADARAYA_INLINE static void add_exactly(const PackOf<T>& x, PackOf<T>& sum, PackOf<T>& rest) {
+    const PackOf<T> next = sum + x;
+    const PackOf<T> added = next - sum;
+    rest = rest + ((sum - (next - added)) + (x - added));
+    sum = next;
+  }
+
+  /// The sum of the lanes of such a sum.
+  template <class T>
+  NADARAYA_INLINE static double exact_total(const PackOf<T>& sum, const PackOf<T>& rest) {
+    return wide_total(sum) + wide_total(rest);
   }
 
   template <class T>

@@ -7,12 +7,25 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <type_traits>
 
 namespace nadaraya::engine {
 
 /// Rows of so many candidates at most are short: some of them are looked at at once.
 inline constexpr Index longest_short_row = 128;
 inline constexpr std::size_t most_rows_at_once = 16;
+
+/// What sums over a row are formed in.
+template <class Scalar>
+using Wide = std::conditional_t<std::is_same_v<Scalar, float>, double, Scalar>;
+
+/// How far from one the total of n weights may be where Newton's next step is the last: what that step leaves is below
+/// the rounding of the weights. For r = 1 it leaves nothing unless the support changes.
+template <class Scalar>
+Scalar settled_excess(bool linear, Index n) {
+  const Scalar epsilon(Eigen::NumTraits<Scalar>::epsilon());
+  return linear ? Scalar(Scalar(4) * epsilon) : detail::sqrt(Scalar(epsilon / Scalar(static_cast<double>(4 * n))));
+}
 
 /// Sums over a row's support.
 template <class Scalar>
@@ -44,8 +57,8 @@ struct Pair {
 /// Sums over a row of factor s_j and of factor s_j (g_j - origin).
 template <class Scalar>
 struct Moments {
-  Scalar mass;
-  Scalar first;
+  Wide<Scalar> mass;
+  Wide<Scalar> first;
 };
 
 /// What each does is said in engine/loops.ipp, where the same names have vector bodies; here the
@@ -99,14 +112,20 @@ struct Portable {
 
   template <class K, class T>
   static ProfileSums<T> profile_sums(const K& kernel, const RowMap<T>& map, const T&, const T* z, Index n) {
+    const auto sums = exact_sums(kernel, map, T(0), z, n);
+    return ProfileSums<T>{static_cast<T>(sums.value), static_cast<T>(sums.slope)};
+  }
+
+  template <class K, class T>
+  static ProfileSums<Wide<T>> exact_sums(const K& kernel, const RowMap<T>& map, const T&, const T* z, Index n) {
     const auto size = static_cast<std::size_t>(n);
-    const T value = detail::sum<T>(size, [&](std::size_t j) {
+    const auto value = detail::sum<Wide<T>>(size, [&](std::size_t j) {
       const T t = map.coordinate(z[j]);
-      return in_support(kernel, t) ? T(kernel.profile(t)) : T(0);
+      return in_support(kernel, t) ? Wide<T>(kernel.profile(t)) : Wide<T>(0);
     });
-    const T slope =
-        detail::sum<T>(size, [&](std::size_t j) { return profile_derivative(kernel, map.coordinate(z[j])); });
-    return ProfileSums<T>{value, slope};
+    const auto slope = detail::sum<Wide<T>>(
+        size, [&](std::size_t j) { return Wide<T>(profile_derivative(kernel, map.coordinate(z[j]))); });
+    return ProfileSums<Wide<T>>{value, slope};
   }
 
   template <class K, class T, class Next>
@@ -141,8 +160,9 @@ struct Portable {
   template <class T>
   static Moments<T> moments(const T* s, const T& factor, const T* g, const T& origin, Index n) {
     const auto size = static_cast<std::size_t>(n);
-    return Moments<T>{detail::sum<T>(size, [&](std::size_t j) { return T(s[j] * factor); }),
-                      detail::sum<T>(size, [&](std::size_t j) { return T(s[j] * factor * (g[j] - origin)); })};
+    return Moments<T>{
+        detail::sum<Wide<T>>(size, [&](std::size_t j) { return Wide<T>(s[j] * factor); }),
+        detail::sum<Wide<T>>(size, [&](std::size_t j) { return Wide<T>(s[j] * factor * (g[j] - origin)); })};
   }
 
   template <class T>

@@ -50,6 +50,14 @@ concept AdaptiveKernel = Kernel<K> && requires(const K kernel) {
 template <class K>
 concept ExponentialKernel = Kernel<K> && !K::compact && requires { requires K::exponential; };
 
+/// A compact kernel that is a power of t, so that a common factor of all coordinates only rescales the profile, and that
+/// says so:
+///   static constexpr bool homogeneous = true;
+/// Law: profile(s t) = profile(s) profile(t), with t = 1 at zero distance. Weights that are divided by their sum may then
+/// be computed relative to the nearest key, where nothing underflows.
+template <class K>
+concept HomogeneousKernel = CompactKernel<K> && requires { requires K::homogeneous; };
+
 /// A kernel whose formulas are arithmetic and exp alone, without a branch on t, and which says so:
 ///   static constexpr bool elementwise = true;
 /// Its functions are then called with a pack of coordinates at a time, as fast as the machine goes.

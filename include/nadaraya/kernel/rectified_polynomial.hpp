@@ -15,6 +15,7 @@ struct RectifiedPolynomial {
 
   static constexpr bool compact = true;
   static constexpr bool elementwise = true;
+  static constexpr bool homogeneous = true;
   static constexpr int exponent = N;
 
   template <class Scalar>

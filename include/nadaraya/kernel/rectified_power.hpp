@@ -62,6 +62,8 @@ class RectifiedPower {
 
   template <class Scalar>
   Scalar derivative(const Scalar& t) const {
+    // From the centre with the rounding of the profile itself, which goes out where weights are divided by their sum.
+    if (centre() == 0.0) return Scalar(Scalar(exponent_) * (profile(t) / (Scalar(1) + t)));
     return Scalar(Scalar(exponent_) * raise(t, exponent_ - 1.0));
   }
 

@@ -12,6 +12,7 @@ namespace nadaraya {
 struct Uniform {
   static constexpr bool compact = true;
   static constexpr bool elementwise = true;
+  static constexpr bool homogeneous = true;
 
   template <class Scalar>
   NADARAYA_INLINE Scalar profile(const Scalar&) const {

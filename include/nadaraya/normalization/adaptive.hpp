@@ -4,11 +4,13 @@
 #include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/normalization/normalization.hpp"
 #include "nadaraya/normalization/self_normalized.hpp"
+#include "nadaraya/normalization/steep.hpp"
 #include "nadaraya/normalization/threshold.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <span>
+#include <type_traits>
 
 namespace nadaraya {
 
@@ -79,23 +81,35 @@ struct Adaptive {
   template <AdaptiveKernel K, class Scalar>
   void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
-    // dz holds s first. Below alpha = 2 it is bounded; above, it is huge for the key nearest the
-    // edge, whose own gradient would be a difference of huge numbers: everything is taken relative
-    // to that key, and its gradient is minus the sum of the others'.
-    detail::slopes(kernel, t, Scalar(map.mass * map.width), dz);
+    if constexpr (std::is_same_v<K, RectifiedPower>) {
+      if (kernel.exponent() < 1.0) return detail::pull_steep(kernel, map, t, g, dz, parameters);
+    }
+    // dz holds s first. Where coordinates are measured from the edge, the mass is the rounding of a power r, of which
+    // slopes, a power r - 1, have less.
+    const bool from_edge = K::compact && centre(kernel) == 1.0;
+    detail::slopes(kernel, t, from_edge ? map.width : Scalar(map.mass * map.width), dz);
     const Scalar largest = detail::largest(RowView<Scalar>(dz));
-    const auto steepest = static_cast<std::size_t>(std::find(dz.begin(), dz.end(), largest) - dz.begin());
-    const Scalar reference = g[steepest];
-    const auto sums = detail::moments(RowView<Scalar>(dz), Scalar(Scalar(1) / largest), g, reference);
-    const Scalar mean(sums.first / sums.mass);
+    const auto moments_about = [&](const Scalar& origin) {
+      return detail::moments(RowView<Scalar>(dz), Scalar(Scalar(1) / largest), g, origin);
+    };
+    const auto sums = moments_about(Scalar(0));
+    auto mean = detail::mean_of(sums, Scalar(0));
+    const bool outweighed = detail::outweighs(sums);
+    std::size_t steepest = 0;
+    if (outweighed) {
+      steepest = static_cast<std::size_t>(std::find(dz.begin(), dz.end(), largest) - dz.begin());
+      mean = detail::mean_of(moments_about(g[steepest]), g[steepest]);
+    } else {
+      mean.low = Scalar(0);  // would only be rounded away, once more
+    }
     if constexpr (AlphaKernel<K>) {
       for (std::size_t j = 0; j < t.size(); ++j) {
-        parameters.alpha += kernel.adaptive_alpha_derivative(t[j]) * Scalar((g[j] - reference) - mean);
+        parameters.alpha += kernel.adaptive_alpha_derivative(t[j]) * mean.deviation(g[j]);
       }
     }
-    dz[steepest] = Scalar(0);
-    const Scalar others = detail::deviate(dz, g, reference, mean);
-    dz[steepest] = Scalar(-others);
+    if (outweighed) dz[steepest] = Scalar(0);
+    const Scalar others = detail::deviate(dz, g, mean);
+    if (outweighed) dz[steepest] = Scalar(-others);
   }
 
  private:

@@ -45,10 +45,13 @@ struct Anchored {
   template <Kernel K, class Scalar>
   void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
-    const auto sums = detail::pull_self_normalized(kernel, map, t, g, dz, parameters);
+    const auto sums = detail::pull_self_normalized(kernel, map, t, g, Scalar(centre(kernel)), dz, parameters);
     parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;
-    const auto nearest = static_cast<std::size_t>(std::max_element(t.begin(), t.end()) - t.begin());
-    dz[nearest] -= sums.total;
+    // To move all coordinates of an exponential kernel moves no weight: that sum is zero.
+    if constexpr (!ExponentialKernel<K>) {
+      const auto nearest = static_cast<std::size_t>(std::max_element(t.begin(), t.end()) - t.begin());
+      dz[nearest] -= sums.total;
+    }
     detail::divide_by(map.width, dz);
   }
 };

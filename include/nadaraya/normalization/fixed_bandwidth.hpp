@@ -68,9 +68,7 @@ struct FixedBandwidth {
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, width, z);
     } else {
-      RowMap<Scalar> map{Scalar(0), width, Scalar(centre(kernel)), Scalar(1)};
-      map.mass = detail::total_weight(kernel, map, z);
-      return map;
+      return detail::at_zero(kernel, width, z);
     }
   }
 
@@ -78,7 +76,7 @@ struct FixedBandwidth {
   template <Kernel K, class Scalar>
   void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
-    const auto sums = detail::pull_self_normalized(kernel, map, t, g, dz, parameters);
+    const auto sums = detail::pull_self_normalized(kernel, map, t, g, detail::zero_distance(kernel, map), dz, parameters);
     parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;
     detail::divide_by(map.width, dz);
   }

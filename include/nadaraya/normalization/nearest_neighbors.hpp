@@ -101,19 +101,19 @@ struct NearestNeighbors {
       if constexpr (borrows_bandwidth<K>) {
         if (z.size() > static_cast<std::size_t>(neighbors)) width = Scalar(-z.back());
       }
-      RowMap<Scalar> map{Scalar(0), width, Scalar(centre(kernel)), Scalar(1)};
-      map.mass = detail::total_weight(kernel, map, z);
-      return map;
+      return detail::at_zero(kernel, width, z);
     }
   }
 
   template <Kernel K, class Scalar>
   void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
-    const auto sums = detail::pull_self_normalized(kernel, map, t, g, dz, parameters);
+    const auto sums = detail::pull_self_normalized(kernel, map, t, g, detail::zero_distance(kernel, map), dz, parameters);
     if constexpr (borrows_bandwidth<K>) {
-      // width = -z of the last key, so that dL/dz_last = -dL/dwidth.
-      if (map.width < Scalar(Eigen::NumTraits<Scalar>::infinity())) dz[t.size() - 1] -= sums.by_width;
+      // The distance, -z of the last key, is the map's width but for its pivot, so that dL/dz_last = -dL/ddistance.
+      if (map.width < Scalar(Eigen::NumTraits<Scalar>::infinity())) {
+        dz[t.size() - 1] -= Scalar(sums.by_width * (map.width / (map.width - map.pivot)));
+      }
     }
     detail::divide_by(map.width, dz);
   }

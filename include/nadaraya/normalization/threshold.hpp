@@ -17,8 +17,8 @@
 #include <vector>
 
 // Each function takes the similarities of a row's candidates (at least one, all finite, no order)
-// and returns a row map with sum_j kappa(t_j) = 1; the rounding that is left of that sum is its
-// mass. Similarities are taken relative to the row's largest before anything else:
+// and returns a row map with sum_j kappa(t_j) = 1, but for the rounding of each weight, where t is small at the edge;
+// otherwise the mass is what the sum is. Similarities are taken relative to the row's largest before anything else:
 // x_j = (z_j - max z) / width, and the unknown is the coordinate m of the largest, 0 < m <= 1:
 // below, a lone key has too little weight; above, too much.
 
@@ -64,10 +64,10 @@ void step_down(const RectifiedPolynomial<N>& kernel, RowMap<Scalar>& map, RowVie
 }
 
 /// The same for up to most_rows_at_once short rows from their known floors, at most so many steps and none once they
-/// no longer change the weights.
+/// no longer change the weights. If `settled` is not 0, the maps are settled then.
 template <int N, class Scalar>
 void step_down(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
-               int steps, RowMap<Scalar>* maps) {
+               int steps, RowMap<Scalar>* maps, const Scalar& settled = Scalar(0)) {
   const Scalar* z[engine::most_rows_at_once];
   Index n[engine::most_rows_at_once];
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -78,8 +78,46 @@ void step_down(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Sca
   engine::with_loops<Scalar>([&](auto loops) {
     // All roots of the total up to the N-th are convex; square roots are what packs have.
     loops.template step_down<static_cast<int>(std::bit_floor(static_cast<unsigned>(N)))>(
-        kernel, Scalar(edge(kernel)), steps, z, n, known.data(), static_cast<Index>(rows.size()), maps);
+        kernel, Scalar(edge(kernel)), steps, z, n, known.data(), static_cast<Index>(rows.size()), maps, settled);
   });
+}
+
+/// Ends the search of a threshold, given an offset that is nearly right: Newton's steps with sums as exact as their terms,
+/// until the next leaves no more than rounding; that one is taken. The mass is what the offset's own rounding does to the
+/// largest weight, so that dividing takes it out there. What it does to the sum is more, by the number of keys near the
+/// edge, and dividing by the sum would put that into the largest weight.
+///
+/// Below r = 2 those keys are so many times heavier than the offset's rounding that the weights would not sum to one. There
+/// coordinates are measured from the edge itself: pivot and offset together have twice the digits, and z - pivot is exact
+/// for keys nearby.
+template <AdaptiveKernel K, class Scalar>
+void settle(const K& kernel, RowMap<Scalar>& map, RowView<Scalar> z) {
+  using Wide = engine::Wide<Scalar>;
+  const Wide small(engine::settled_excess<Scalar>(HomogeneousKernel<K> && kernel.width() == 1.0, static_cast<Index>(z.size())));
+  RowMap<Scalar> best = map;
+  const bool from_edge = kernel.width() < 2.0;
+  if (from_edge) {
+    map.pivot = Scalar(best.pivot - best.width * best.offset);
+    map.offset = Scalar(best.offset + (map.pivot - best.pivot) / best.width);
+  }
+  bool below = true;
+  for (Wide smallest(1);;) {
+    const auto sums = exact_sums(kernel, map, z);
+    const Wide excess = abs(Wide(sums.value - Wide(1)));
+    // From below the root a step may go far beyond it, from above only nearer.
+    if (!below && !(excess < smallest)) {
+      map = best;
+      return;
+    }
+    below = sums.value < Wide(1);
+    smallest = excess;
+    best = map;
+    best.mass = static_cast<Scalar>(sums.value);
+    const Wide next = norm_step(kernel, sums, Wide(map.offset));
+    map.offset = static_cast<Scalar>(next);
+    map.mass = from_edge ? Scalar(1) : static_cast<Scalar>(Wide(1) + Wide(kernel.width()) * (Wide(map.offset) - next) / next);
+    if (excess <= small || map.offset == best.offset) return;
+  }
 }
 
 /// [z] sorted downwards.
@@ -95,21 +133,23 @@ std::vector<Scalar> descending(std::vector<Scalar> values) {
 /// is that key's own weight w, with s = w^(1/r) its coordinate:
 ///   F(w) = sum_j (d_j + s)^r - 1,  d_j = distance above that key,  F' = sum_j (s / (d_j + s))^(1-r).
 /// F is convex with slope between the number of ties and n, so Newton from the right descends to
-/// the root monotonically. The support itself is found by bisection over the sorted keys.
+/// the root monotonically. The support itself is found by bisection over the sorted keys. s may underflow, w does not:
+/// the map is one of underflowing.hpp.
 template <class Scalar>
 RowMap<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) {
   const double r = kernel.exponent();
   const auto width = static_cast<Scalar>(r);
   const std::vector<Scalar> sorted = descending(std::vector<Scalar>(z.begin(), z.end()));
+  using Wide = engine::Wide<Scalar>;
   const auto mass_above = [&](std::size_t last) {
-    return sum<Scalar>(last, [&](std::size_t j) { return detail::pow(Scalar((sorted[j] - sorted[last]) / width), r); });
+    return sum<Wide>(last, [&](std::size_t j) { return Wide(detail::pow(Scalar((sorted[j] - sorted[last]) / width), r)); });
   };
   // sorted[0 .. supported) have weight: putting the edge on any of them leaves less than one above.
   std::size_t supported = 1;
   std::size_t beyond = sorted.size();
   while (supported < beyond) {
     const std::size_t middle = supported + (beyond - supported) / 2;
-    if (mass_above(middle) < Scalar(1)) {
+    if (mass_above(middle) < Wide(1)) {
       supported = middle + 1;
     } else {
       beyond = middle;
@@ -121,21 +161,25 @@ RowMap<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) 
   const auto ties = static_cast<Scalar>(static_cast<double>(supported - above));
 
   const Scalar epsilon(Eigen::NumTraits<Scalar>::epsilon());
+  const auto map_of = [&](const Scalar& weight) {
+    return RowMap<Scalar>{pivot, width, detail::pow(weight, 1.0 / r), weight > Scalar(0) ? Scalar(-weight) : Scalar(1)};
+  };
   Scalar w(Scalar(1) / ties);
   while (true) {
     const Scalar s = detail::pow(w, 1.0 / r);
-    Scalar excess(ties * w - Scalar(1));
-    Scalar slope(ties);
-    excess += sum<Scalar>(above, [&](std::size_t j) { return detail::pow(Scalar((sorted[j] - pivot) / width + s), r); });
-    slope += sum<Scalar>(above, [&](std::size_t j) {
+    Wide excess(Wide(ties) * Wide(w) - Wide(1));
+    Wide slope(ties);
+    excess +=
+        sum<Wide>(above, [&](std::size_t j) { return Wide(detail::pow(Scalar((sorted[j] - pivot) / width + s), r)); });
+    slope += sum<Wide>(above, [&](std::size_t j) {
       const Scalar d((sorted[j] - pivot) / width);
-      return detail::pow(Scalar(s / (d + s)), 1.0 - r);
+      return Wide(detail::pow(Scalar(s / (d + s)), 1.0 - r));
     });
-    const Scalar next(w - excess / slope);
-    if (!(next > Scalar(0))) return RowMap<Scalar>{pivot, width, Scalar(0), Scalar(1)};
+    const Scalar next(static_cast<Scalar>(Wide(Wide(w) - excess / slope)));
+    if (!(next > Scalar(0))) return map_of(Scalar(0));
     const bool converged = !(next < w - Scalar(2) * epsilon * w);
     w = next;
-    if (converged) return RowMap<Scalar>{pivot, width, detail::pow(w, 1.0 / r), Scalar(1)};
+    if (converged) return map_of(w);
   }
 }
 
@@ -147,7 +191,7 @@ RowMap<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) 
 /// (sparsemax) it is Michelot's algorithm (1986), which ends at the exact support after finitely
 /// many steps, and for r > 1 it converges quadratically. Where a step would leave the bracket the
 /// bracket is halved instead. It ends when a step no longer changes the weights, never after a fixed
-/// count. O(n) per step.
+/// count. O(n) per step. Where coordinates are measured from the edge, the end is left to detail::settle.
 template <AdaptiveKernel K, class Scalar>
 RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known) {
   static_assert(CompactKernel<K>);
@@ -156,8 +200,12 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known
   const auto lowest = static_cast<Scalar>(edge(kernel));
   Scalar low = lowest;
   auto high = static_cast<Scalar>(centre(kernel));
+  const bool from_edge = lowest == Scalar(0);
+  // A step of this part of the largest key's height, or of what changes its weight, is the last.
+  constexpr bool convex = requires(RowMap<Scalar> any) { detail::step_down(kernel, any, z, 1); };
+  const Scalar enough = convex ? Scalar(Scalar(1) / Scalar(1024)) : Scalar(Scalar(2) * epsilon);
   RowMap<Scalar> map{detail::largest(z), width, high, Scalar(1)};
-  if constexpr (requires { detail::step_down(kernel, map, z, 1); }) {
+  if constexpr (convex) {
     high = detail::offset_of_floor(map, known);
     map.offset = high;
   }
@@ -166,14 +214,17 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known
     const Scalar m = map.offset;
     (sums.value < Scalar(1) ? low : high) = m;
     Scalar next = detail::norm_step(kernel, sums, m);
-    // Less would not change the weights, which are divided by the mass here.
-    const Scalar tolerance(Scalar(2) * epsilon * (std::min)(Scalar(m - lowest), Scalar(detail::abs(m) + Scalar(1) / width)));
-    if (detail::abs(Scalar(next - m)) <= tolerance) return false;
+    const Scalar tolerance(enough * (std::min)(Scalar(m - lowest), Scalar(detail::abs(m) + Scalar(1) / width)));
+    if (detail::abs(Scalar(next - m)) <= tolerance) {
+      if (convex && next > low && next < high) map.offset = next;
+      return false;
+    }
     if (!(next > low && next < high)) next = Scalar(low + (high - low) / Scalar(2));
     if (!(next > low && next < high)) return false;
     map.offset = next;
     return true;
   });
+  if (from_edge) detail::settle(kernel, map, z);
   return map;
 }
 
@@ -181,7 +232,8 @@ RowMap<Scalar> threshold(const K& kernel, RowView<Scalar> z, const Scalar& known
 template <int N, class Scalar>
 void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
                 RowMap<Scalar>* maps) {
-  detail::step_down(kernel, rows, known, (std::numeric_limits<int>::max)(), maps);
+  detail::step_down(kernel, rows, known, (std::numeric_limits<int>::max)(), maps,
+                    engine::settled_excess<Scalar>(N == 1, engine::longest_short_row));
 }
 
 /// Any real r: the general solver, except below r = 1, where the profile is steep at the edge.

@@ -38,7 +38,7 @@ struct Unnormalized {
   template <Kernel K, class Scalar>
   void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
-    const auto sums = detail::pull_to_coordinates(kernel, map, t, g, Scalar(0), dz, parameters);
+    const auto sums = detail::pull_to_coordinates(kernel, map, t, g, detail::Mean<Scalar>{}, Scalar(centre(kernel)), dz, parameters);
     parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;
     detail::divide_by(map.width, dz);
   }

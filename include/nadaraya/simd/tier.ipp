@@ -350,6 +350,28 @@ NADARAYA_INLINE T total(const PackOf<T>& x) {
 }
 #endif
 
+/// The sum of the lanes, in double.
+NADARAYA_INLINE double wide_total(const PackOf<double>& x) { return total(x); }
+#if NADARAYA_TIER_X86 == 64
+NADARAYA_INLINE double wide_total(const PackOf<float>& x) {
+  return total(PackOf<double>(_mm512_add_pd(_mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, x.v, 0)),
+                                            _mm512_maskz_cvtps_pd(0xff, _mm512_maskz_extractf32x8_ps(0xff, x.v, 1)))));
+}
+#elif NADARAYA_TIER_X86 == 32
+NADARAYA_INLINE double wide_total(const PackOf<float>& x) {
+  return total(PackOf<double>(
+      _mm256_add_pd(_mm256_cvtps_pd(_mm256_castps256_ps128(x.v)), _mm256_cvtps_pd(_mm256_extractf128_ps(x.v, 1)))));
+}
+#else
+NADARAYA_INLINE double wide_total(const PackOf<float>& x) {
+  float all[PackOf<float>::lanes];
+  std::memcpy(all, &x.v, bytes);
+  double sum = 0;
+  for (const float lane : all) sum += static_cast<double>(lane);
+  return sum;
+}
+#endif
+
 /// Writes the sums of the lanes of four packs.
 #if NADARAYA_TIER_X86 == 64
 NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float* to) {
