@@ -14,6 +14,7 @@
 #include <limits>
 #include <string>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 using namespace nadaraya;
@@ -98,10 +99,12 @@ TEST_CASE("equal keys: the lower index is kept, in every panel and beside every 
     Copies in(300, cols);
     // In the second panel, and in the last, which is not full.
     const Hidden hidden = [](Index j) { return j == 70 || j == 299; };
-    // An outlier that is seen, in a panel of its own, and that no query prefers to the others.
-    in.kind[200] = -1;
-    in.keys.row(200).setZero();
-    in.keys(200, 0) = 300.0f;
+    // Two outliers that are seen, in panels of their own, and that no query prefers to the others.
+    for (const auto& [key, size] : {std::pair(200, 300.0f), std::pair(130, 1e7f)}) {
+      in.kind[std::size_t(key)] = -1;
+      in.keys.row(key).setZero();
+      in.keys(key, 0) = size;
+    }
     in.queries.col(0) = -in.queries.col(0).cwiseAbs();
     const auto check = [&](const auto& op, Index kept) {
       with_every_neighbour(in.keys, hidden, [&](const std::string& neighbours) {

@@ -49,13 +49,14 @@ struct Workspace {
   bool whole = false;                    ///< do all lists show a whole panel?
   bool screened = false;                 ///< were the rows made by screening?
   LineVector<Scalar> norms;              ///< squared, of the block's queries
-  LineVector<Scalar> queries;            ///< the block's, one behind the other, and room for a tile more
+  const Scalar* query = nullptr;         ///< the block's queries, one behind the other
+  LineVector<Scalar> queries;            ///< copies of them, if they have to be, and room for a tile more
   QuerySketch<Scalar> sketch;            ///< of them, while they are screened
   LineVector<Scalar> floors;             ///< of the rows, as bounds on similarities set them
   LineVector<KeyIndex> places[2];        ///< of some candidates, in two of the rows
   LineVector<Scalar> tile;
   LineVector<Scalar> panel;              ///< one that had not been packed before
-  LineVector<Scalar> lengths;            ///< of its keys, from above
+  LineVector<Scalar> lengths;            ///< of its keys: NaN for those that are too long
   LineVector<Scalar> weights;
   std::vector<RowMap<Scalar>> maps;      ///< of the block's queries
   std::vector<KeyIndex> supports;        ///< their support sizes

@@ -20,7 +20,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <numeric>
+#include <limits>
 #include <span>
 #include <utility>
 #include <vector>
@@ -75,11 +75,16 @@ class Scores {
     work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(pack_slack)));
     if constexpr (by_products) {
       work.norms.resize(static_cast<std::size_t>(count));
-      // Room for whole tiles.
-      work.queries.resize(static_cast<std::size_t>((count + tile_queries) * queries_.cols));
+      // One behind the other, with room for whole tiles.
+      const bool as_they_lie = queries_.stride == queries_.cols && count % tile_queries == 0;
+      work.query = queries_.row(first_query);
+      if (!as_they_lie) {
+        work.queries.resize(static_cast<std::size_t>((count + tile_queries) * queries_.cols));
+        work.query = work.queries.data();
+      }
       for (Index r = 0; r < count; ++r) {
         const Scalar* q = queries_.row(first_query + r);
-        std::copy_n(q, queries_.cols, work.queries.data() + r * queries_.cols);
+        if (!as_they_lie) std::copy_n(q, queries_.cols, work.queries.data() + r * queries_.cols);
         if constexpr (!is_product) work.norms[static_cast<std::size_t>(r)] = bounding_norm(q, queries_.cols);
       }
     }
@@ -189,7 +194,7 @@ class Scores {
   Scalar factor() const { return similarity_.template product_bound<Scalar>(Scalar(0), queries_.cols).product; }
 
   /// Query r of a prepared block.
-  const Scalar* query_data(Index r, const Workspace<Scalar>& work) const { return work.queries.data() + r * queries_.cols; }
+  const Scalar* query_data(Index r, const Workspace<Scalar>& work) const { return work.query + r * queries_.cols; }
 
   /// What became of an attempt to screen a block: its rows, or empty ones.
   enum class Screened { made, not_worth_it, nearly_all };
@@ -200,8 +205,8 @@ class Scores {
                     [[maybe_unused]] const KeyRange& each, [[maybe_unused]] const Refine& refine,
                     [[maybe_unused]] Workspace<Scalar>& work) const {
     if constexpr (lists_candidates && is_product) {
-      if (sketch_ == nullptr) return Screened::not_worth_it;
-      if (!work.sketch.prepare(work.queries.data(), count, *sketch_, factor())) return Screened::not_worth_it;
+      if (sketch_ == nullptr || sketch_->all_exact()) return Screened::not_worth_it;
+      if (!work.sketch.prepare(work.query, count, *sketch_, factor())) return Screened::not_worth_it;
       const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
       for (Index r = 0; r < count; ++r) {
         Row<Scalar>& row = rows[static_cast<std::size_t>(r)];
@@ -315,45 +320,55 @@ class Scores {
     });
   }
 
-  /// The same for many queries: those keys are scored one by one whose products with the panel, and what these may miss of
-  /// the other order of sums, are above the floor.
+  /// The same for many queries. Products with the panel are bounds on what the other order of sums gives, with room to
+  /// spare in the margin of the rows but for keys that are far longer than others, or hold NaN: these are scored at once.
   void list_exact_panel(Index count, Index first_key, Workspace<Scalar>& work) const {
     const Index cols = keys_.cols;
     const Index keys = (std::min)(panel_keys, keys_.rows - first_key);
+    const Scalar longest = sketch_->longest_listed();
+    std::uint64_t too_long = 0;
     work.lengths.assign(static_cast<std::size_t>(panel_keys), Scalar(0));
     with_loops<Scalar>([&](auto loops) {
       for (Index j = 0; j < keys; ++j) {
         const Scalar* key = keys_.row(first_key + j);
         Scalar square;
         loops.products(key, cols, Index(1), cols, key, &square);
-        work.lengths[static_cast<std::size_t>(j)] = length_bound(square, cols);
+        if (length_bound(square, cols) <= longest) continue;
+        too_long |= std::uint64_t(1) << j;
+        // Then it passes every floor.
+        work.lengths[static_cast<std::size_t>(j)] = std::numeric_limits<Scalar>::quiet_NaN();
       }
     });
     const Scalar* const panel = packed_panel(first_key, work);
-    KeyIndex places[panel_keys];
-    std::iota(places, places + panel_keys, KeyIndex(0));
     for (Index r = 0; r < count; r += tile_queries) {
       const Index rows = (std::min)(tile_queries, count - r);
       Candidates<Scalar> lists[tile_queries];
       std::uint64_t any = 0;
-      Scalar longest(0);
       for (Index i = 0; i < rows; ++i) {
         make_room(r + i, work);
         lists[i] = work.lists[static_cast<std::size_t>(r + i)];
+        lists[i].shift = -work.sketch.listed_error(r + i);
+        lists[i].floor = work.sketch.level(r + i) + Scalar(2) * lists[i].shift;
         any |= lists[i].visible;
-        longest = (std::max)(longest, work.sketch.length(r + i));
       }
       if (any == 0) continue;
       with_loops<Scalar>([&](auto loops) {
-        loops.template candidates<true>(cols, query_data(r, work), cols, panel, work.lengths.data(),
-                                        rounding_of_sum<Scalar>(cols) * longest, static_cast<KeyIndex>(first_key), lists,
-                                        factor());
+        loops.template candidates<true>(cols, query_data(r, work), cols, panel, work.lengths.data(), Scalar(1),
+                                        static_cast<KeyIndex>(first_key), lists, factor());
         for (Index i = 0; i < rows; ++i) {
           Candidates<Scalar>& list = work.lists[static_cast<std::size_t>(r + i)];
           const Index found = lists[i].key - list.key;
-          if (found == 0) continue;
-          loops.scores(places, found, list.key, keys_.data, keys_.stride, cols, query_data(r + i, work), list.z, factor());
-          const Index kept = loops.prune(list.z, list.key, found, list.floor);
+          Index kept = too_long == 0 ? found : 0;
+          for (Index j = kept; j < found; ++j) {
+            const KeyIndex key = list.key[j];
+            Scalar z = list.z[j];
+            if ((too_long >> (key - first_key) & 1) != 0) {
+              loops.products(keys_.row(key), cols, Index(1), cols, query_data(r + i, work), &z, factor());
+              if (z <= list.floor) continue;
+            }
+            list.key[kept] = key;
+            list.z[kept++] = z;
+          }
           list.z += kept;
           list.key += kept;
         }
@@ -401,7 +416,7 @@ class Scores {
   }
 
   /// Writes down which candidates of row r lie between its limits, and asks for the first of their keys; returns how
-  /// many. Those of exact panels, which have their similarities, are given the same once more.
+  /// many. Some of exact panels have their similarities, and are given the same once more.
   template <class Limits>
   Index pick(Index r, const Limits& limits, Workspace<Scalar>& work) const {
     Row<Scalar>& row = work.rows[static_cast<std::size_t>(r)];

@@ -115,6 +115,12 @@ class KeySketch {
     return exact_[static_cast<std::size_t>(panel)] || !(errors(panel).rest <= most_.rest);
   }
 
+  bool all_exact() const { return all_exact_; }
+
+  /// The longest key of an exact panel whose products differ, with the order of sums, by no more than those of the other
+  /// panels are uncertain by.
+  Scalar longest_listed() const { return (most_.rest + most_.rounding) / rounding_of_sum<Scalar>(cols_); }
+
   /// The largest errors of panels that are not exact.
   const PanelErrors<Scalar>& most() const { return most_; }
 
@@ -155,7 +161,8 @@ class KeySketch {
       if (!exact_[p]) rests_.push_back(errors_[p].rest);
     }
     most_ = PanelErrors<Scalar>{};
-    if (rests_.empty()) return;
+    all_exact_ = rests_.empty();
+    if (all_exact_) return;
     const auto middle = rests_.begin() + static_cast<std::ptrdiff_t>(rests_.size() / 2);
     std::nth_element(rests_.begin(), middle, rests_.end());
     const Scalar limit = Scalar(2) * *middle;
@@ -178,6 +185,7 @@ class KeySketch {
   std::vector<PanelErrors<Scalar>> errors_;
   std::vector<Scalar> rests_;  ///< of panels that are not exact, in any order
   std::vector<char> exact_;
+  bool all_exact_ = true;
   PanelErrors<Scalar> most_;
 };
 
@@ -192,14 +200,12 @@ class QuerySketch {
   /// it, no number overflows, and what underflows, D factor 2^-150 at most, is less than the bound has to spare.
   bool prepare(const Scalar* unscaled, Index count, const KeySketch<Scalar>& keys, Scalar factor = Scalar(1)) {
     keys_ = &keys;
-    if (!(std::abs(factor) * static_cast<Scalar>(keys.cols()) <= static_cast<Scalar>(most_scale))) return false;
+    const Scalar size = std::abs(factor);
+    if (!(size > Scalar(0) && size * static_cast<Scalar>(keys.cols()) <= static_cast<Scalar>(most_scale))) return false;
+    most_scaled_ = static_cast<Scalar>(most_sketched) * (std::min)(Scalar(1), size);
     scaled_.resize(static_cast<std::size_t>(count * keys.cols()));
     const Scalar* const queries = scaled_.data();
-    const Scalar largest = with_loops<Scalar>([&](auto loops) {
-      loops.scale(unscaled, count * keys.cols(), factor, scaled_.data());
-      return loops.largest_size(unscaled, count * keys.cols());
-    });
-    if (!(largest >= Scalar(0) && largest <= static_cast<Scalar>(most_sketched))) return false;
+    with_loops<Scalar>([&](auto loops) { loops.scale(unscaled, count * keys.cols(), factor, scaled_.data()); });
     padded_ = (count + lane - 1) / lane * lane;
     const Index cols = keys.cols();
     stride_ = (keys.groups() * sketch_group + lane - 1) / lane * lane;
@@ -222,8 +228,14 @@ class QuerySketch {
   /// How far below its similarity a listed bound of query r may lie.
   const Scalar& margin(Index r) const { return margin_[static_cast<std::size_t>(r)]; }
 
-  /// The length of query r times the factor, from above.
-  const Scalar& length(Index r) const { return norm_[static_cast<std::size_t>(r)]; }
+  /// What products of query r with keys up to KeySketch::longest_listed may be off by, whatever the order of sums: less than
+  /// half of the margin.
+  Scalar listed_error(Index r) const {
+    return norm_[static_cast<std::size_t>(r)] * (keys_->most().rest + keys_->most().rounding);
+  }
+
+  /// The floor of query r, less its rounding.
+  const Scalar& level(Index r) const { return level_[static_cast<std::size_t>(r)]; }
 
   void set_level(Index r, const Scalar& floor) {
     const Scalar slack = Scalar(8) * std::numeric_limits<Scalar>::epsilon() * std::abs(floor);
@@ -265,7 +277,7 @@ class QuerySketch {
     const Index cols = keys_->cols();
     const auto at = static_cast<std::size_t>(r);
     const Scalar largest = with_loops<Scalar>([&](auto loops) { return loops.largest_size(query, cols); });
-    if (!(largest >= Scalar(0) && largest <= static_cast<Scalar>(most_sketched))) return false;
+    if (!(largest >= Scalar(0) && largest <= most_scaled_)) return false;
     const Steps<Scalar> by = steps_for(largest, keys_->most_code());
     const Missed<Scalar> missed = lengths(with_sketch_loops([&](auto loops) {
       return loops.quantize_query(query, cols, by, codes_.data() + r * stride_, zero_[at]);
@@ -296,6 +308,7 @@ class QuerySketch {
   Index chunk_ = -1;
   Index passed_ = 0;  ///< queries that a key of the last panel passed for
   LineVector<Scalar> scaled_;  ///< the queries, times the factor
+  Scalar most_scaled_{0};      ///< numbers of longer ones stay out
   LineVector<std::uint8_t> codes_;
   LineVector<std::int32_t> threshold_;
   LineVector<std::int32_t> zero_;
