@@ -483,6 +483,8 @@ struct Loops {
       add_exactly(x, mass, mass_rest);
       add_exactly(y, first, first_rest);
     });
+    // Of one pack there is no rest.
+    if (n <= lanes<T>) return Moments<T>{wide_total(mass), wide_total(first)};
     return Moments<T>{exact_total(mass, mass_rest), exact_total(first, first_rest)};
   }
 
@@ -851,7 +853,9 @@ struct Loops {
       for (Index i = 0; i < lanes<T>; ++i) offsets[i] = known[i < rows ? i : 0];
       return coordinate(pivot - load(offsets));
     });
-    const PackOf<T> zero(T(0)), one(T(1)), bound(edge), nearly_one(T(1) - T(2) * std::numeric_limits<T>::epsilon());
+    const PackOf<T> zero(T(0)), one(T(1)), bound(edge);
+    // What goes on from there need not be told the last digits.
+    const PackOf<T> nearly_one(settled > T(0) ? T(1) - T(1) / T(1024) : T(1) - T(2) * std::numeric_limits<T>::epsilon());
     offset = where_less(offset, one, offset, one);
     PackOf<T> mass = one;
     // Root mass (mass^(-1 / Root) - 1) / slope, as norm_step of threshold.hpp has it, given mass - 1.
@@ -895,7 +899,10 @@ struct Loops {
       // Settled are those that would hardly move, and those that cannot be compared. They stay, however long others go on:
       // no row depends on what it is solved with.
       const PackOf<T> still = offset * nearly_one;
-      if (above(where_less(next, still, one, zero), zero) == 0) break;
+      if (above(where_less(next, still, one, zero), zero) == 0) {
+        if (settled > T(0)) offset = where_less(next, offset, next, offset);
+        break;
+      }
       offset = where_less(next, still, next, offset);
     }
     PackOf<T> origin = pivot;

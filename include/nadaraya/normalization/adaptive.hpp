@@ -84,6 +84,10 @@ struct Adaptive {
     if constexpr (std::is_same_v<K, RectifiedPower>) {
       if (kernel.exponent() < 1.0) return detail::pull_steep(kernel, map, t, g, dz, parameters);
     }
+    if (t.size() == 1) {
+      dz[0] = Scalar(Scalar(0) * g[0]);
+      return;
+    }
     // dz holds s first. Where coordinates are measured from the edge, the mass is the rounding of a power r, of which
     // slopes, a power r - 1, have less.
     const bool from_edge = K::compact && centre(kernel) == 1.0;
