@@ -78,9 +78,9 @@ struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, d
                       std::conditional_t<std::is_void_v<Bias>, detail::NoGradient<4>, detail::BiasGradient<Bias>> {
   template <class S, class M>
   OwnGradients& operator+=(const pass::PolicyGradients<Scalar, S, M>& more) {
-    if constexpr (Scale) this->scale += more.scale;
-    if constexpr (Bandwidth) this->bandwidth += more.bandwidth;
-    if constexpr (Alpha) this->alpha += more.alpha;
+    if constexpr (Scale) this->scale += Scalar(more.scale);
+    if constexpr (Bandwidth) this->bandwidth += Scalar(more.bandwidth);
+    if constexpr (Alpha) this->alpha += Scalar(more.alpha);
     if constexpr (!std::is_void_v<Similarity>) this->similarity += more.similarity;
     if constexpr (!std::is_void_v<Bias>) this->bias += more.bias;
     return *this;

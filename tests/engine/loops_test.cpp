@@ -247,10 +247,55 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
       }
       pairs.insert(pairs.begin() + 3, {4, 2, T(0), nan});
       const auto count = static_cast<Index>(pairs.size());
-      loops.template scatter<&engine::Pair<T>::p>(pairs.data(), count, x.data(), stride, cols, sum.data(), stride);
-      Portable::scatter<&engine::Pair<T>::p>(pairs.data(), count, x.data(), stride, cols, sum_portably.data(), stride);
+      std::vector<std::uint16_t> terms(9), terms_portably(9);
+      loops.template scatter<&engine::Pair<T>::p, true>(pairs.data(), count, x.data(), stride, cols, sum.data(), stride, 0,
+                                                  terms.data());
+      Portable::scatter<&engine::Pair<T>::p, true>(pairs.data(), count, x.data(), stride, cols, sum_portably.data(), stride, 0,
+                                             terms_portably.data());
       REQUIRE(largest_difference(first(sum, 9 * stride), first(sum_portably, 9 * stride)) <= tolerance);
+      REQUIRE(terms == std::vector<std::uint16_t>{2, 1, 3, 1, 0, 2, 1, 1, 1});
+      REQUIRE(terms_portably == terms);
     }
+  });
+}
+
+TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in every tier", "[engine]", float, double) {
+  using T = TestType;
+  // In one accumulator, all terms would round to the same side.
+  const Index n = 20000;
+  const std::vector<T> tenths(static_cast<std::size_t>(n), T(0.1)), ones(static_cast<std::size_t>(n), T(1));
+  std::vector<KeyIndex> keys(static_cast<std::size_t>(n));
+  std::vector<engine::Pair<T>> pairs;
+  for (KeyIndex j = 0; j < n; ++j) {
+    keys[static_cast<std::size_t>(j)] = j;
+    pairs.push_back({j, 0, T(0.1), T(0)});
+  }
+  const long double sum = static_cast<long double>(n) * static_cast<long double>(T(0.1));
+  const long double tolerance = (engine::run_terms + n / engine::list_run_terms) * sum * std::numeric_limits<T>::epsilon() / 2;
+  const auto wrong = [&](T actual, long double expected) { return !(std::abs(static_cast<long double>(actual) - expected) <= tolerance); };
+  with_every_tier([&](auto loops, const char* tier) {
+    INFO(tier);
+    T out = T(42);
+    loops.template multiply<false>(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
+    REQUIRE(!wrong(out, sum));
+    loops.template multiply<true>(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
+    REQUIRE(!wrong(out, 2 * sum));
+    loops.mix(keys.data(), tenths.data(), n, ones.data(), Index(1), Index(1), &out);
+    REQUIRE(!wrong(out, sum));
+    // One key with pairs without end: whoever calls moves whole runs away.
+    std::uint16_t terms = 0;
+    T run = 0, total = 0;
+    Index runs = 0;
+    for (Index done = 0; done < n; ++runs) {
+      done += loops.template scatter<&engine::Pair<T>::p, true>(pairs.data() + done, n - done, ones.data(), Index(1), Index(1), &run,
+                                                          Index(1), 0, &terms);
+      REQUIRE((terms == engine::pair_run_terms || done == n));
+      total += run;
+      run = 0;
+      terms = 0;
+    }
+    REQUIRE(runs == (n + engine::pair_run_terms - 1) / engine::pair_run_terms);
+    REQUIRE(!wrong(total, sum));
   });
 }
 

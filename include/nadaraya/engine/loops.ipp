@@ -8,7 +8,7 @@ struct Loops {
 
   /// c[i][j] (+)= sum_d a[i][d] b[d][j], for any number of rows and columns. Rows of b and c lie b_row
   /// and c_row apart; a[i][d] is a[i * a_row + d * a_step], so that a may be transposed. A tile's sums
-  /// stay in registers: 24 of 32, or 12 of 16.
+  /// stay in registers, 24 of 32, or 12 of 16, for `run_terms` terms; then they are added to c.
   template <bool Add, class T>
   static void multiply(Index rows, Index depth, Index cols, const T* a, Index a_row, Index a_step, const T* b,
                        Index b_row, T* c, Index c_row) {
@@ -554,21 +554,26 @@ struct Loops {
     }
   }
 
-  /// x[key] += factor y[query], for the pairs whose factor, one of their members, is not 0.
-  template <auto Factor, class T>
-  static void scatter(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride) {
+  /// x[key] += factor y[query], for the pairs whose factor, one of their members, is not 0. If Counted, counts the pairs of
+  /// each key in terms[key - first], and stops behind one that makes pair_run_terms; returns how many pairs are done.
+  template <auto Factor, bool Counted, class T>
+  static Index scatter(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride,
+                       KeyIndex first, std::uint16_t* terms) {
     constexpr Index ahead = 8;
     for (Index j = 0; j < n; ++j) {
       if (j + ahead < n) fetch(x + pairs[j + ahead].key * x_stride, cols);
       const T factor = pairs[j].*Factor;
-      if (factor == T(0)) continue;
-      const PackOf<T> by = broadcast(factor);
-      const T* from = y + pairs[j].query * y_stride;
-      T* to = x + pairs[j].key * x_stride;
-      each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
-        store_up_to(to + c, fma(by, load_up_to(from + c, count), load_up_to(to + c, count)), count);
-      });
+      if (factor != T(0)) {
+        const PackOf<T> by = broadcast(factor);
+        const T* from = y + pairs[j].query * y_stride;
+        T* to = x + pairs[j].key * x_stride;
+        each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
+          store_up_to(to + c, fma(by, load_up_to(from + c, count), load_up_to(to + c, count)), count);
+        });
+      }
+      if (Counted && ++terms[pairs[j].key - first] == pair_run_terms) return j + 1;
     }
+    return n;
   }
 
  private:
@@ -630,20 +635,28 @@ struct Loops {
   template <int Rows, int Packs, bool Add, class T>
   NADARAYA_INLINE static void multiply_tile(Index depth, const Factor<T>& a, const T* b, Index b_row, T* c, Index c_row,
                                             Index last) {
-    PackOf<T> sum[Rows][Packs];
+    bool add = Add;
+    Index begin = 0;
+    do {
+      const Index terms = depth - begin < run_terms ? depth - begin : run_terms;
+      PackOf<T> sum[Rows][Packs];
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
+      for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < Packs; ++j) {
-        sum[i][j] = Add ? load_up_to(c + i * c_row + j * lanes<T>, last) : PackOf<T>(T(0));
+        for (int j = 0; j < Packs; ++j) sum[i][j] = PackOf<T>(T(0));
       }
-    }
-    accumulate<Rows, Packs>(depth, a, b, b_row, last, sum);
+      accumulate<Rows, Packs>(terms, Factor<T>{a.data + begin * a.step, a.row, a.step}, b + begin * b_row, b_row, last, sum);
 #pragma GCC unroll 8
-    for (int i = 0; i < Rows; ++i) {
+      for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
-      for (int j = 0; j < Packs; ++j) store_up_to(c + i * c_row + j * lanes<T>, sum[i][j], last);
-    }
+        for (int j = 0; j < Packs; ++j) {
+          T* to = c + i * c_row + j * lanes<T>;
+          store_up_to(to, add ? load_up_to(to, last) + sum[i][j] : sum[i][j], last);
+        }
+      }
+      add = true;
+      begin += terms;
+    } while (begin < depth);
   }
 
   template <int Rows, int Packs, class T>
@@ -690,22 +703,31 @@ struct Loops {
   template <int Packs, class T>
   NADARAYA_INLINE static void mix_columns(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index first,
                                           T* out, Index cols) {
-    PackOf<T> sum[Packs];
+    Index begin = 0;
+    do {
+      const Index end = n - begin < list_run_terms ? n : begin + list_run_terms;
+      PackOf<T> sum[Packs];
 #pragma GCC unroll 8
-    for (int c = 0; c < Packs; ++c) sum[c] = PackOf<T>(T(0));
-    for (Index j = 0; j < n; ++j) {
-      if (j + 4 < n) fetch(x + key[j + 4] * stride + first, cols);
-      if (p[j] == T(0)) continue;
-      const PackOf<T> factor = broadcast(p[j]);
-      const T* row = x + key[j] * stride + first;
+      for (int c = 0; c < Packs; ++c) sum[c] = PackOf<T>(T(0));
+      for (Index j = begin; j < end; ++j) {
+        if (j + 4 < n) fetch(x + key[j + 4] * stride + first, cols);
+        if (p[j] == T(0)) continue;
+        const PackOf<T> factor = broadcast(p[j]);
+        const T* row = x + key[j] * stride + first;
+#pragma GCC unroll 8
+        for (int c = 0; c < Packs; ++c) {
+          const Index left = cols - c * lanes<T>;
+          sum[c] = fma(factor, load_up_to(row + c * lanes<T>, left), sum[c]);
+        }
+      }
 #pragma GCC unroll 8
       for (int c = 0; c < Packs; ++c) {
         const Index left = cols - c * lanes<T>;
-        sum[c] = fma(factor, load_up_to(row + c * lanes<T>, left), sum[c]);
+        T* to = out + c * lanes<T>;
+        store_up_to(to, begin > 0 ? load_up_to(to, left) + sum[c] : sum[c], left);
       }
-    }
-#pragma GCC unroll 8
-    for (int c = 0; c < Packs; ++c) store_up_to(out + c * lanes<T>, sum[c], cols - c * lanes<T>);
+      begin = end;
+    } while (begin < n);
   }
 
   /// kappa(t). By its laws, an exponential kernel is exp(rate (t - centre)), for which tiers have an exp of their own.

@@ -27,6 +27,13 @@ Scalar settled_excess(bool linear, Index n) {
   return linear ? Scalar(Scalar(4) * epsilon) : detail::sqrt(Scalar(epsilon / Scalar(static_cast<double>(4 * n))));
 }
 
+/// So many terms of a sum over keys or queries are added up before they are added to the total: in one accumulator the
+/// rounding error would grow with their number. Of the keys or queries of a product of matrices; of the keys of a list,
+/// none of which is without weight; and of a key's pairs.
+inline constexpr Index run_terms = 256;
+inline constexpr Index list_run_terms = 32;
+inline constexpr Index pair_run_terms = 64;
+
 /// Sums over a row's support.
 template <class Scalar>
 struct ProfileSums {
@@ -193,13 +200,17 @@ struct Portable {
     }
   }
 
-  template <auto Factor, class T>
-  static void scatter(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride) {
+  template <auto Factor, bool Counted, class T>
+  static Index scatter(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride,
+                       KeyIndex first, std::uint16_t* terms) {
     for (Index j = 0; j < n; ++j) {
       const T& factor = pairs[j].*Factor;
-      if (factor == T(0)) continue;
-      for (Index c = 0; c < cols; ++c) x[pairs[j].key * x_stride + c] += factor * y[pairs[j].query * y_stride + c];
+      if (!(factor == T(0))) {
+        for (Index c = 0; c < cols; ++c) x[pairs[j].key * x_stride + c] += factor * y[pairs[j].query * y_stride + c];
+      }
+      if (Counted && ++terms[pairs[j].key - first] == pair_run_terms) return j + 1;
     }
+    return n;
   }
 };
 

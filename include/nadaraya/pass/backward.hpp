@@ -3,6 +3,7 @@
 
 #include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/pass/head.hpp"
+#include "nadaraya/pass/key_sums.hpp"
 #include "nadaraya/pass/policy_gradients.hpp"
 #include "nadaraya/pass/record.hpp"
 #include "nadaraya/pass/rules.hpp"
@@ -21,27 +22,25 @@
 
 namespace nadaraya::pass {
 
-/// Rows to write to.
-template <class Scalar>
-using RowsMap = typename WritableRows<Scalar>::Map;
-
 /// Pulls back through one head in two rounds of independent pieces of work, whose results do not
 /// depend on the order or the threads they run in:
 ///   1. pull_block(b): dL/dz of the recorded pairs of a block of queries, and its part of dL/dquery;
 ///      pull_group(g): all of that for a group of the blocks whose pairs were not recorded and are
 ///      formed again, with the group's own sums for dL/dkey and dL/dvalue;
 ///   2. gather(r): dL/dkey and dL/dvalue for a range of keys, from all blocks in order.
-/// Memory: two numbers and two indices for each recorded pair, and at most `group_limit` copies of dL/dkey and dL/dvalue.
+/// Memory: two numbers and two indices for each recorded pair; at most `group_limit` copies of dL/dkey and dL/dvalue and
+/// one more for each thread; and for each thread 3 Nk numbers for each of the queries that it pulls back together, which
+/// are 24, or as many as leave that below 2^20 numbers, but 6 at least.
 template <class Scalar, class S, class M>
 class Backward {
  public:
   using Workspace = engine::Workspace<Scalar>;
 
-  /// grad_query, grad_key and grad_value are zero, of the shapes of the head's operands; heads may
-  /// share the last two, if their gathers do not run at once. Everything must outlive this object.
+  /// grad_query, grad_key and grad_value are zero, of the shapes of the head's operands; heads may share the last two, if
+  /// their gathers do not run at once: all but the one that gathers first are `later`. Everything must outlive this object.
   Backward(const Policies<BackwardRule<Scalar>, S, M>& policies, const Head<Scalar, S>& head,
            std::span<const Record<Scalar>> records, const View<Scalar>& grad_out, const RowsMap<Scalar>& grad_query,
-           const RowsMap<Scalar>& grad_key, const RowsMap<Scalar>& grad_value, Index group_limit)
+           const RowsMap<Scalar>& grad_key, const RowsMap<Scalar>& grad_value, Index group_limit, bool later)
       : rule_(*policies.rule),
         similarity_(*policies.similarity),
         mask_(*policies.mask),
@@ -52,6 +51,7 @@ class Backward {
         grad_query_(grad_query),
         grad_key_(grad_key),
         grad_value_(grad_value),
+        later_(later),
         pairs_(records.size()),
         parameters_(records.size(), PolicyGradients<Scalar, S, M>(similarity_, mask_)) {
     const bool any_recomputed = std::any_of(records.begin(), records.end(), [](const auto& r) { return r.recompute; });
@@ -80,26 +80,36 @@ class Backward {
     Group& sums = groups_[static_cast<std::size_t>(group)];
     sums.key.setZero(head_.key.rows, head_.key.cols);
     sums.value.setZero(head_.value.rows, head_.value.cols);
-    for (Index block = group * blocks() / groups(); block < (group + 1) * blocks() / groups(); ++block) {
+    KeySums<Scalar> to(WritableRows<Scalar>(sums.key).matrix(), WritableRows<Scalar>(sums.value).matrix(), Index(0),
+                       head_.key.rows, Index(0));
+    const Index begin = group * blocks() / groups();
+    const Index end = (group + 1) * blocks() / groups();
+    for (Index block = begin; block < end; ++block) {
+      // Panels bring sums over their queries.
+      if ((block - begin) % run_blocks == 0 && block > begin && end - block >= run_blocks) to.end_runs();
       if (!records_[static_cast<std::size_t>(block)].recompute) continue;
       if constexpr (Product<Scalar, S>) {
         if (panels_) {
-          pull_in_panels(block, sums, work);
+          pull_in_panels(block, to, work);
           continue;
         }
       }
-      pull_by_rows(block, sums, work, [](Index) { return true; });
+      pull_by_rows(block, to, work, [](Index) { return true; });
     }
+    to.close();
   }
 
   void gather(Index range) {
     const Index first = range * range_keys();
     const Index last = (std::min)(first + range_keys(), head_.key.rows);
+    // What other heads have brought is not to take part in every sum of this one.
+    KeySums<Scalar> to(grad_key_, grad_value_, first, last - first, later_ ? engine::pair_run_terms - few_terms : Index(0));
+    for (const Pairs& pairs : pairs_) scatter(pairs.range(range), to);
+    to.close();
     for (const Group& group : groups_) {
       grad_key_.middleRows(first, last - first) += group.key.middleRows(first, last - first);
       grad_value_.middleRows(first, last - first) += group.value.middleRows(first, last - first);
     }
-    for (const Pairs& pairs : pairs_) scatter(pairs.range(range), grad_key_, grad_value_);
   }
 
   /// The gradients of the parameters, once the first round is over.
@@ -114,9 +124,13 @@ class Backward {
   static constexpr Index min_range_keys = 256;
   static constexpr std::size_t max_ranges = 16;
   static constexpr Index group_queries = 1024;
+  /// A group's sums of so many blocks are a run, and of so few pairs of a head next to other heads' sums.
+  static constexpr Index run_blocks = 10;
+  static constexpr Index few_terms = 16;
   /// Queries that are pulled back together in panels: their rows of pairs stay in the second-level
-  /// cache for a few thousand keys.
+  /// cache for a few thousand keys. Of more keys than fit the limit, fewer.
   static constexpr Index panel_queries = 24;
+  static constexpr Index most_numbers = Index(1) << 20;
 
   using Pair = engine::Pair<Scalar>;
 
@@ -176,7 +190,7 @@ class Backward {
     const Index query = records_[b].query(block, r);
     const auto n = static_cast<Index>(keys.size());
     const RowMap<Scalar>& map = records_[b].maps[static_cast<std::size_t>(r)];
-    ParameterGradients<Scalar>& parameters = parameters_[b];
+    ParameterGradients<Scalar> parameters;
     if (work.dense.size() < 3 * keys.size()) work.dense.resize(6 * keys.size());
     const RowOut<Scalar> p(work.dense.data(), keys.size());
     const RowOut<Scalar> g(p.data() + n, keys.size());
@@ -198,14 +212,25 @@ class Backward {
       const Scalar scale = factor();
       for (Scalar& dz_j : dz) dz_j *= scale;
     } else {
-      Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.key.cols);
+      Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.key.cols), run(head_.key.cols);
+      run.setZero();
+      Scalar by_scale(0);
+      const auto end_run = [&] {
+        grad_query_.row(query) += run;
+        run.setZero();
+        parameters.scale += by_scale;
+        by_scale = Scalar(0);
+      };
       for (std::size_t j = 0; j < keys.size(); ++j) {
+        if (j > 0 && j % std::size_t(engine::list_run_terms) == 0) end_run();
         if (dz[j] == Scalar(0)) continue;
         const auto k = head_.key.eigen_row(keys[j]);
-        similarity_.pullback(q, k, dz[j], grad_query_.row(query), unused);
-        if constexpr (ScaledSimilarity<S>) parameters.scale += similarity_.scale_pullback(q, k, dz[j]);
+        similarity_.pullback(q, k, dz[j], run, unused);
+        if constexpr (ScaledSimilarity<S>) by_scale += similarity_.scale_pullback(q, k, dz[j]);
       }
+      end_run();
     }
+    parameters_[b].add(parameters);
     for (std::size_t j = 0; j < keys.size(); ++j) visit(Pair{static_cast<KeyIndex>(query), keys[j], p[j], dz[j]});
   }
 
@@ -242,28 +267,41 @@ class Backward {
   }
 
   /// The part of dL/dkey and dL/dvalue that some pairs bring.
-  void scatter(std::span<const Pair> pairs, RowsMap<Scalar> grad_key, RowsMap<Scalar> grad_value) const {
-    const auto n = static_cast<Index>(pairs.size());
+  void scatter(std::span<const Pair> pairs, KeySums<Scalar>& to) const {
     engine::with_loops<Scalar>([&](auto loops) {
-      loops.template scatter<&Pair::p>(pairs.data(), n, grad_out_.data, grad_out_.stride, grad_value.cols(), grad_value.data(),
-                                       grad_value.outerStride());
-      if constexpr (Product<Scalar, S>) {
-        loops.template scatter<&Pair::dz>(pairs.data(), n, head_.query.data, head_.query.stride, grad_key.cols(),
-                                          grad_key.data(), grad_key.outerStride());
+      while (!pairs.empty()) {
+        const auto n = static_cast<Index>(pairs.size());
+        const Index done = loops.template scatter<&Pair::p, true>(pairs.data(), n, grad_out_.data, grad_out_.stride,
+                                                                  to.value.cols(), to.value.data(), to.value.outerStride(),
+                                                                  to.first(), to.terms());
+        scatter_keys(pairs.first(static_cast<std::size_t>(done)), to);
+        const Index last = pairs[static_cast<std::size_t>(done - 1)].key;
+        if (to.is_run(last)) to.end_run(last);
+        pairs = pairs.subspan(static_cast<std::size_t>(done));
       }
     });
-    if constexpr (!Product<Scalar, S>) {
+  }
+
+  /// That of dL/dkey.
+  void scatter_keys(std::span<const Pair> pairs, KeySums<Scalar>& to) const {
+    if constexpr (Product<Scalar, S>) {
+      engine::with_loops<Scalar>([&](auto loops) {
+        loops.template scatter<&Pair::dz, false>(pairs.data(), static_cast<Index>(pairs.size()), head_.query.data,
+                                                 head_.query.stride, to.key.cols(), to.key.data(), to.key.outerStride(),
+                                                 to.first(), nullptr);
+      });
+    } else {
       Eigen::Matrix<Scalar, 1, Eigen::Dynamic> unused(head_.query.cols);
       for (const Pair& pair : pairs) {
         if (pair.dz == Scalar(0)) continue;
         similarity_.pullback(head_.query.eigen_row(pair.query), head_.key.eigen_row(pair.key), pair.dz, unused,
-                             grad_key.row(pair.key));
+                             to.key.row(pair.key));
       }
     }
   }
 
   /// The queries of a block whose pairs were not recorded that are wanted(query), row by row.
-  void pull_by_rows(Index block, Group& sums, Workspace& work, const detail::FunctionRef<bool(Index query)>& wanted) {
+  void pull_by_rows(Index block, KeySums<Scalar>& to, Workspace& work, const detail::FunctionRef<bool(Index query)>& wanted) {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
     std::vector<KeyIndex> keys;
     std::vector<Scalar> t;
@@ -294,7 +332,7 @@ class Backward {
       }
       pairs.clear();
       pull_row(block, r, keys, RowView<Scalar>(t), work, [&](const Pair& pair) { pairs.push_back(pair); });
-      scatter(pairs, WritableRows<Scalar>(sums.key).matrix(), WritableRows<Scalar>(sums.value).matrix());
+      scatter(pairs, to);
     }
   }
 
@@ -304,15 +342,16 @@ class Backward {
   /// NaN and infinity in an operand are zeros here, so that pairs without weight add zero. The queries
   /// for which they matter go row by row, except where NaN among the similarities has made all weights
   /// NaN.
-  void pull_in_panels(Index block, Group& sums, Workspace& work) {
+  void pull_in_panels(Index block, KeySums<Scalar>& to, Workspace& work) {
     const QueryRange range = block_range(block, head_.query.rows);
-    scores_.begin_block(range.first, range.count, work);
-    for (Index r = 0; r < range.count; r += panel_queries) {
-      pull_panel_queries(block, r, (std::min)(panel_queries, range.count - r), sums, work);
-    }
+    const KeyRange seen = scores_.begin_block(range.first, range.count, work);
+    const Index tile = engine::tile_queries;
+    const Index fitting = most_numbers / (3 * (std::max<Index>)(1, seen.last - seen.first)) / tile * tile;
+    const Index some = std::clamp(fitting, tile, panel_queries);
+    for (Index r = 0; r < range.count; r += some) pull_panel_queries(block, r, (std::min)(some, range.count - r), to, work);
     const auto odd = [&](Index query) { return is_odd(query); };
     for (Index r = 0; r < range.count; ++r) {
-      if (odd(range.first + r)) return pull_by_rows(block, sums, work, odd);
+      if (odd(range.first + r)) return pull_by_rows(block, to, work, odd);
     }
   }
 
@@ -334,9 +373,9 @@ class Backward {
     }
   }
 
-  void pull_panel_queries(Index block, Index r, Index count, Group& sums, Workspace& work) {
+  void pull_panel_queries(Index block, Index r, Index count, KeySums<Scalar>& to, Workspace& work) {
     const Record<Scalar>& record = records_[static_cast<std::size_t>(block)];
-    ParameterGradients<Scalar>& parameters = parameters_[static_cast<std::size_t>(block)];
+    PolicyGradients<Scalar, S, M>& block_gradients = parameters_[static_cast<std::size_t>(block)];
     const Index query = block * engine::block_queries + r;
     const Extent extent = head_.extent();
     const KeyRange seen = range_of_all(mask_, query, count, extent);
@@ -380,7 +419,7 @@ class Backward {
     }
     engine::with_loops<Scalar>([&](auto loops) {
       loops.template multiply<true>(n, count, cols, p, Index(1), ld, grad_out.row(query), grad_out.stride,
-                                    sums.value.data() + first * cols, cols);
+                                    to.value.data() + first * cols, cols);
       for (Index key = first; key < seen.last; key += engine::panel_keys) {
         loops.template multiply<false>(count, cols, engine::panel_keys, grad_out.row(query), grad_out.stride,
                                        Index(1), panels_->values.panel(key), engine::panel_keys, g + (key - first), ld);
@@ -389,6 +428,7 @@ class Backward {
     Scalar* const dz = p;
     for (Index i = 0; i < count; ++i) {
       if (left_out(i)) continue;
+      ParameterGradients<Scalar> parameters;
       if (detail::is_nan(map_of(i).mass)) {
         parameters.bandwidth += map_of(i).mass;
         parameters.alpha += map_of(i).mass;
@@ -397,6 +437,7 @@ class Backward {
         rule_.unweigh(map_of(i), RowView<Scalar>(row(t, i)), RowView<Scalar>(row(g, i)), row(dz, i), parameters);
       }
       pull_parameters(block, query + i, row(dz, i), [&](std::size_t j) { return first + static_cast<Index>(j); });
+      block_gradients.add(parameters);
     }
     engine::with_loops<Scalar>([&](auto loops) {
       loops.template multiply<false>(count, n, dim, dz, ld, Index(1), finite_key.row(first), finite_key.stride,
@@ -404,10 +445,13 @@ class Backward {
       // Not a query times the factor, which may overflow.
       for (Index i = 0; i < count; ++i) loops.scale(dz + i * ld, n, factor(), dz + i * ld);
       loops.template multiply<true>(n, count, dim, dz, Index(1), ld, finite_query.row(query), finite_query.stride,
-                                    sums.key.data() + first * dim, dim);
+                                    to.key.data() + first * dim, dim);
     });
     for (Index i = 0; i < count; ++i) {
-      if (!left_out(i)) finish_query(query + i, parameters);
+      if (left_out(i)) continue;
+      ParameterGradients<Scalar> parameters;
+      finish_query(query + i, parameters);
+      block_gradients.add(parameters);
     }
   }
 
@@ -421,6 +465,7 @@ class Backward {
   RowsMap<Scalar> grad_query_;
   RowsMap<Scalar> grad_key_;
   RowsMap<Scalar> grad_value_;
+  bool later_;
   std::vector<Pairs> pairs_;
   std::vector<PolicyGradients<Scalar, S, M>> parameters_;
   std::vector<Group> groups_;

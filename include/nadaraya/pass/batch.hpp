@@ -368,12 +368,13 @@ void pull_memories_back(std::size_t first_memory, std::size_t last_memory, const
     const std::size_t h = first + i;
     const GradientPlaces<Scalar>& place = places[h];
     RowsMap<Scalar>(place.query).setZero();
-    if (h == batch.first_head(static_cast<std::size_t>(heads[h].memory))) {
+    const bool later = h != batch.first_head(static_cast<std::size_t>(heads[h].memory));
+    if (!later) {
       RowsMap<Scalar>(place.key).setZero();
       RowsMap<Scalar>(place.value).setZero();
     }
     passes[i].emplace(policies[h], batch.head(h), place.records, place.grad_out, place.query, place.key, place.value,
-                      group_limit);
+                      group_limit, later);
   }, cost_of([&](std::size_t h) {
     const Head<Scalar, S>& head = batch.head(h);
     return Model::rows(head.query.rows) + Model::copies(head.query.rows + head.key.rows, head.query.cols + head.value.cols);

@@ -234,6 +234,7 @@ class Forward {
     const KeyRange seen = scores_.begin_block(range.first, range.count, work);
     work.maps.assign(static_cast<std::size_t>(range.count), rule.start());
     work.supports.assign(static_cast<std::size_t>(range.count), 0);
+    double masses[engine::block_queries] = {};
     for (Index first = engine::panel_begin(seen.first); first < seen.last; first += online_keys) {
       const Index last = (std::min)(first + online_keys, seen.last);
       for (Index r = 0; r < range.count; r += online_queries) {
@@ -241,7 +242,7 @@ class Forward {
         scores_.products(r, count, first, last, work, work.dense.data(), ld);
         bool any = false;
         for (Index i = 0; i < count; ++i) {
-          any |= weigh_stretch(rule, range.first + r + i, r + i, first, last, work, work.dense.data() + i * ld);
+          any |= weigh_stretch(rule, range.first + r + i, r + i, first, last, work, work.dense.data() + i * ld, masses[r + i]);
         }
         if (!any) continue;
         engine::with_loops<Scalar>([&](auto loops) {
@@ -251,14 +252,15 @@ class Forward {
       }
     }
     for (Index r = 0; r < range.count; ++r) {
+      work.maps[static_cast<std::size_t>(r)].mass = static_cast<Scalar>(masses[r]);
       finish(r, work.mixed.data() + r * cols, out + (range.first + r) * out_stride, work);
     }
   }
 
-  /// Turns the similarities z of a query with the keys [first, last) into weights, not yet divided.
-  /// Returns whether there is any.
+  /// Turns the similarities z of a query with the keys [first, last) into weights, not yet divided, and adds them to the
+  /// mass. Returns whether there is any.
   bool weigh_stretch(const OnlineRule<Scalar>& rule, Index query, Index r, Index first, Index last, Workspace& work,
-                     Scalar* z) const {
+                     Scalar* z, double& mass) const {
     const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
     RowMap<Scalar>& map = work.maps[static_cast<std::size_t>(r)];
     add_bias(mask_, query, head_.extent(), first, last, z);
@@ -271,7 +273,7 @@ class Forward {
       // A maximum may miss NaN.
       const bool poisoned =
           visible > 0 && engine::with_loops<Scalar>([&](auto loops) { return loops.any_above(z, n, none); });
-      if (poisoned) map.mass = Scalar(std::numeric_limits<Scalar>::quiet_NaN());
+      if (poisoned) mass = std::numeric_limits<double>::quiet_NaN();
       std::fill(z, z + n, Scalar(0));
       return false;
     }
@@ -279,10 +281,10 @@ class Forward {
       const Scalar rescale = rule.rescale(map, top);
       Scalar* sum = work.mixed.data() + r * head_.value.cols;
       engine::with_loops<Scalar>([&](auto loops) { loops.scale(sum, head_.value.cols, rescale, sum); });
-      map.mass *= rescale;
+      mass *= static_cast<double>(rescale);
       map.pivot = top;
     }
-    map.mass += rule.profiles(map, z, n);
+    mass += static_cast<double>(rule.profiles(map, z, n));
     return true;
   }
 

@@ -1,6 +1,7 @@
 // The gradients of a head's parameters: those that every policy may have, and those of a user's own.
 #pragma once
 
+#include "nadaraya/engine/portable.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/similarity/similarity.hpp"
@@ -22,9 +23,10 @@ auto zero_gradient([[maybe_unused]] const Policy& policy) {
   }
 }
 
-/// Sums over pairs. `similarity` and `bias` are empty where there is nothing to sum.
+/// Sums over pairs, those of float in double. `similarity` and `bias`, whose types are the user's, are empty where there is
+/// nothing to sum.
 template <class Scalar, class S, class M>
-struct PolicyGradients : ParameterGradients<Scalar> {
+struct PolicyGradients : ParameterGradients<engine::Wide<Scalar>> {
   static constexpr bool of_similarity = ParametricSimilarity<S, Scalar>;
   static constexpr bool of_bias = ParametricBias<M, Scalar>;
 
@@ -34,10 +36,16 @@ struct PolicyGradients : ParameterGradients<Scalar> {
   PolicyGradients(const S& of, const M& mask)
       : similarity(zero_gradient<Scalar, of_similarity>(of)), bias(zero_gradient<Scalar, of_bias>(mask)) {}
 
+  template <class T>
+  void add(const ParameterGradients<T>& more) {
+    using Wide = engine::Wide<Scalar>;
+    this->scale += Wide(more.scale);
+    this->bandwidth += Wide(more.bandwidth);
+    this->alpha += Wide(more.alpha);
+  }
+
   PolicyGradients& operator+=(const PolicyGradients& more) {
-    this->scale += more.scale;
-    this->bandwidth += more.bandwidth;
-    this->alpha += more.alpha;
+    add(more);
     if constexpr (of_similarity) similarity += more.similarity;
     if constexpr (of_bias) bias += more.bias;
     return *this;
