@@ -5,6 +5,7 @@
 // expect: ElementwiseFunction
 // expect: ExponentialData
 // expect: ExponentialCompact
+// expect: HomogeneousData
 // expect: AlphaDerivativeOfNothing
 // expect: AlphaDerivativeAlone
 // expect: CentreData
@@ -61,6 +62,9 @@ struct ExponentialData : Plain {
 struct ExponentialCompact : Plain {
   static constexpr bool exponential = true;
 };
+struct HomogeneousData : Plain {
+  bool homogeneous = true;
+};
 struct AlphaDerivativeOfNothing : Plain {
   double width() const { return 1.0; }
   double alpha() const { return 2.0; }
@@ -93,6 +97,7 @@ static_assert(detail::check_kernel<ElementwiseData>());
 static_assert(detail::check_kernel<ElementwiseFunction>());
 static_assert(detail::check_kernel<ExponentialData>());
 static_assert(detail::check_kernel<ExponentialCompact>());
+static_assert(detail::check_kernel<HomogeneousData>());
 static_assert(detail::check_kernel<AlphaDerivativeOfNothing>());
 static_assert(detail::check_kernel<AlphaDerivativeAlone>());
 static_assert(detail::check_kernel<CentreData>());

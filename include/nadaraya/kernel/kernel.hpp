@@ -119,6 +119,8 @@ constexpr bool check_kernel() {
                   "kernel: exponential must be a static constexpr bool");
     static_assert(!Names_elementwise<K> || requires { typename Flag<K::elementwise>; },
                   "kernel: elementwise must be a static constexpr bool");
+    static_assert(!Names_homogeneous<K> || requires { typename Flag<K::homogeneous>; },
+                  "kernel: homogeneous must be a static constexpr bool");
     static_assert(!Names_width<K> || AdaptiveKernel<K>, "kernel: width must be double width() const");
     static_assert(!(Names_alpha_derivative<K> || Names_adaptive_alpha_derivative<K>) || AlphaKernel<K>,
                   "kernel: a gradient of alpha takes double alpha() const, S alpha_derivative(S t) const, "
