@@ -59,12 +59,12 @@ void compare_all(Wanted& wanted, const Shape& shape, Index dim, double scale) {
     compare(wanted, name, op, rule, shape, dim, scale);
   };
   const double infinity = std::numeric_limits<double>::infinity();
-  const double alpha = 1.7, exponent = RectifiedPower::from_alpha(alpha).exponent;
+  const double alpha = 1.7, exponent = RectifiedPower::with_alpha(alpha).exponent();
   line("softmax", NadarayaWatson{Gaussian{}, Adaptive{}}, Rule{Normalization::adaptive, infinity});
   line("sparsemax", NadarayaWatson{Epanechnikov{}, Adaptive{}}, Rule{Normalization::adaptive, 1.0});
   line("1.5-entmax", NadarayaWatson{Biweight{}, Adaptive{}}, Rule{Normalization::adaptive, 2.0});
   line("4/3-entmax", NadarayaWatson{Triweight{}, Adaptive{}}, Rule{Normalization::adaptive, 3.0});
-  line("1.7-entmax", NadarayaWatson{RectifiedPower::from_alpha(alpha), Adaptive{}}, Rule{Normalization::adaptive, exponent});
+  line("1.7-entmax", NadarayaWatson{RectifiedPower::with_alpha(alpha), Adaptive{}}, Rule{Normalization::adaptive, exponent});
   line("anchored", NadarayaWatson{Epanechnikov{}, Anchored{1.0}}, Rule{Normalization::anchored, 1.0, 1.0});
   const Index neighbors = shape.keys / 4;
   line("nearest", NadarayaWatson{Gaussian{}, NearestNeighbors{neighbors}},

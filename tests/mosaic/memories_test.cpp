@@ -9,6 +9,7 @@
 #include <cmath>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -39,11 +40,11 @@ const std::vector<Choice>& all_kernels() {
   return all;
 }
 
-const KernelChoice<double>& kernel_of(const std::string& name) {
+const KernelChoice<double>& kernel_of(std::string_view name) {
   for (const Choice& choice : all_kernels()) {
     if (choice.name == name) return choice.kernel;
   }
-  throw std::logic_error(name);
+  throw std::logic_error(std::string(name));
 }
 
 /// One head over keys and queries q = k of unit length.

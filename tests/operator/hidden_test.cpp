@@ -141,7 +141,7 @@ void check(const std::string& name, const Op& plain, double size = 1) {
 TEST_CASE("what is hidden changes nothing: dot products", "[operator][screening][hidden]") {
   check("1.5-entmax", NadarayaWatson(Biweight{}, Adaptive{}, DotProduct{}, mask));
   check("softmax", NadarayaWatson(Gaussian{}, Adaptive{}, DotProduct{}, mask));
-  check("any alpha", NadarayaWatson(RectifiedPower::from_alpha(1.7), Adaptive{}, DotProduct{}, mask));
+  check("any alpha", NadarayaWatson(RectifiedPower::with_alpha(1.7), Adaptive{}, DotProduct{}, mask));
   check("a scale that overflows", NadarayaWatson(Biweight{}, Adaptive{}, DotProduct{30.0}, mask), 60);
   check("nearest", NadarayaWatson(Gaussian{}, NearestNeighbors{5}, DotProduct{}, mask));
 }
