@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// attend(kernel, normalization[, similarity][, mask], query, key, value): NadarayaWatson applied
@@ -30,3 +32,5 @@ RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, S similarity, M mask, c
 }
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Sequences that lie one behind the other in the tokens of each batch entry: sequence s has the
@@ -550,3 +552,5 @@ template <class K, class N, class S, class M>
 Attention(std::vector<NadarayaWatson<K, N, S, M>>) -> Attention<K, N, S, M>;
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -27,6 +27,8 @@
 // Sources: Martins & Astudillo 2016 (sparsemax); Peters, Niculae & Martins 2019 (entmax);
 // Correia, Niculae & Martins 2019 (the gradient by alpha).
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 namespace detail {
@@ -270,3 +272,5 @@ Eigen::Matrix<Index, Eigen::Dynamic, 1> support_sizes(const P& p) {
 }
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

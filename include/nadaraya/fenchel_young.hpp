@@ -6,6 +6,8 @@
 #include <concepts>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Losses [N], one for each row of scores, and the gradient of their sum by the scores [N x C].
@@ -142,3 +144,5 @@ FenchelYoungLoss<ScalarOf<Z>> sparsemax_loss(const Z& scores, const Targets& tar
 }
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -5,6 +5,8 @@
 
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// batch x heads x tokens x dim numbers anywhere in memory, looked at and not owned. Strides count
@@ -67,3 +69,5 @@ class HeadView {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -18,6 +18,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// The keys and values of one head, to which rows are appended, and what queries need to know of them: kept
@@ -203,3 +205,5 @@ class KeyValueCache {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

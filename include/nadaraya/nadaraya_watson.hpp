@@ -21,6 +21,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 namespace detail {
@@ -400,3 +402,5 @@ template <class K, class N, class S, class M>
 NadarayaWatson(K, N, S, M) -> NadarayaWatson<K, N, S, M>;
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

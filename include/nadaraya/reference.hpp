@@ -13,6 +13,8 @@
 #include <numeric>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::reference {
 
 // --- profiles, as functions of u^2 ---
@@ -83,7 +85,7 @@ std::vector<S> unit(const auto& x) {
   };
   S largest(0);
   for (const S& u_d : u) {
-    if (!(std::abs(u_d) <= largest) && !std::isnan(largest)) largest = std::abs(u_d);
+    if (!(std::abs(u_d) <= largest) && largest == largest) largest = std::abs(u_d);
   }
   if (largest == S(0)) return u;
   divide_by(largest);
@@ -263,3 +265,5 @@ RowMatrix<S> attend(const NadarayaWatson<K, N, Sim, M>& op, const Q& query, cons
 }
 
 }  // namespace nadaraya::reference
+
+#include "nadaraya/detail/end_precise.hpp"

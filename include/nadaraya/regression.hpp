@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// What a regression says about a set of queries.
@@ -153,3 +155,5 @@ template <class K, RealExpression X, RealExpression Y>
 KernelRegression(K, double, const X&, const Y&) -> KernelRegression<K, ScalarOf<X>>;
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

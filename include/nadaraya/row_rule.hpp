@@ -15,6 +15,8 @@
 #include <span>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Is a similarity NaN or +infinity?
@@ -248,3 +250,5 @@ class RowRule {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

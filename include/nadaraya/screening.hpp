@@ -1,6 +1,8 @@
 // Whether keys are ruled out by bounds before their similarities are computed.
 #pragma once
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// A compact kernel gives no weight to a key below the row's floor, so a cheap bound from above on a
@@ -22,3 +24,5 @@ enum class Screening {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

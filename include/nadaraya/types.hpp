@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Sizes and positions, signed, as in Eigen. Products of sizes are formed in this type only.
@@ -52,3 +54,5 @@ template <class M>
 using ScalarOf = typename std::remove_cvref_t<M>::Scalar;
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

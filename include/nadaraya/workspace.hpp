@@ -7,6 +7,8 @@
 
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// An executor that keeps the scratch memory of what it executes for the next time, a piece for each of
@@ -45,3 +47,5 @@ class Workspace {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

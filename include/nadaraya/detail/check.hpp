@@ -8,6 +8,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 /// Throws std::invalid_argument; where exceptions are switched off, prints the message and aborts.
@@ -62,3 +64,5 @@ Shape shape(const M& m) {
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

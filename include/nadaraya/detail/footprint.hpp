@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <numeric>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 /// Addresses of the elements of an array of up to four dimensions with any strides:
@@ -162,3 +164,5 @@ Footprint written_footprint(const X& x) {
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

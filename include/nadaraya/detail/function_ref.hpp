@@ -5,6 +5,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 template <class Signature>
@@ -29,3 +31,5 @@ class FunctionRef<Result(Arguments...)> {
 };
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

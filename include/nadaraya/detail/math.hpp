@@ -9,6 +9,8 @@
 #include <span>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 // Found by argument-dependent lookup for automatic-differentiation and multiprecision scalars.
@@ -134,3 +136,5 @@ bool is_finite(const Scalar& x) {
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

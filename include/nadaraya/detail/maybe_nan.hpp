@@ -13,6 +13,8 @@
 #define NADARAYA_MAYBE_NAN(x) static_cast<void>(x)
 #endif
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 /// Returns x, which may be NaN.
@@ -30,3 +32,5 @@ NADARAYA_INLINE double maybe_nan(double x) {
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -4,6 +4,8 @@
 
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// A policy template whose optional members depend on its parameters (`bool visible(...) const requires ...`) says so
@@ -94,3 +96,5 @@ concept MisspellsWidth = false NADARAYA_MISSPELT_WIDTH(NADARAYA_OR_NAMED);
 }  // namespace detail
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -63,6 +63,8 @@ __asm__(
 #include <cstdio>
 #include <cstdlib>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 inline bool require_same_alignment(int of_program, int of_file) {
@@ -81,3 +83,5 @@ inline const volatile int program_alignment = EIGEN_MAX_ALIGN_BYTES;
 }  // namespace nadaraya::detail
 
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

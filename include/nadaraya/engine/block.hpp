@@ -14,6 +14,8 @@
 #include <algorithm>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// Queries per block, the unit of parallel work. The keys of a panel pass from the first-level cache
@@ -66,3 +68,5 @@ struct Workspace {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -5,6 +5,8 @@
 #include <new>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 inline constexpr std::size_t line_bytes = 64;
@@ -43,3 +45,5 @@ template <class T>
 using LineVector = std::vector<T, LineAllocator<T>>;
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

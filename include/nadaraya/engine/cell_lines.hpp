@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// Points by lines of cells along the first axis. A line holds the points that share a cell in every other axis, ordered by
@@ -152,3 +154,5 @@ class CellLines {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -11,6 +11,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// Cubic cells of one size in up to three dimensions.
@@ -93,3 +95,5 @@ std::vector<KeyIndex> morton_order(const View<Scalar>& rows, const Scalar& side)
 }
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -17,6 +17,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// An executor calls fn(0), ..., fn(n - 1), each once, in any order and on any threads, and returns
@@ -192,3 +194,5 @@ class Pool {
 }  // namespace engine
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// The keys near a query and their places in the grid; and room to sort them.
@@ -140,3 +142,5 @@ class Grid {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

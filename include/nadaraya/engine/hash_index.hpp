@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// Gives names the numbers 0, 1, ... in the order of their first use. A hash table with open addressing.
@@ -65,3 +67,5 @@ class HashIndex {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -935,7 +935,7 @@ struct Loops {
         offset = offset + (origin - pivot) / width;
       }
       mass = one;
-      const PackOf<T> small = broadcast(settled);
+      const PackOf<T> enough = broadcast(settled);
       PackOf<T> moving = one;
       for (int pass = 0; pass < 16; ++pass) {
         PackOf<T> sum[Sums], rest[Sums], slopes[Sums];
@@ -964,7 +964,7 @@ struct Loops {
         const PackOf<T> moves = moving * slopes[0];
         if constexpr (Root > 1) mass = where_less(zero, moves, one - width * (step - (next - offset)) / next, mass);
         offset = where_less(zero, moves, next, offset);
-        moving = where_less(small, larger(excess, zero - excess), moving, zero);
+        moving = where_less(enough, larger(excess, zero - excess), moving, zero);
         if (above(moving, zero) == 0) break;
       }
     }

@@ -2,6 +2,7 @@
 // a similarity that falls with distance.
 #pragma once
 
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/grid.hpp"
 #include "nadaraya/engine/packed.hpp"
 #include "nadaraya/engine/row.hpp"
@@ -15,6 +16,8 @@
 #include <cstdint>
 #include <limits>
 #include <vector>
+
+#include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::engine {
 
@@ -58,7 +61,7 @@ bool worth_a_grid(const View<Scalar>& keys, const Scalar& reach, Index queries, 
   constexpr Index fewest_keys = 1024;
   // Measured: to find a key through the grid takes as long as to pass over so many in the product loop.
   constexpr double cost = 10;
-  return 1 <= keys.cols && keys.cols <= Grid<Scalar>::max_dimension && std::isfinite(reach) &&
+  return 1 <= keys.cols && keys.cols <= Grid<Scalar>::max_dimension && detail::is_finite(reach) &&
          queries >= fewest_queries && queries <= (std::numeric_limits<KeyIndex>::max)() && keys.rows >= fewest_keys &&
          cost * expected_near(keys, reach) < seen;
 }
@@ -127,3 +130,5 @@ void find_near(const Grid<Scalar>& grid, const Sim& similarity, const M& mask, c
 }
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

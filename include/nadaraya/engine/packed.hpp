@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// Makes room for `size` entries: at least twice the capacity if it must grow, so that a list that grows in small steps
@@ -139,3 +141,5 @@ class PackedRows {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

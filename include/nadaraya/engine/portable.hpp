@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// Rows of so many candidates at most are short: some of them are looked at at once.
@@ -215,3 +217,5 @@ struct Portable {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

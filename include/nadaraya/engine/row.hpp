@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Parallel arrays. The numbers are similarities while candidates are gathered and coordinates once
@@ -92,3 +94,5 @@ class Row {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -14,6 +14,8 @@
 #include <optional>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// NaN instead of infinity: a bound that has overflown must rule nothing out.
@@ -117,3 +119,5 @@ class ScoredKeys {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

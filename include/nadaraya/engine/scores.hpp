@@ -25,6 +25,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// The similarities of all pairs that a mask leaves visible.
@@ -75,12 +77,13 @@ class Scores {
     work.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(pack_slack)));
     if constexpr (by_products) {
       work.norms.resize(static_cast<std::size_t>(count));
-      // One behind the other, with room for whole tiles.
+      // Contiguous, and followed by zeros for whole tiles: leftovers there may be denormal, which is slow.
       const bool as_they_lie = queries_.stride == queries_.cols && count % tile_queries == 0;
       work.query = queries_.row(first_query);
       if (!as_they_lie) {
         work.queries.resize(static_cast<std::size_t>((count + tile_queries) * queries_.cols));
         work.query = work.queries.data();
+        std::fill_n(work.queries.data() + count * queries_.cols, tile_queries * queries_.cols, Scalar(0));
       }
       for (Index r = 0; r < count; ++r) {
         const Scalar* q = queries_.row(first_query + r);
@@ -654,3 +657,5 @@ class Scores {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -24,6 +24,8 @@
 // section 3.1). Sums Q.K are exact. So a whole number decides, for each pair, whether its similarity can
 // exceed a floor; and where q.c + (|q| + |r'|)|step K| cannot, the panel is skipped as a whole.
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 static_assert(panel_keys == sketch_keys);
@@ -325,3 +327,5 @@ class QuerySketch {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

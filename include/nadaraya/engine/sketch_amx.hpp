@@ -12,6 +12,8 @@
 
 #if NADARAYA_HAS_AMX
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 #if defined(__clang__)
@@ -164,3 +166,5 @@ struct TileSketch : ListingByteSketch {
 }  // namespace nadaraya::engine
 
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -17,6 +17,8 @@
 
 #if NADARAYA_HAS_AVX
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 #if defined(__clang__)
@@ -75,3 +77,5 @@ NADARAYA_INLINE __m128i packed(__m256i whole) {
 }  // namespace nadaraya::engine
 
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -14,6 +14,8 @@
 
 #if NADARAYA_HAS_AVX
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 #if defined(__clang__)
@@ -237,3 +239,5 @@ struct WideByteSketch : PortableSketch<Bytes> {
 }  // namespace nadaraya::engine
 
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

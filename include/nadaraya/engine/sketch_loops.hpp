@@ -12,6 +12,8 @@
 #include <cstring>
 #include <limits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// Keys of a panel, as packed.hpp has them.
@@ -206,3 +208,5 @@ struct PortableSketch {
 };
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

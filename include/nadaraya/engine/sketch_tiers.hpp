@@ -10,6 +10,8 @@
 #include "nadaraya/simd/tier.hpp"
 #include "nadaraya/types.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// work(loops) with the loops of this machine for sketches.
@@ -72,3 +74,5 @@ inline bool worth_screening(Index queries, Index keys, Index cols) {
 }
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -12,6 +12,8 @@
 
 #if NADARAYA_HAS_AVX
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 #if defined(__clang__)
@@ -115,3 +117,5 @@ struct ListingByteSketch : WideByteSketch {
 }  // namespace nadaraya::engine
 
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

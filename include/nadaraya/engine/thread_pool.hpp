@@ -23,6 +23,8 @@
 #include <thread>
 #endif
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::engine {
 
 /// The threads that help with calls of `Threads`. None is started before a call first asks for one; the pool grows to
@@ -350,3 +352,5 @@ inline bool ThreadPool::handle_fork() {
 }
 
 }  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

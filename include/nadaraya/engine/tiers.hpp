@@ -1,6 +1,7 @@
 // The loops of engine/loops.ipp, compiled once for each vector tier, and the choice between them.
 #pragma once
 
+#include "nadaraya/detail/maybe_nan.hpp"
 #include "nadaraya/engine/portable.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/normalization/row_map.hpp"
@@ -28,6 +29,8 @@
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
+
+#include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::engine {
 
@@ -136,3 +139,5 @@ auto with_kernel_loops(const Work& work) {
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

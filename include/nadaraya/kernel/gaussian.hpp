@@ -5,6 +5,8 @@
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// kappa(u) = exp(-u^2 / 2), that is kappa(t) = exp((t - 1) / 2). Never zero, so never sparse.
@@ -29,3 +31,5 @@ struct Gaussian {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

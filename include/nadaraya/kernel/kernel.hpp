@@ -7,6 +7,8 @@
 #include <concepts>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// A kernel says how much a key counts at distance u (in bandwidths). It is written as a function
@@ -143,3 +145,5 @@ constexpr bool check_kernel() {
 }  // namespace detail
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

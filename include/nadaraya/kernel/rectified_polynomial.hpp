@@ -5,6 +5,8 @@
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// kappa(u) = [1 - u^2]_+^N, that is kappa(t) = t^N. With adaptive normalization it is
@@ -41,3 +43,5 @@ using Biweight = RectifiedPolynomial<2>;
 using Triweight = RectifiedPolynomial<3>;
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

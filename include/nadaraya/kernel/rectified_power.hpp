@@ -8,6 +8,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// kappa(u) = [1 - u^2]_+^r for a real r > 0; alpha = 1 + 1/r.
@@ -123,3 +125,5 @@ class RectifiedPower {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -4,6 +4,8 @@
 #include "nadaraya/detail/inline.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// kappa(t) = 1 for t > 0. Its weights do not move with queries and keys: no gradient reaches them.
@@ -26,3 +28,5 @@ struct Uniform {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

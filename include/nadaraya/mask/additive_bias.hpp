@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 namespace detail {
@@ -65,3 +67,5 @@ struct Alibi {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -5,6 +5,8 @@
 
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Key j is visible to query i iff visible(i, j). The argument is a function of (i, j), or of
@@ -29,3 +31,5 @@ class BooleanMask {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

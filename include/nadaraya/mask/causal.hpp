@@ -4,6 +4,8 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/mask/mask.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Key j is visible to query i iff j <= i + (keys - queries): the last query sees every key.
@@ -33,3 +35,5 @@ struct SlidingWindow {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

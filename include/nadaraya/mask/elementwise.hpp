@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 /// A function of pairs whose copies are cheap: copies share a function that is not trivially copyable, such as a
@@ -68,3 +70,5 @@ void validate_pairs(const F& f, const Extent& n, const char* name) {
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 namespace detail {
@@ -102,3 +104,5 @@ Intersection<A, B> operator&(A a, B b) {
 }
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

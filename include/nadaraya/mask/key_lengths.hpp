@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Query i sees keys [0, lengths[i]); a single length holds for all queries.
@@ -34,3 +36,5 @@ class KeyLengths {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -8,6 +8,8 @@
 #include <concepts>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// The keys [first, last).
@@ -155,3 +157,5 @@ concept MeantAsMask = Mask<P> || Names_range<P> || Names_visible<P> || Names_bia
 }  // namespace detail
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// Adam with decoupled weight decay. Its state is two moments of every gradient.
@@ -51,3 +53,5 @@ struct AdamW {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

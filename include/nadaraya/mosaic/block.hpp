@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <string>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// x += contextual(norm x), then x += persistent(norm x); dropout on the added terms.
@@ -93,3 +95,5 @@ class Block {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -9,6 +9,8 @@
 #include <cstddef>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// The Euclidean norm of all gradients together, summed in double.
@@ -39,3 +41,5 @@ double clip(Parameters<Scalar>& grads, double limit, const AnyExecutor& executor
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

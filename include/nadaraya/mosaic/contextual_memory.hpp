@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// y = W [regression of the values on the keys, head by head], strictly causal: the query of a token is
@@ -121,3 +123,5 @@ class ContextualMemory {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

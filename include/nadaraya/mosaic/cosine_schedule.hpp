@@ -5,6 +5,8 @@
 
 #include <cmath>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// Rises linearly to `peak` over the warm-up, then falls along half a cosine to `last` at step `steps`, and
@@ -24,3 +26,5 @@ struct CosineSchedule {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// The numbers of one place in a run: number i is a hash of seed, step, site and i (the finalizer of
@@ -26,3 +28,5 @@ class CounterRandom {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// Tokens with this target do not count.
@@ -58,3 +60,5 @@ double cross_entropy(const RowMatrix<Scalar>& logits, std::span<const int> targe
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// Each number is 0 with probability `rate`, and otherwise divided by 1 - rate. Which are 0 depends on seed,
@@ -40,3 +42,5 @@ struct Dropout {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

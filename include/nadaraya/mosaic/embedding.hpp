@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <span>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// In: x_t = E[token_t]. Out: logits = x E^T / sqrt(width). E is [vocabulary x width], and its gradient the
@@ -72,3 +74,5 @@ class Embedding {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

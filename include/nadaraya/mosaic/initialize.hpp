@@ -9,6 +9,8 @@
 #include <random>
 #include <string_view>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// Where kernels start: beta = e^{10 kernel_beta}, alpha = 1 + sigmoid(10 kernel_alpha).
@@ -61,3 +63,5 @@ void initialize(const Layout& layout, Index layers, std::uint64_t seed, const In
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// beta = e^{min(10 kernel_beta, 5)} per head, and, where it is learned, alpha = 1 + 1 / (1 + e^{-10 kernel_alpha}),
@@ -61,3 +63,5 @@ class KernelWidth {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

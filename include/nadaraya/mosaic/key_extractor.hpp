@@ -12,6 +12,8 @@
 #include <string>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// k = a / |a| per head, a = leaky average of W x: x and k [tokens x width].
@@ -66,3 +68,5 @@ class KeyExtractor {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

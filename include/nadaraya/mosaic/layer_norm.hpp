@@ -9,6 +9,8 @@
 #include <cmath>
 #include <string>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// y = w n, n = (x - mean x) / sqrt(var x + 1e-5) over the columns of each token; the variance divides by
@@ -73,3 +75,5 @@ class LayerNorm {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

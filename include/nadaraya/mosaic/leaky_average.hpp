@@ -11,6 +11,8 @@
 #include <string>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// y_t = (1 - e^-l) sum_{i <= t} e^{-l (t - i)} x_i within each sequence, l = |10 leaky_key_beta| per
@@ -101,3 +103,5 @@ class LeakyAverage {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

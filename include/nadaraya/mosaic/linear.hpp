@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// y = x W^T, without bias: x [tokens x inputs], W [outputs x inputs], y [tokens x outputs].
@@ -39,3 +41,5 @@ class Linear {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

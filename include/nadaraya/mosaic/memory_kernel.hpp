@@ -17,6 +17,8 @@
 
 #include <concepts>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// What a head learns of its kernel: beta, the inverse of a bandwidth, and alpha where the kernel has one.
@@ -133,3 +135,5 @@ struct AnchoredMemory {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

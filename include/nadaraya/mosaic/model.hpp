@@ -17,6 +17,8 @@
 #include <span>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 struct ModelSize {
@@ -168,3 +170,5 @@ class Model {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

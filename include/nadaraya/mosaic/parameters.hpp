@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// Where a parameter lies, and as which matrix it is read.
@@ -93,3 +95,5 @@ class Parameters {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

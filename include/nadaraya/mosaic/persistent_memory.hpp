@@ -16,6 +16,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// y = W e^{10 value_beta} [softmax(beta^2 k M_k^T) M_v], head by head, k the extracted key of each token,
@@ -106,3 +108,5 @@ class PersistentMemory {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -7,6 +7,8 @@
 
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 namespace detail {
@@ -72,3 +74,5 @@ void add_transposed_product(const RowMatrix<Scalar>& y, const RowMatrix<Scalar>&
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -13,6 +13,8 @@
 #include <utility>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// What the rows of a pass did.
@@ -92,3 +94,5 @@ KernelChoice<Scalar> kernel_choice(Memory memory) {
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

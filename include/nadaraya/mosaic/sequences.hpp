@@ -4,6 +4,8 @@
 #include "nadaraya/head_view.hpp"
 #include "nadaraya/types.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// Activations are matrices with a row for each token, sequence after sequence. Their columns are the
@@ -29,3 +31,5 @@ HeadView<Scalar> as_heads(RowMatrix<Scalar>& x, const Sequences& shape, Index he
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

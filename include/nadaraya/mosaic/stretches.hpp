@@ -4,6 +4,8 @@
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/types.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// fn(first, count) for consecutive stretches of n things, `stretch` at a time but for the last. The
@@ -17,3 +19,5 @@ void for_stretches(Index n, Index stretch, const AnyExecutor& executor, const Fn
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -7,6 +7,8 @@
 
 #include <cmath>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// u = x / |x| for every head of every token: x and u [tokens x width], norms [tokens x heads], where u
@@ -50,3 +52,5 @@ void unit_norm_pullback(const RowMatrix<Scalar>& u, const RowMatrix<Scalar>& nor
 }
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// v_t = e^{10 value_beta} m_t / |m_t| per head, m_t = c w_t + (1 - c) w_{t+1}, w = W x; w past the end
@@ -121,3 +123,5 @@ class ValueExtractor {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

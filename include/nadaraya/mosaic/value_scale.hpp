@@ -9,6 +9,8 @@
 #include <cmath>
 #include <string>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::mosaic {
 
 /// y = e^{10 value_beta} x, value_beta per head: x and y [tokens x width].
@@ -62,3 +64,5 @@ class ValueScale {
 };
 
 }  // namespace nadaraya::mosaic
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -12,6 +12,8 @@
 #include <span>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// t_j = z_j / width - tau, p_j = kappa(t_j), with tau such that sum_j p_j = 1. For rectified
@@ -126,3 +128,5 @@ struct Adaptive {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

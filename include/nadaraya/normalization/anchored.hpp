@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// t_j = 1 + (z_j - max z) / h^2, p_j = kappa(t_j) / sum_i kappa(t_i). With the Epanechnikov
@@ -57,3 +59,5 @@ struct Anchored {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

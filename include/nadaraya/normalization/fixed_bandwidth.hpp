@@ -7,6 +7,8 @@
 #include "nadaraya/normalization/self_normalized.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 namespace detail {
@@ -83,3 +85,5 @@ struct FixedBandwidth {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

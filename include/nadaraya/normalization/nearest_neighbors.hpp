@@ -15,6 +15,8 @@
 #include <limits>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Keeps the k largest similarities of each row (of equal ones, those of lower index), then weighs
@@ -120,3 +122,5 @@ struct NearestNeighbors {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -12,6 +12,8 @@
 #include <span>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// A normalization turns the similarities of one row into a RowMap, and later a gradient of the
@@ -146,3 +148,5 @@ constexpr bool check_combination() {
 }  // namespace detail
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

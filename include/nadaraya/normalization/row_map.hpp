@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <span>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// Everything that turns a row's similarities into its weights:
@@ -52,3 +54,5 @@ template <class Scalar>
 using RowOut = std::span<Scalar>;
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

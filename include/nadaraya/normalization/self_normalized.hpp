@@ -8,6 +8,8 @@
 
 #include <limits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 /// The largest of a row's similarities, at least one.
@@ -182,3 +184,5 @@ void divide_by(const Scalar& width, RowOut<Scalar> dz) {
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

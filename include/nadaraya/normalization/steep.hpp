@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <limits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 /// Given sums of s relative to the steepest key's: is that one steeper than all others together? Then its own gradient,
@@ -82,3 +84,5 @@ void pull_steep(const RectifiedPower& kernel, const RowMap<Scalar>& map, RowView
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

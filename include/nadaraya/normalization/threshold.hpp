@@ -22,6 +22,8 @@
 // x_j = (z_j - max z) / width, and the unknown is the coordinate m of the largest, 0 < m <= 1:
 // below, a lone key has too little weight; above, too much.
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 namespace detail {
@@ -244,3 +246,5 @@ RowMap<Scalar> threshold(const RectifiedPower& kernel, RowView<Scalar> z, const 
 }
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

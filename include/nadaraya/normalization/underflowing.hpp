@@ -17,6 +17,8 @@
 //   * minus the weight of the keys at the pivot, under the adaptive normalization and a power below 1, whose coordinate,
 //     the map's offset, may underflow: their weight stands in its place, with a minus sign.
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::detail {
 
 template <class K>
@@ -96,3 +98,5 @@ std::size_t weigh_underflowing(const K& kernel, const RowMap<Scalar>& map, bool 
 }
 
 }  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -3,6 +3,8 @@
 
 #include "nadaraya/normalization/fixed_bandwidth.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// t_j = 1 - d_j^2 / h^2, p_j = kappa(t_j) / mass with a given mass, such as the kernel's integral
@@ -45,3 +47,5 @@ struct Unnormalized {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

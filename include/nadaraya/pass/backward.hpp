@@ -20,6 +20,8 @@
 #include <span>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 /// Pulls back through one head in two rounds of independent pieces of work, whose results do not
@@ -473,3 +475,5 @@ class Backward {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/sketch_tiers.hpp"
 #include "nadaraya/pass/backward.hpp"
@@ -23,6 +24,8 @@
 #include <type_traits>
 #include <utility>
 #include <vector>
+
+#include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::pass {
 
@@ -59,7 +62,7 @@ std::vector<Plan<Scalar, S>> plans_of(std::span<const Policies<ForwardRule<Scala
       Row<Scalar>* const row = &none;
       policies[h].rule->refine({&row, 1});
       plan.reach = policies[h].similarity->reach(none.floor(), head.query->cols());
-      if (std::isfinite(plan.reach)) plan.seen = mean_range(*policies[h].mask, Extent{head.query->rows(), head.key->rows()});
+      if (detail::is_finite(plan.reach)) plan.seen = mean_range(*policies[h].mask, Extent{head.query->rows(), head.key->rows()});
     }
   }
   return plans;
@@ -128,7 +131,7 @@ class Batch {
   std::size_t last_head(std::size_t memory) const { return first_head_[memory + 1]; }
 
   /// Are the keys of a head found by a grid?
-  bool gridded(std::size_t head) const { return std::isfinite(reaches_[static_cast<std::size_t>(heads_[head].memory)]); }
+  bool gridded(std::size_t head) const { return detail::is_finite(reaches_[static_cast<std::size_t>(heads_[head].memory)]); }
 
  private:
   Index query_count(std::size_t memory) const {
@@ -179,7 +182,7 @@ class Batch {
     if constexpr (engine::Placed<Scalar, S>) {
       const Scalar reach = reaches_[static_cast<std::size_t>(head.memory)];
       // Neighbours look at the same keys and values, which are then still in the cache.
-      if (in_any_order && std::isfinite(reach)) orders_[h] = engine::morton_order(head.query->view(), reach);
+      if (in_any_order && detail::is_finite(reach)) orders_[h] = engine::morton_order(head.query->view(), reach);
     }
   }
 
@@ -453,3 +456,5 @@ std::vector<PolicyGradients<Scalar, S, M>> pull_back(std::span<const Policies<Ba
 }
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -10,6 +10,8 @@
 
 #include <span>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 /// Estimates in multiply-adds of the float product loop, some 45 of which take a nanosecond. They decide how many
@@ -59,3 +61,5 @@ struct CostModel {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -11,6 +11,8 @@
 #include <cstddef>
 #include <span>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 using engine::View;
@@ -88,3 +90,5 @@ class DenseMix {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 template <class Scalar, class S, class M>
@@ -296,3 +298,5 @@ class Forward {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 using engine::block_range;
@@ -113,3 +115,5 @@ Index hide(const M& mask, Index query, const Extent& n, Index first, Index last,
 }
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 /// Rows to write to.
@@ -78,3 +80,5 @@ class KeySums {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

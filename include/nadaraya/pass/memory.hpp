@@ -4,6 +4,8 @@
 #include "nadaraya/pass/head.hpp"
 #include "nadaraya/rows.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 /// Rows as the similarity compares them; the operand must outlive the result.
@@ -65,3 +67,5 @@ class Memory {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

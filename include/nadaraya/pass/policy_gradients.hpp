@@ -9,6 +9,8 @@
 
 #include <utility>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 struct NoGradient {};
@@ -53,3 +55,5 @@ struct PolicyGradients : ParameterGradients<engine::Wide<Scalar>> {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -10,6 +10,8 @@
 #include <span>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 /// Written by whichever thread has the block. Rows are numbered within it.
@@ -69,3 +71,5 @@ struct Record {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -12,6 +12,8 @@
 #include <type_traits>
 #include <vector>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::pass {
 
 /// What the passes have to know of a rule to choose a way.
@@ -156,3 +158,5 @@ class BackwardRuleOf final : public BackwardRule<Scalar> {
 };
 
 }  // namespace nadaraya::pass
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -5,6 +5,8 @@
 
 #include <cstddef>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::simd {
 
 /// Arithmetic lane by lane, as of GCC's and Clang's vectors.
@@ -47,3 +49,5 @@ struct Array {
 };
 
 }  // namespace nadaraya::simd
+
+#include "nadaraya/detail/end_precise.hpp"

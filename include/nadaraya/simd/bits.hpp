@@ -9,6 +9,8 @@
 #include <bit>
 #endif
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::simd {
 
 // Not by the standard library's functions where that can be helped: a copy compiled for one vector
@@ -59,3 +61,5 @@ constexpr LaneLists make_lane_lists() {
 inline constexpr LaneLists lane_lists = make_lane_lists();
 
 }  // namespace nadaraya::simd
+
+#include "nadaraya/detail/end_precise.hpp"

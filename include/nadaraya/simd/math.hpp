@@ -12,6 +12,8 @@
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::simd {
 
 /// What exp needs to know of a scalar's format.
@@ -107,3 +109,5 @@ NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -17,6 +17,8 @@
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::simd {
 
 /// A pack's lanes in an array: any compiler, any width.
@@ -123,3 +125,5 @@ NADARAYA_INLINE void exchange(Pack<T, Bytes, Lanes>& a, Pack<T, Bytes, Lanes>& b
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -3,6 +3,8 @@
 
 #include "nadaraya/detail/inline.hpp"
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::simd {
 
 /// Prefetches the cache line of an address, which need not be readable.
@@ -13,3 +15,5 @@ NADARAYA_INLINE void prefetch([[maybe_unused]] const void* address) {
 }
 
 }  // namespace nadaraya::simd
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -16,6 +16,8 @@
 #endif
 #endif
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya::simd {
 
 /// Ascending. `baseline` is what every machine of the architecture has: SSE2 on x86-64, NEON on
@@ -163,3 +165,5 @@ inline Integers integers() {
 }
 
 }  // namespace nadaraya::simd
+
+#include "nadaraya/detail/end_precise.hpp"

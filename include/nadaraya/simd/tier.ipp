@@ -4,7 +4,7 @@
 
 inline constexpr std::size_t bytes = NADARAYA_TIER_BYTES;
 
-// Whose instructions are named: those of x86 with vectors of so many bytes, NEON's, or nobody's.
+// Whose instructions are named: those of x86 for the width of the vectors, NEON's, or nobody's.
 #if defined(NADARAYA_TIER_ARRAYS) || !NADARAYA_HAS_VECTORS
 #define NADARAYA_TIER_X86 0
 #define NADARAYA_TIER_NEON 0
@@ -17,6 +17,14 @@ inline constexpr std::size_t bytes = NADARAYA_TIER_BYTES;
 #else
 #define NADARAYA_TIER_X86 0
 #define NADARAYA_TIER_NEON 0
+#endif
+
+// clang's comparison intrinsics follow -ffinite-math-only wherever they are called; its operators on vectors obey
+// detail/precise.hpp, and are slower in GCC.
+#if defined(__clang__)
+#define NADARAYA_TIER_PLAIN_COMPARISONS 1
+#else
+#define NADARAYA_TIER_PLAIN_COMPARISONS 0
 #endif
 
 template <class T>
@@ -41,11 +49,20 @@ NADARAYA_INLINE void store(T* to, const PackOf<T>& p) {
 #if defined(NADARAYA_TIER_ARRAYS) || !NADARAYA_HAS_VECTORS
   std::memcpy(to, &p.v, bytes);
 #else
-  // Where what it writes to is an array of known size, memcpy may be a call that checks it (_FORTIFY_SOURCE).
+  // A memcpy to an array of known size may be a call that checks it (_FORTIFY_SOURCE).
   typedef T Anywhere __attribute__((vector_size(bytes), aligned(1), may_alias));
   *reinterpret_cast<Anywhere*>(to) = p.v;
 #endif
 }
+
+#if NADARAYA_TIER_X86 != 0 || NADARAYA_TIER_NEON
+/// Returns a vector whose lanes may be NaN; compiled here for the tier's registers.
+template <class Vector>
+NADARAYA_INLINE Vector maybe_nan(Vector v) {
+  NADARAYA_MAYBE_NAN(v);
+  return v;
+}
+#endif
 
 #if NADARAYA_TIER_X86 == 64
 
@@ -93,12 +110,21 @@ NADARAYA_INLINE PackOf<double> exp(const PackOf<double>& x) {
   return PackOf<double>(_mm512_maskz_scalef_pd(0xff, parts.sum, parts.n));
 }
 /// Bit j: is lane j above the bound, or NaN?
+#if NADARAYA_TIER_PLAIN_COMPARISONS
+NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
+  return 0xffffu & ~unsigned(_mm512_movepi32_mask(__m512i(maybe_nan(x.v) <= bound.v)));
+}
+NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
+  return 0xffu & ~unsigned(_mm512_movepi64_mask(__m512i(maybe_nan(x.v) <= bound.v)));
+}
+#else
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   return _mm512_cmp_ps_mask(x.v, bound.v, _CMP_NLE_UQ);
 }
 NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
   return _mm512_cmp_pd_mask(x.v, bound.v, _CMP_NLE_UQ);
 }
+#endif
 /// Writes the lanes whose bit is set next to each other; may write a whole pack.
 NADARAYA_INLINE void compress(float* to, unsigned mask, const PackOf<float>& x) {
   // Compressed in a register: the instruction that compresses to memory is microcoded on Zen 4.
@@ -152,12 +178,21 @@ NADARAYA_INLINE PackOf<double> fma(const PackOf<double>& a, const PackOf<double>
 }
 NADARAYA_INLINE PackOf<float> sqrt(const PackOf<float>& x) { return PackOf<float>(_mm256_sqrt_ps(x.v)); }
 NADARAYA_INLINE PackOf<double> sqrt(const PackOf<double>& x) { return PackOf<double>(_mm256_sqrt_pd(x.v)); }
+#if NADARAYA_TIER_PLAIN_COMPARISONS
+NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
+  return 0xffu & ~static_cast<unsigned>(_mm256_movemask_ps(__m256(maybe_nan(x.v) <= bound.v)));
+}
+NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
+  return 0xfu & ~static_cast<unsigned>(_mm256_movemask_pd(__m256d(maybe_nan(x.v) <= bound.v)));
+}
+#else
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   return static_cast<unsigned>(_mm256_movemask_ps(_mm256_cmp_ps(x.v, bound.v, _CMP_NLE_UQ)));
 }
 NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
   return static_cast<unsigned>(_mm256_movemask_pd(_mm256_cmp_pd(x.v, bound.v, _CMP_NLE_UQ)));
 }
+#endif
 #elif NADARAYA_TIER_X86 == 16
 NADARAYA_INLINE PackOf<float> broadcast(float x) { return PackOf<float>(_mm_set1_ps(x)); }
 NADARAYA_INLINE PackOf<double> broadcast(double x) { return PackOf<double>(_mm_set1_pd(x)); }
@@ -167,12 +202,21 @@ NADARAYA_INLINE PackOf<T> fma(const PackOf<T>& a, const PackOf<T>& b, const Pack
 }
 NADARAYA_INLINE PackOf<float> sqrt(const PackOf<float>& x) { return PackOf<float>(_mm_sqrt_ps(x.v)); }
 NADARAYA_INLINE PackOf<double> sqrt(const PackOf<double>& x) { return PackOf<double>(_mm_sqrt_pd(x.v)); }
+#if NADARAYA_TIER_PLAIN_COMPARISONS
+NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
+  return 0xfu & ~static_cast<unsigned>(_mm_movemask_ps(__m128(maybe_nan(x.v) <= bound.v)));
+}
+NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
+  return 0x3u & ~static_cast<unsigned>(_mm_movemask_pd(__m128d(maybe_nan(x.v) <= bound.v)));
+}
+#else
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   return static_cast<unsigned>(_mm_movemask_ps(_mm_cmpnle_ps(x.v, bound.v)));
 }
 NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
   return static_cast<unsigned>(_mm_movemask_pd(_mm_cmpnle_pd(x.v, bound.v)));
 }
+#endif
 #elif NADARAYA_TIER_NEON
 template <class T>
 NADARAYA_INLINE PackOf<T> broadcast(T x) {
@@ -192,11 +236,11 @@ NADARAYA_INLINE PackOf<double> sqrt(const PackOf<double>& x) {
 }
 NADARAYA_INLINE unsigned above(const PackOf<float>& x, const PackOf<float>& bound) {
   const uint32x4_t bits = {1, 2, 4, 8};
-  return vaddvq_u32(vbicq_u32(bits, vcleq_f32(x.v, bound.v)));
+  return vaddvq_u32(vbicq_u32(bits, vcleq_f32(maybe_nan(x.v), bound.v)));
 }
 NADARAYA_INLINE unsigned above(const PackOf<double>& x, const PackOf<double>& bound) {
   const uint64x2_t bits = {1, 2};
-  return static_cast<unsigned>(vaddvq_u64(vbicq_u64(bits, vcleq_f64(x.v, bound.v))));
+  return static_cast<unsigned>(vaddvq_u64(vbicq_u64(bits, vcleq_f64(maybe_nan(x.v), bound.v))));
 }
 #else
 template <class T>
@@ -317,11 +361,11 @@ NADARAYA_INLINE PackOf<T> first_lanes(const PackOf<T>& x, Index count) {
 NADARAYA_INLINE float total_of_half(__m256 x) {
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
-  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+  return nadaraya::detail::maybe_nan(_mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two))));
 }
 NADARAYA_INLINE double total_of_half(__m256d x) {
   const __m128d two = _mm_add_pd(_mm256_castpd256_pd128(x), _mm256_extractf128_pd(x, 1));
-  return _mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two)));
+  return nadaraya::detail::maybe_nan(_mm_cvtsd_f64(_mm_add_sd(two, _mm_unpackhi_pd(two, two))));
 }
 #endif
 #if NADARAYA_TIER_X86 == 64
@@ -380,14 +424,14 @@ NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float* to) {
   const __m512 second = _mm512_add_ps(_mm512_maskz_unpacklo_ps(0xffff, x[2].v, x[3].v), _mm512_maskz_unpackhi_ps(0xffff, x[2].v, x[3].v));
   const __m512 all = _mm512_add_ps(_mm512_maskz_shuffle_ps(0xffff, first, second, 0x44), _mm512_maskz_shuffle_ps(0xffff, first, second, 0xee));
   const __m256 half = _mm256_add_ps(_mm512_maskz_extractf32x8_ps(0xff, all, 0), _mm512_maskz_extractf32x8_ps(0xff, all, 1));
-  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+  _mm_storeu_ps(to, maybe_nan(_mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1))));
 }
 #elif NADARAYA_TIER_X86 == 32
 NADARAYA_INLINE void totals_of(const PackOf<float> (&x)[4], float* to) {
   const __m256 first = _mm256_add_ps(_mm256_unpacklo_ps(x[0].v, x[1].v), _mm256_unpackhi_ps(x[0].v, x[1].v));
   const __m256 second = _mm256_add_ps(_mm256_unpacklo_ps(x[2].v, x[3].v), _mm256_unpackhi_ps(x[2].v, x[3].v));
   const __m256 all = _mm256_add_ps(_mm256_shuffle_ps(first, second, 0x44), _mm256_shuffle_ps(first, second, 0xee));
-  _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  _mm_storeu_ps(to, maybe_nan(_mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1))));
 }
 #endif
 template <class T>
@@ -454,5 +498,6 @@ NADARAYA_INLINE T largest_lane(const PackOf<T>& x) {
 }
 #endif
 
+#undef NADARAYA_TIER_PLAIN_COMPARISONS
 #undef NADARAYA_TIER_X86
 #undef NADARAYA_TIER_NEON

@@ -10,6 +10,8 @@
 #include <limits>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// z = scale (cos(q, k) - 1) = -(scale / 2) |q/|q| - k/|k||^2.
@@ -27,7 +29,7 @@ struct Cosine {
   double scale = 1.0;
 
   void validate() const {
-    detail::require(scale > 0.0 && std::isfinite(scale), "Cosine: scale must be positive and finite, got ", scale);
+    detail::require(scale > 0.0 && detail::is_finite(scale), "Cosine: scale must be positive and finite, got ", scale);
   }
 
   template <class X>
@@ -129,3 +131,5 @@ struct Cosine {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

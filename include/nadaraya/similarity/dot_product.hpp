@@ -8,6 +8,8 @@
 #include <cmath>
 #include <optional>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// z = scale (q.k), the sum rounded first: scores that are equal without the scale are equal with it. Left empty, the scale
@@ -19,7 +21,7 @@ struct DotProduct {
   std::optional<double> scale = std::nullopt;
 
   void validate() const {
-    detail::require(!scale || std::isfinite(*scale), "DotProduct: scale must be finite, got ", scale.value_or(0.0));
+    detail::require(!scale || detail::is_finite(*scale), "DotProduct: scale must be finite, got ", scale.value_or(0.0));
   }
 
   template <class Q, class K>
@@ -54,3 +56,5 @@ struct DotProduct {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -7,6 +7,8 @@
 #include <concepts>
 #include <type_traits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// A similarity z(q, k) of two rows: the larger, the closer.
@@ -167,3 +169,5 @@ concept MeantAsSimilarity = Similarity<P> || Names_score<P> || Names_pullback<P>
 }  // namespace detail
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

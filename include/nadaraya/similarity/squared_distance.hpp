@@ -8,6 +8,8 @@
 #include <cmath>
 #include <limits>
 
+#include "nadaraya/detail/precise.hpp"
+
 namespace nadaraya {
 
 /// z = -scale |q - k|^2. A fixed bandwidth is compared with sqrt(scale) |q - k|.
@@ -23,7 +25,7 @@ struct SquaredDistance {
   double scale = 1.0;
 
   void validate() const {
-    detail::require(scale > 0.0 && std::isfinite(scale), "SquaredDistance: scale must be positive and finite, got ",
+    detail::require(scale > 0.0 && detail::is_finite(scale), "SquaredDistance: scale must be positive and finite, got ",
                     scale);
   }
 
@@ -72,3 +74,5 @@ struct SquaredDistance {
 };
 
 }  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

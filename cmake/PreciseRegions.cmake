@@ -1,0 +1,20 @@
+# cmake -DINCLUDE=<include folder> -P PreciseRegions.cmake
+#
+# Every header with a namespace opens detail/precise.hpp after its other includes, and closes it at its end.
+cmake_policy(VERSION 3.20)
+file(GLOB_RECURSE headers "${INCLUDE}/nadaraya/*.hpp")
+set(wrong "")
+foreach(header IN LISTS headers)
+  file(READ "${header}" text)
+  if(NOT text MATCHES "\nnamespace nadaraya")
+    continue()
+  endif()
+  string(FIND "${text}" "#include \"nadaraya/detail/precise.hpp\"" open)
+  string(FIND "${text}" "\nnamespace nadaraya" code)
+  if(open EQUAL -1 OR open GREATER code OR NOT text MATCHES "#include \"nadaraya/detail/end_precise.hpp\"\n$")
+    string(APPEND wrong "\n  ${header}")
+  endif()
+endforeach()
+if(wrong)
+  message(FATAL_ERROR "without a region of IEEE arithmetic (detail/precise.hpp):${wrong}")
+endif()
