@@ -3,7 +3,8 @@ include("${CMAKE_CURRENT_LIST_DIR}/WriteIfChanged.cmake")
 # nadaraya_snippets(<markdown file> <folder> <result variable>)
 #
 # Writes every ```cpp block of the file as a source of its own into the folder, and sets the result
-# to the list of sources. A block is a whole translation unit, unless this line stands before it:
+# to the list of sources. A ```text block right behind one is written beside it, as .txt: the output of its
+# program. A block is a whole translation unit, unless this line stands before it:
 #
 #   <!-- snippet: body -->
 #
@@ -64,6 +65,14 @@ ${source}}
     set(file "${folder}/${name}_${count}.cpp")
     write_if_changed("${file}" "${source}")
     list(APPEND sources "${file}")
+
+    # What the program prints stands in a text block right behind it.
+    if(text MATCHES "^\n```text\n")
+      string(SUBSTRING "${text}" 9 -1 output)
+      string(FIND "${output}" "```" end)
+      string(SUBSTRING "${output}" 0 ${end} output)
+      write_if_changed("${folder}/${name}_${count}.txt" "${output}")
+    endif()
 
     string(REGEX REPLACE "[^\n]" "" newlines "${code}")
     string(LENGTH "${newlines}" skipped)
