@@ -64,8 +64,8 @@ RowMap<Scalar> at_zero(const K& kernel, const Scalar& width, RowView<Scalar> z) 
   RowMap<Scalar> map{Scalar(0), width, Scalar(centre(kernel)), Scalar(1)};
   map.mass = total_weight(kernel, map, z);
   if constexpr (CompactKernel<K>) {
-    const Scalar small(Scalar((std::numeric_limits<Scalar>::min)()) / Scalar(Eigen::NumTraits<Scalar>::epsilon()));
-    if (map.mass <= small) {
+    const Scalar tiny(Scalar((std::numeric_limits<Scalar>::min)()) / Scalar(Eigen::NumTraits<Scalar>::epsilon()));
+    if (map.mass <= tiny) {
       const Scalar nearest = largest(z);
       if (!(nearest > Scalar(-width))) return map;
       if constexpr (HomogeneousKernel<K>) return at_nearest(kernel, Scalar(width + nearest), z);
@@ -118,8 +118,8 @@ Mean<Scalar> mean_of(const engine::Moments<Scalar>& sums, const Scalar& origin) 
   const Wide relative(sums.first / sums.mass);
   const Scalar high(static_cast<Scalar>(Wide(from + relative)));
   // What the sum has lost, exactly, whichever of the two is the larger.
-  const bool small = abs(relative) <= abs(from);
-  const Wide low(small ? (from - Wide(high)) + relative : (relative - Wide(high)) + from);
+  const bool nearer = abs(relative) <= abs(from);
+  const Wide low(nearer ? (from - Wide(high)) + relative : (relative - Wide(high)) + from);
   return Mean<Scalar>{high, static_cast<Scalar>(low)};
 }
 

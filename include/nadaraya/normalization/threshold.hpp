@@ -95,7 +95,7 @@ void step_down(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Sca
 template <AdaptiveKernel K, class Scalar>
 void settle(const K& kernel, RowMap<Scalar>& map, RowView<Scalar> z) {
   using Wide = engine::Wide<Scalar>;
-  const Wide small(engine::settled_excess<Scalar>(HomogeneousKernel<K> && kernel.width() == 1.0, static_cast<Index>(z.size())));
+  const Wide settled(engine::settled_excess<Scalar>(HomogeneousKernel<K> && kernel.width() == 1.0, static_cast<Index>(z.size())));
   RowMap<Scalar> best = map;
   const bool from_edge = kernel.width() < 2.0;
   if (from_edge) {
@@ -118,7 +118,7 @@ void settle(const K& kernel, RowMap<Scalar>& map, RowView<Scalar> z) {
     const Wide next = norm_step(kernel, sums, Wide(map.offset));
     map.offset = static_cast<Scalar>(next);
     map.mass = from_edge ? Scalar(1) : static_cast<Scalar>(Wide(1) + Wide(kernel.width()) * (Wide(map.offset) - next) / next);
-    if (excess <= small || map.offset == best.offset) return;
+    if (excess <= settled || map.offset == best.offset) return;
   }
 }
 
