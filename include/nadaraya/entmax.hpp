@@ -233,7 +233,7 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
   const Rows<Scalar> scores(x);
   const Rows<Scalar> grads(g);
   const auto dp = grads.matrix();
-  ParameterGradients<Scalar> parameters;
+  engine::Wide<Scalar> sum(0);
   std::vector<Scalar> row_grad, unused;
   const auto sum_rows = [&](const auto& kernel, const auto& pull_row) {
     detail::for_each_score_row(kernel, scores, "entmax_alpha_gradient",
@@ -246,17 +246,19 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
   };
   if (alpha == 1.0) {
     sum_rows(Gaussian{}, [&](const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> row) {
-      parameters.alpha += detail::softmax_alpha_gradient(map, t, p, row);
+      sum += engine::Wide<Scalar>(detail::softmax_alpha_gradient(map, t, p, row));
     });
   } else {
     const RectifiedPower kernel = RectifiedPower::with_alpha(alpha);
     const RowRule<RectifiedPower, Adaptive> rule(kernel, Adaptive{}, 0.0);
     sum_rows(kernel, [&](const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar>, RowView<Scalar> row) {
       unused.resize(t.size());
+      ParameterGradients<Scalar> parameters;
       rule.unweigh(map, t, row, RowOut<Scalar>(unused), parameters);
+      sum += engine::Wide<Scalar>(parameters.alpha);
     });
   }
-  return parameters.alpha;
+  return static_cast<Scalar>(sum);
 }
 
 /// How many weights of each row are not zero: [N]. NaN counts.

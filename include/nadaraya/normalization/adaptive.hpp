@@ -105,14 +105,12 @@ struct Adaptive {
     if (outweighed) {
       steepest = static_cast<std::size_t>(std::find(dz.begin(), dz.end(), largest) - dz.begin());
       mean = detail::mean_of(moments_about(g[steepest]), g[steepest]);
-    } else {
-      mean.low = Scalar(0);  // would only be rounded away, once more
     }
     if constexpr (AlphaKernel<K>) {
-      for (std::size_t j = 0; j < t.size(); ++j) {
-        parameters.alpha += kernel.adaptive_alpha_derivative(t[j]) * mean.deviation(g[j]);
-      }
+      parameters.alpha += detail::sum_by_deviation(
+          g, mean, [&](std::size_t j) { return kernel.adaptive_alpha_derivative(t[j]); });
     }
+    if (!outweighed) mean.low = Scalar(0);  // would only be rounded away, once more
     if (outweighed) dz[steepest] = Scalar(0);
     const Scalar others = detail::deviate(dz, g, mean);
     if (outweighed) dz[steepest] = Scalar(-others);

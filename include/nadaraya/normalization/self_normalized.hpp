@@ -110,6 +110,15 @@ struct Mean {
   Scalar deviation(const Scalar& g) const { return Scalar((g - high) - low); }
 };
 
+/// sum_j factor(j) (g_j - mean), in a wider scalar where there is one: where keys are nearly alike, the terms cancel.
+template <class Scalar, class Factor>
+Scalar sum_by_deviation(RowView<Scalar> g, const Mean<Scalar>& mean, const Factor& factor) {
+  using Wide = engine::Wide<Scalar>;
+  const Wide at(Wide(mean.high) + Wide(mean.low));
+  const Wide total = sum<Wide>(g.size(), [&](std::size_t j) { return Wide(Wide(factor(j)) * Wide(Wide(g[j]) - at)); });
+  return static_cast<Scalar>(total);
+}
+
 /// origin + the mean that moments have found, relative to it.
 template <class Scalar>
 Mean<Scalar> mean_of(const engine::Moments<Scalar>& sums, const Scalar& origin) {
@@ -158,9 +167,9 @@ CoordinateSums<Scalar> pull_to_coordinates(const K& kernel, const RowMap<Scalar>
     slopes(kernel, t, map.mass, dt);
   }
   if constexpr (AlphaKernel<K>) {
-    for (std::size_t j = 0; j < t.size(); ++j) {
-      if (in_support(kernel, t[j])) parameters.alpha += kernel.alpha_derivative(t[j]) * Scalar(mean.deviation(g[j]) / map.mass);
-    }
+    parameters.alpha += sum_by_deviation(g, mean, [&](std::size_t j) {
+      return in_support(kernel, t[j]) ? Scalar(kernel.alpha_derivative(t[j]) / map.mass) : Scalar(0);
+    });
   }
   deviate(dt, g, mean);
   const auto sums = moments(RowView<Scalar>(dt), Scalar(1), t, fixed);

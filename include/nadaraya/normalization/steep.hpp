@@ -77,10 +77,10 @@ void pull_steep(const RectifiedPower& kernel, const RowMap<Scalar>& map, RowView
     return detail::exp(Scalar(Scalar(r - 1.0) * detail::log(t[j]) - log_slope));
   };
   const Mean<Scalar> mean = pull_by_ratios(steepest, g, ratio, slope, dz);
-  for (std::size_t j = 0; j < t.size(); ++j) {
+  parameters.alpha += sum_by_deviation(g, mean, [&](std::size_t j) {
     const Scalar log_p = log_weight(j);
-    parameters.alpha += Scalar(r) * detail::exp(log_p) * (Scalar(r) - log_p) * mean.deviation(g[j]);
-  }
+    return Scalar(Scalar(r) * detail::exp(log_p) * (Scalar(r) - log_p));
+  });
 }
 
 }  // namespace nadaraya::detail
