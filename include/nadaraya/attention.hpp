@@ -20,7 +20,7 @@
 
 namespace nadaraya {
 
-/// Sequences that lie one behind the other in the tokens of each batch entry: sequence s has the
+/// Variable-length sequences, packed along the tokens of each batch entry: sequence s has the
 /// queries [query[s], query[s + 1]) and the keys [key[s], key[s + 1]), and sees nothing else. Masks
 /// count from its own beginning.
 struct Packed {
@@ -314,8 +314,8 @@ class AttentionTape {
 /// one for each query head, which may differ in every parameter: scale, bandwidth, alpha, mask.
 ///
 /// The engine, its cost, its special values and its independence of the executor are those of
-/// NadarayaWatson, which is the case B = H = 1; keys that heads share are made ready once, and all
-/// blocks of all heads are one pool of work. Memory besides: a copy of the keys while it runs.
+/// NadarayaWatson, which is the case B = H = 1; keys that heads share are prepared once, and all
+/// blocks of all heads are one pool of work. Additional memory: a copy of the keys while it runs.
 /// An output must not share memory with an input or another output, nor two of its elements one place. Views may
 /// interleave without sharing, as the slices of one tensor do.
 /// Errors: as for NadarayaWatson, before anything is written.

@@ -28,7 +28,7 @@ namespace nadaraya {
 ///   cache.append(k, v);
 ///   out = op(q, cache);
 /// with the result that the rows together would give, up to the rounding of sums in another order (see NadarayaWatson):
-/// masks are aligned to the last query, as ever.
+/// masks are aligned to the last query, as in every operator.
 ///
 /// Where keys can be screened (screening.hpp), a byte or two a number and one row of numbers for every 64 keys are
 /// kept besides; then a query reads those, and only the keys that pass and the values that have weight in

@@ -35,7 +35,7 @@ template <class S>
 S profile(const Gaussian&, const S& u2) {
   return S(std::exp(-u2 / S(2)));
 }
-/// A kernel of the user's own is taken at its word.
+/// A kernel of the user's own is not checked.
 template <class K, class S>
 S profile(const K& kernel, const S& u2) {
   if (K::compact && !(u2 < S(1))) return S(0);

@@ -91,7 +91,7 @@ class RowRule {
     row.resize(static_cast<std::size_t>(kept));
   }
 
-  /// The map of a row, of which a normalization that selects keeps what it selects. That of a row without candidates is
+  /// The map of a row, which a normalization that selects reduces to its selection. That of a row without candidates is
   /// the default. If a candidate is NaN or +infinity, no key is told from another: the map is NaN.
   template <class Scalar>
   RowMap<Scalar> solve(Row<Scalar>& row) const {
@@ -214,7 +214,7 @@ class RowRule {
     return !row.empty() && static_cast<Index>(row.size()) <= engine::longest_short_row;
   }
 
-  /// Of so few rows, one by one takes less time than all at once.
+  /// Fewer rows are faster one by one than together.
   static constexpr std::size_t few = 4;
 
   /// Calls one(r) for the rows that want to be alone, and many(group) for the others unless there are but few rows.

@@ -29,7 +29,7 @@ inline constexpr bool is_foreign<Eigen::Map<P, O, S>> = true;
 template <class P, int O, class S>
 inline constexpr bool is_foreign<Eigen::Ref<P, O, S>> = true;
 
-/// A Ref<const ...>, which holds a copy of what it could not refer to.
+/// A Ref<const ...>, which holds a copy where it cannot refer to its argument.
 template <class X>
 inline constexpr bool is_const_ref = false;
 template <class P, int O, class S>

@@ -11,7 +11,7 @@
 
 namespace nadaraya {
 
-/// An executor that keeps the scratch memory of what it executes for the next time, a piece for each of
+/// An executor that keeps the scratch memory of its calls for the next time, a piece for each of
 /// the threads that work at once:
 ///   const Workspace<float, Threads> workspace(Threads{4});
 ///   for (...) op.forward(query, key, value, out, workspace);

@@ -51,7 +51,7 @@ struct Workspace {
   bool whole = false;                    ///< do all lists show a whole panel?
   bool screened = false;                 ///< were the rows made by screening?
   LineVector<Scalar> norms;              ///< squared, of the block's queries
-  const Scalar* query = nullptr;         ///< the block's queries, one behind the other
+  const Scalar* query = nullptr;         ///< the block's queries, contiguous
   LineVector<Scalar> queries;            ///< copies of them, if they have to be, and room for a tile more
   QuerySketch<Scalar> sketch;            ///< of them, while they are screened
   LineVector<Scalar> floors;             ///< of the rows, as bounds on similarities set them

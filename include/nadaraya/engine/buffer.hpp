@@ -11,7 +11,7 @@ namespace nadaraya::engine {
 
 inline constexpr std::size_t line_bytes = 64;
 
-/// Numbers behind the last one of a list that loops may read and overwrite: those of the widest pack.
+/// Numbers past the end of a list that loops may read and overwrite: those of the widest pack.
 inline constexpr std::size_t pack_slack = 16;
 
 template <class T>

@@ -109,7 +109,7 @@ struct Threads {
   }
 };
 
-/// Any executor behind one type, so that what is executed is compiled once and not once for each. Refers
+/// Any executor behind one type, so that the passes are compiled once and not once for each. Refers
 /// to an executor, which must outlive it and is validated; costs an indirect call for each piece of work.
 class AnyExecutor {
  public:

@@ -25,7 +25,7 @@ struct Loops {
   }
 
   /// z[i][j] = factor (a[i] . panel[:, j]) for any number of rows of a and the 64 keys of a panel, summed as `candidates`
-  /// sums. Up to five rows of a behind the last are read.
+  /// sums. Up to five rows of a past the last are read.
   template <class T>
   static void score_panel(Index rows, Index depth, const T* a, Index a_row, const T* panel, T factor, T* z, Index z_row) {
     constexpr Index keys = 64;
@@ -64,7 +64,7 @@ struct Loops {
     for (; j < n; ++j) z[j] = dot(x + j * stride, y, cols) * factor;
   }
 
-  /// z[j] += slope x[j] + constant. z and x may be read and written to a whole pack behind n.
+  /// z[j] += slope x[j] + constant. z and x may be read and written to a whole pack past n.
   template <class T>
   static void shift(T* z, const T* x, Index n, T slope, T constant) {
     const PackOf<T> a(slope), c(constant);
@@ -101,14 +101,14 @@ struct Loops {
     transpose_rest(x + j * stride, stride, n - j, Index(0), cols, to + j, to_stride);
   }
 
-  /// Asks for the cache lines of n scalars.
+  /// Prefetches n scalars.
   template <class T>
   NADARAYA_INLINE static void fetch(const T* x, Index n) {
     constexpr Index line = 64 / static_cast<Index>(sizeof(T));
     for (Index c = 0; c < n; c += line) simd::prefetch(x + c);
   }
 
-  /// Asks for the cache lines of rows x[key[place_j]].
+  /// Prefetches the rows x[key[place_j]].
   template <class T>
   static void fetch_rows(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols) {
     for (Index j = 0; j < n; ++j) fetch(x + key[place[j]] * stride, cols);
@@ -179,7 +179,7 @@ struct Loops {
     return kept;
   }
 
-  /// Drops, in place and in order, what is at or below the floor. Both lists have a pack of slack.
+  /// Drops, in place and in order, the entries at or below the floor. Both lists have a pack of slack.
   template <class T>
   static Index prune(T* z, KeyIndex* key, Index n, T floor) {
     const PackOf<T> bound(floor);
@@ -380,9 +380,9 @@ struct Loops {
 
   /// For some short rows z[i] of n[i] >= 1 numbers, a lane for each: moves the map's pivot to the largest and its offset
   /// from the coordinate of the floor known so far, or from 1, down towards where the kappa(t) sum to one, and never past
-  /// it, by at most so many of Newton's steps; the mass is the sum where they end, if it is before that. The sum to the
+  /// it, by at most `steps` of Newton's steps; the mass is the sum where they end, if it is before that. The sum to the
   /// power 1 / Root is convex in the offset, and where Root is not 1, kappa and kappa' are zero at the edge. Rows may be
-  /// read to a whole pack behind their ends. If
+  /// read to a whole pack past their ends. If
   /// `settled` is not 0, goes on from there as settle of threshold.hpp does.
   template <int Root, class K, class T>
   static void step_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n, const T* known, Index rows,
@@ -768,7 +768,7 @@ struct Loops {
     if (j < n) body(j, n - j);
   }
 
-  /// So many packs are summed in T; with their totals summed in double, the error does not grow with n.
+  /// Packs per run that is summed in T; with the runs summed in double, the error does not grow with n.
   static constexpr int run_packs = 32;
 
   /// body(begin, length) for runs of n scalars.
@@ -778,7 +778,7 @@ struct Loops {
     for (Index begin = 0; begin < n; begin += run) body(begin, run < n - begin ? run : n - begin);
   }
 
-  /// descend for a row of at most so many packs: t = x + offset, where x is formed once.
+  /// descend for a row of at most Packs packs: t = x + offset, where x is formed once.
   template <int Packs, class K, class T, class Next>
   NADARAYA_INLINE static void descend_run(const K& kernel, RowMap<T>& map, T edge, const T* z, Index n, const Next& next) {
     static_assert(K::compact);
@@ -790,7 +790,7 @@ struct Loops {
 #pragma GCC unroll 4
     for (int k = 0; k < packs; ++k) {
       const Index left = n - k * lanes<T>;
-      // What is behind the end is nowhere supported.
+      // Lanes past the end are nowhere supported.
       x[k] = left >= lanes<T> ? load(z + k * lanes<T>)
              : left > 0       ? load_part(z + k * lanes<T>, left, broadcast(nowhere))
                               : broadcast(nowhere);
@@ -815,7 +815,7 @@ struct Loops {
   }
 
   /// The numbers of some rows as columns of a number of each; returns how many columns, a multiple of the lanes. What is
-  /// behind the end of a row is nowhere.
+  /// past the end of a row is nowhere.
   template <class T>
   static Index columns_of(const T* const* z, const Index* n, Index rows, T* column) {
     const PackOf<T> nowhere(-std::numeric_limits<T>::infinity());
@@ -845,7 +845,7 @@ struct Loops {
   template <int Root, class K, class T>
   NADARAYA_INLINE static void step_lanes_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n,
                                               const T* known, Index rows, RowMap<T>* maps, T settled) {
-    // So many sums at once, that none has to wait for the one before. Columns are a multiple of the lanes.
+    // Independent sums, so that none waits for the one before. Columns are a multiple of the lanes.
     constexpr int Sums = lanes<T> < 4 ? static_cast<int>(lanes<T>) : 4;
     // Similarities, and what becomes of them; one list where those are not needed any more.
     alignas(bytes) T numbers[longest_short_row * lanes<T>];
@@ -919,7 +919,7 @@ struct Loops {
       mass = values[0];
       const PackOf<T> next = offset + newton_step(mass, mass - one, slopes[0]);
       // Settled are those that would hardly move, and those that cannot be compared. They stay, however long others go on:
-      // no row depends on what it is solved with.
+      // no row depends on the rows it is solved with.
       const PackOf<T> still = offset * nearly_one;
       if (above(where_less(next, still, one, zero), zero) == 0) {
         if (settled > T(0)) offset = where_less(next, offset, next, offset);

@@ -53,13 +53,13 @@ double expected_near(const View<Scalar>& keys, const Scalar& reach) {
   return double(within) / pairs * double(keys.rows);
 }
 
-/// Is a grid the way to find the keys within reach of so many queries, each of which sees `seen` keys?
+/// True if a grid finds the keys within the radius faster than a scan, for `queries` that see `seen` keys each.
 template <class Scalar>
 bool worth_a_grid(const View<Scalar>& keys, const Scalar& reach, Index queries, double seen) {
   // With fewer queries or keys the product loop is done before the grid is built.
   constexpr Index fewest_queries = 256;
   constexpr Index fewest_keys = 1024;
-  // Measured: to find a key through the grid takes as long as to pass over so many in the product loop.
+  // Measured: the keys that the product loop scans in the time the grid takes to find one.
   constexpr double cost = 10;
   return 1 <= keys.cols && keys.cols <= Grid<Scalar>::max_dimension && detail::is_finite(reach) &&
          queries >= fewest_queries && queries <= (std::numeric_limits<KeyIndex>::max)() && keys.rows >= fewest_keys &&

@@ -13,7 +13,7 @@
 
 namespace nadaraya::engine {
 
-/// Rows of so many candidates at most are short: some of them are looked at at once.
+/// Rows with at most `longest_short_row` candidates are short: up to `most_rows_at_once` of them are solved together.
 inline constexpr Index longest_short_row = 128;
 inline constexpr std::size_t most_rows_at_once = 16;
 
@@ -29,7 +29,7 @@ Scalar settled_excess(bool linear, Index n) {
   return linear ? Scalar(Scalar(4) * epsilon) : detail::sqrt(Scalar(epsilon / Scalar(static_cast<double>(4 * n))));
 }
 
-/// So many terms of a sum over keys or queries are added up before they are added to the total: in one accumulator the
+/// Terms of a sum over keys or queries that are added up before they are added to the total: in one accumulator the
 /// rounding error would grow with their number. Of the keys or queries of a product of matrices; of the keys of a list,
 /// none of which is without weight; and of a key's pairs.
 inline constexpr Index run_terms = 256;
@@ -49,7 +49,7 @@ struct Candidates {
   T* z = nullptr;
   KeyIndex* key = nullptr;
   KeyIndex* full = nullptr;   ///< key's last place before which there is room for a whole panel
-  T floor = T(0);             ///< what is above it, or NaN, is a candidate
+  T floor = T(0);             ///< a score above it, or NaN, is a candidate
   T shift = T(0);             ///< added to every number
   std::uint64_t visible = 0;  ///< bit j: does the query see key j of the panel?
 };

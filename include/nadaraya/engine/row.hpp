@@ -15,7 +15,7 @@
 namespace nadaraya {
 
 /// Parallel arrays. The numbers are similarities while candidates are gathered and coordinates once
-/// the row is weighed; keys ascend while candidates are gathered. Behind the last entry lies room
+/// the row is weighed; keys ascend while candidates are gathered. After the last entry there is room
 /// for a whole vector, which the engine's loops may overwrite.
 template <class Scalar>
 class Row {
@@ -53,7 +53,7 @@ class Row {
   /// How many entries there is room for.
   std::size_t capacity() const { return keys_.size() - engine::pack_slack; }
 
-  /// Makes room for `more` entries; what is there stays.
+  /// Makes room for `more` entries; the present ones stay.
   void reserve(std::size_t more) {
     const std::size_t needed = size_ + more + engine::pack_slack;
     if (needed <= keys_.size()) return;
@@ -62,7 +62,7 @@ class Row {
     grow(values_, grown);
   }
 
-  /// The first n entries, some of which may just have been written behind the old end.
+  /// The first n entries, some of which may just have been written past the old end.
   void resize(std::size_t n) { size_ = n; }
 
   /// Keeps the entries at the given positions, in the given order.

@@ -35,7 +35,7 @@ Scalar bounding_norm(const Scalar* x, Index n) {
 /// How keys are going to be looked for.
 template <class Scalar>
 struct Search {
-  Index queries = 0;                                                 ///< so many of them
+  Index queries = 0;                                                 ///< their number
   Scalar reach = Scalar(Eigen::NumTraits<Scalar>::infinity());       ///< if finite, they look no farther: through a grid
   bool sketched = false;                                             ///< with the keys screened
 };
@@ -48,7 +48,7 @@ class ScoredKeys {
  public:
   static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
 
-  /// So many queries: packing a key costs about as much as scoring it four times.
+  /// The least number of queries for which keys are packed: packing a key costs about as much as scoring it four times.
   static constexpr Index worth_packing = 4;
 
   ScoredKeys() = default;

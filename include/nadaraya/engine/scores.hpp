@@ -145,7 +145,7 @@ class Scores {
       }
     }
     // Floors rise when a row has seen four times as many keys as the last time; those of a row that
-    // keeps most of what it sees, for which that is much work for little, more seldom.
+    // keeps most of its keys, which gains little by it, more seldom.
     Index keys_seen = 0;
     Index refine_at = panel_keys;
     bool seldom = false;
@@ -202,7 +202,7 @@ class Scores {
   /// What became of an attempt to screen a block: its rows, or empty ones.
   enum class Screened { made, not_worth_it, nearly_all };
 
-  /// The same as the rest of `score`, with the keys screened first. Given up if there is no sketch, or too little is
+  /// The same as the rest of `score`, with the keys screened first. Stops if there is no sketch, or too little is
   /// ruled out, or nearly nothing.
   Screened screen_block([[maybe_unused]] Index first_query, [[maybe_unused]] Index count, [[maybe_unused]] const KeyRange& seen,
                     [[maybe_unused]] const KeyRange& each, [[maybe_unused]] const Refine& refine,
@@ -237,7 +237,7 @@ class Scores {
         }
         for (Index r = 0; r < count; ++r) work.sketch.set_level(r, rows[static_cast<std::size_t>(r)].floor());
         open_lists(count, work);
-        // Raising the floors of short lists costs less than what passes the lower ones.
+        // Raising the floors of short lists costs less than the candidates that pass lower ones.
         refine_at *= keys_seen >= 1024 && kept <= 32 ? 2 : 4;
       }
       close_lists(count, work);
@@ -255,7 +255,7 @@ class Scores {
     return static_cast<double>(kept) / static_cast<double>(rows.size());
   }
 
-  /// Of so many keys seen, is next to none ruled out?
+  /// True if more than 15/16 of the `seen` keys are still candidates.
   static bool nearly_all(double kept, double seen) { return 16.0 * kept > 15.0 * seen; }
 
   /// Is that so of the keys in the middle as well? Keys that are alike, as where they fill up a sequence, may come first.
@@ -281,14 +281,14 @@ class Scores {
     return nearly_all(kept, visible);
   }
 
-  /// Of so many keys seen, `left` have not been ruled out on average: is it worth to screen the rest? As
+  /// True if screening pays for the rest, given that `left` of the `seen` keys have not been ruled out on average. As
   /// measured, candidates grow about with the root of the number of keys.
   static bool worth_going_on(double left, Index seen, Index all) {
     const double share = static_cast<double>(seen) / static_cast<double>(all);
     return screening_needs().per_candidate * left * std::sqrt(share) <= static_cast<double>(seen);
   }
 
-  /// Appends what passes in one panel to the rows.
+  /// Appends the candidates of one panel to the rows.
   void screen_panel(Index first_query, Index count, Index first_key, const KeyRange& each, Workspace<Scalar>& work) const {
     const Index panel = first_key / panel_keys;
     const bool exact = sketch_->exact(panel);
@@ -383,7 +383,7 @@ class Scores {
   static constexpr std::size_t most_scored_at_once = 32;
 
   /// Gives the screened candidates of a block their similarities. Of a long list first those whose bounds lie above the
-  /// floor: what they tell raises it by about what bounds miss, which rules out half of the others.
+  /// floor: their scores raise it by about the slack of the bounds, which rules out half of the others.
   void rescore(Index count, const Refine& refine, Workspace<Scalar>& work) const {
     const std::span<Row<Scalar>> rows(work.rows.data(), static_cast<std::size_t>(count));
     const Scalar infinity(Eigen::NumTraits<Scalar>::infinity());
@@ -418,7 +418,7 @@ class Scores {
     }
   }
 
-  /// Writes down which candidates of row r lie between its limits, and asks for the first of their keys; returns how
+  /// Writes down which candidates of row r lie between its limits, and prefetches the first of their keys; returns how
   /// many. Some of exact panels have their similarities, and are given the same once more.
   template <class Limits>
   Index pick(Index r, const Limits& limits, Workspace<Scalar>& work) const {

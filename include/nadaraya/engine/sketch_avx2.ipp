@@ -179,7 +179,7 @@ struct Sketch : PortableSketch<Whole> {
     return static_cast<unsigned>(_mm256_movemask_ps(_mm256_castsi256_ps(_mm256_cmpgt_epi32((__m256i)sum, bound))));
   }
 
-  /// Appends what was set aside to the lists; returns how many queries it was.
+  /// Flushes the stashed hits to the lists; returns the number of queries flushed.
   template <int Packs, class T>
   NADARAYA_INLINE static Index list(Hits<Packs>& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
     for (int i = 0; i < hits.count; ++i) {

@@ -132,7 +132,7 @@ struct WideByteSketch : PortableSketch<Bytes> {
 
   NADARAYA_INLINE static void store_group(std::uint8_t* to, int bytes) { std::memcpy(to, &bytes, sizeof bytes); }
 
-  /// Whole numbers for x, as bytes; adds the squares of what they miss and of what they stand for.
+  /// Whole numbers for x, as bytes; adds the squares of their residuals and of the numbers they represent.
   NADARAYA_INLINE static __m128i quantize(__m512 x, __m512 step, __m512 inverse, __m512& rest, __m512& taken) {
     const __m512i code = _mm512_maskz_cvtps_epi32(0xffff, _mm512_mul_ps(x, inverse));
     const __m512 whole = _mm512_maskz_cvtepi32_ps(0xffff, code);
@@ -187,7 +187,7 @@ struct WideByteSketch : PortableSketch<Bytes> {
 
   NADARAYA_INLINE static __mmask16 exceeds(Sums sum, __m512i bound) { return _mm512_cmpgt_epi32_mask((__m512i)sum, bound); }
 
-  /// Appends what was set aside, mostly a key or two of a query, to the lists; returns how many queries it was.
+  /// Flushes the stashed hits, mostly a key or two of a query, to the lists; returns the number of queries flushed.
   template <class T>
   NADARAYA_INLINE static Index list(Hits& hits, const Aims<T>& aims, KeyIndex first, Candidates<T>* to) {
     for (int i = 0; i < hits.count; ++i) {

@@ -21,12 +21,12 @@ inline constexpr Index sketch_keys = 64;
 /// Bytes of a key that lie together: the next such group of all keys of the panel follows.
 inline constexpr Index sketch_group = 4;
 
-/// How whole numbers X are stored: as so many bits. Keys are stored as zero + X.
+/// How whole numbers X are stored: their bits. Keys are stored as zero + X.
 struct Bytes {
   using Key = std::uint8_t;
   using Query = std::int8_t;
   static constexpr int zero = 128;
-  /// |X| is at most that for rows of so many columns: sums of products stay below 2^30.
+  /// The largest |X| for rows of `cols` columns: sums of products stay below 2^30.
   static int most(Index /*cols*/) { return 127; }
 };
 struct Words {

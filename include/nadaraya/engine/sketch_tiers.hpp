@@ -38,7 +38,7 @@ auto with_sketch_loops(const Work& work) {
   return work(PortableSketch<Bytes>{});
 }
 
-/// While it lives, this thread may screen by sketches of so many groups.
+/// While it lives, this thread may screen by sketches of the given number of groups.
 class Screen {
  public:
   explicit Screen(Index groups) {
@@ -65,10 +65,10 @@ inline ScreeningNeeds screening_needs() {
   return simd::integers() == simd::Integers::avx2 ? ScreeningNeeds{1024, 16} : ScreeningNeeds{512, 9};
 }
 
-/// Does this machine gain by screening queries of so many columns?
+/// True if this machine gains by screening queries with `cols` columns.
 inline bool worth_screening(Index cols) { return simd::integers() != simd::Integers::plain && cols >= least_worth_cols; }
 
-/// Do so many queries and keys of a head gain by it? A sketch costs what scoring some dozen queries does.
+/// True if that number of queries and keys of a head gains by it. A sketch costs what scoring some dozen queries does.
 inline bool worth_screening(Index queries, Index keys, Index cols) {
   return worth_screening(cols) && queries >= 32 && keys >= screening_needs().keys;
 }

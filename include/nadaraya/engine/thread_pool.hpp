@@ -103,7 +103,7 @@ class ThreadPool {
     detail::FunctionRef<void(Index)> work;
     Index n;
     int places;   ///< helpers that may still join
-    int to_wake;  ///< of these, for whom none has been woken yet
+    int to_wake;  ///< of these, those that have not been woken yet
     int inside = 0;
     bool waiting = false;  ///< does the caller wait for the helpers inside?
     Index failed = 0;      ///< whose exception `error` is

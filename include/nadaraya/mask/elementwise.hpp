@@ -58,7 +58,7 @@ decltype(auto) at(const F& f, Index query, Index key, const Extent& n) {
   }
 }
 
-/// A matrix given for a mask must have one entry for each pair; a function is taken at its word.
+/// A matrix given for a mask must have one entry for each pair; a function is not checked.
 template <class F>
 void validate_pairs(const F& f, const Extent& n, const char* name) {
   if constexpr (requires { f.rows(); f.cols(); }) {

@@ -1,4 +1,4 @@
-// What a normalization decides for one row, and what its pullback reports besides the similarities.
+// What a normalization decides for one row, and the gradients of parameters that its pullback reports.
 #pragma once
 
 #include "nadaraya/kernel/kernel.hpp"

@@ -36,7 +36,7 @@ Scalar norm_step(const K& kernel, const engine::ProfileSums<Scalar>& sums, const
   return Scalar(m + width * sums.value * detail::expm1(Scalar(-detail::log(sums.value) / width)) / sums.slope);
 }
 
-/// The same where the root of the total is at hand: with c^N = total, total (1/c - 1) =
+/// The same where the root of the total is known: with c^N = total, total (1/c - 1) =
 /// c^(N-1) (1 - total) / (1 + c + ... + c^(N-1)), which loses no digits near total = 1.
 template <int N, class Scalar>
 NADARAYA_INLINE Scalar norm_step(const RectifiedPolynomial<N>&, const engine::ProfileSums<Scalar>& sums, const Scalar& m) {

@@ -8,7 +8,7 @@
 namespace nadaraya {
 
 /// t_j = 1 - d_j^2 / h^2, p_j = kappa(t_j) / mass with a given mass, such as the kernel's integral
-/// or the number of keys. Rows do not sum to one; a row without support is zero by itself (and
+/// or the number of keys. Rows do not sum to one; a row without support is zero anyway (and
 /// still counted as empty).
 struct Unnormalized {
   double bandwidth = 1.0;

@@ -126,7 +126,7 @@ class Backward {
   static constexpr Index min_range_keys = 256;
   static constexpr std::size_t max_ranges = 16;
   static constexpr Index group_queries = 1024;
-  /// A group's sums of so many blocks are a run, and of so few pairs of a head next to other heads' sums.
+  /// Blocks per run of a group's sums, and pairs of a head per run where other heads' sums are present.
   static constexpr Index run_blocks = 10;
   static constexpr Index few_terms = 16;
   /// Queries that are pulled back together in panels: their rows of pairs stay in the second-level

@@ -1,4 +1,4 @@
-// The passes over many heads at once: what they share is made ready once, and all their blocks are
+// The passes over many heads at once: shared keys are prepared once, and all their blocks are
 // one pool of work.
 #pragma once
 
@@ -342,7 +342,7 @@ Eigen::SparseMatrix<Scalar, Eigen::RowMajor> weights(const Policies<ForwardRule<
   return result;
 }
 
-/// Where the gradients of a head go, and what they come from. Heads with one memory have the same
+/// The inputs and outputs of a head's backward pass. Heads with one memory have the same
 /// places for dL/dkey and dL/dvalue, where the sums over them are written.
 template <class Scalar>
 struct GradientPlaces {

@@ -100,7 +100,7 @@ class Forward {
     });
   }
 
-  /// Zeros have been mixed for what is not finite: once more, key by key, where that shows.
+  /// The dense product used 0 for non-finite values: recomputes, key by key, the rows that can see one.
   void mix_rows_that_see_bad_values(Index block, Workspace& work, Scalar* out, Index out_stride) const {
     weigh(block, work, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
       if (sees_any<Scalar>(mask_, i, bad_values(), head_.extent())) mix(keys, p, out + i * out_stride);
@@ -126,7 +126,7 @@ class Forward {
     return false;
   }
 
-  /// So many similarities are in flight at once where rows are taken whole: half a mebibyte of floats.
+  /// Similarities held at once where rows are taken whole: half a mebibyte of floats.
   static constexpr Index whole_entries = Index(1) << 17;
 
   /// Scores, weighs and mixes some queries at a time, each with all keys of the block.

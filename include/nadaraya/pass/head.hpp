@@ -47,7 +47,7 @@ struct Head {
 template <class Scalar, class S>
 concept Product = engine::vectorized<Scalar> && ProductSimilarity<S> && requires { requires S::is_product; };
 
-/// Whether keys are screened, as wished where floors are known that bounds on the similarity can be compared
+/// The screening mode in effect: the requested one where floors are known that bounds on the similarity can be compared
 /// with, and never elsewhere.
 template <class Scalar, class Rule, class S, class M>
 Screening screening_of(const Policies<Rule, S, M>& policies) {

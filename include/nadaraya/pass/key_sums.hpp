@@ -19,11 +19,11 @@ using RowsMap = typename WritableRows<Scalar>::Map;
 
 /// dL/dkey and dL/dvalue of the keys [first, first + count) while they are added up, in runs: where a key has had
 /// engine::pair_run_terms terms, its sums move to totals and begin anew at zero. So the rounding error grows with the number of
-/// runs and not of terms. Totals take the memory of the sums, once any key has so many terms.
+/// runs and not of terms. Totals take the memory of the sums, once any key has a full run.
 template <class Scalar>
 class KeySums {
  public:
-  /// The sums begin as they are; `begun`: so many terms are taken to be in them.
+  /// The sums begin as they are; `begun`: the number of terms taken to be in them.
   KeySums(const RowsMap<Scalar>& keys, const RowsMap<Scalar>& values, Index first, Index count, Index begun)
       : key(keys), value(values), first_(first), terms_(static_cast<std::size_t>(count), static_cast<std::uint16_t>(begun)) {}
 

@@ -1,4 +1,4 @@
-// Keys and values, made ready for queries.
+// Keys and values, prepared for queries.
 #pragma once
 
 #include "nadaraya/pass/head.hpp"

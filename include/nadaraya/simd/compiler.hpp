@@ -10,7 +10,7 @@
 #define NADARAYA_HAS_VECTORS 0
 #endif
 
-// Functions for instructions that the rest of the program does without.
+// Functions for instructions that the rest of the program does not use.
 #if NADARAYA_HAS_VECTORS && (defined(__x86_64__) || defined(__i386__))
 #define NADARAYA_HAS_AVX 1
 #else

@@ -145,7 +145,7 @@ inline bool runs(Integers integers) {
 /// AMX is the kernel's to give: the first call on a machine that has it asks Linux for its registers (arch_prctl,
 /// ARCH_REQ_XCOMP_PERM), for all threads of the process and for good. From then on sigaltstack refuses alternate signal
 /// stacks that are smaller than a signal frame with tiles (8 KiB more; getauxval(AT_MINSIGSTKSZ) says how much), and the
-/// request itself fails, and AMX is done without, if a thread has such a stack already. A program that wants none of this
+/// request itself fails, and AMX is not used, if a thread has such a stack already. A program that wants none of this
 /// sets NADARAYA_INTEGERS=avx512_vbmi2, or any other below amx: then it is not asked for.
 inline Integers integers() {
   static const Integers chosen = [] {
