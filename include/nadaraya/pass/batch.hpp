@@ -140,6 +140,13 @@ class Batch {
     return queries;
   }
 
+  /// The most queries that one head has: heads are scored one by one, so keys are packed for its sake alone.
+  Index most_queries(std::size_t memory) const {
+    Index most = 0;
+    for (std::size_t h = first_head(memory); h < last_head(memory); ++h) most = (std::max)(most, heads_[h].query->rows());
+    return most;
+  }
+
   /// With what the same threads do afterwards: they are woken on the way.
   Cost preparing_cost() const {
     using Model = CostModel<Scalar, S>;
@@ -155,7 +162,7 @@ class Batch {
   void make_memory(std::size_t memory, bool scored) {
     const auto& head = heads_[first_head(memory)];
     const auto& plan = plans_[first_head(memory)];
-    const Index queries = scored ? query_count(memory) : 0;
+    const Index queries = scored ? most_queries(memory) : 0;
     if (head.made != nullptr) {
       // As it is, for a few queries or where it is screened; many read it in panels.
       if (queries < engine::ScoredKeys<Scalar, S>::worth_packing) return;
@@ -164,7 +171,7 @@ class Batch {
       memories_[memory]->read(head.made->key(), head.made->value(), 0, engine::Search<Scalar>{queries});
       return;
     }
-    const bool sketched = scored && screens(plan.screening, queries, head.key->rows(), head.key->cols());
+    const bool sketched = scored && screens(plan.screening, query_count(memory), head.key->rows(), head.key->cols());
     memories_[memory].emplace(*plan.similarity, *head.key, *head.value,
                               engine::Search<Scalar>{queries, reaches_[memory], sketched});
   }
