@@ -51,9 +51,8 @@ void dense_softmax(const Heads& in, RowMatrix<float>& out) {
   const float scale = 1 / std::sqrt(static_cast<float>(in.query.cols()));
   Eigen::VectorXf p(stretch);
   for (Index h = 0; h < Heads::count; ++h) {
-    const auto& memory = in.caches[static_cast<std::size_t>(h)].memory();
-    const Eigen::Map<const RowMatrix<float>> k(memory.key().data, memory.key().rows, memory.key().cols);
-    const Eigen::Map<const RowMatrix<float>> v(memory.value().data, memory.value().rows, memory.value().cols);
+    const auto& cache = in.caches[static_cast<std::size_t>(h)];
+    const auto k = cache.keys(), v = cache.values();
     float top = -1e30f, mass = 0;
     Eigen::RowVectorXf sum = Eigen::RowVectorXf::Zero(v.cols());
     for (Index first = 0; first < k.rows(); first += stretch) {
@@ -96,7 +95,7 @@ void decode(benchmark::State& state) {
   const auto& first = in.caches.front();
   const RowMatrix<double> exact =
       NadarayaWatson{K{}}(in.query.row(0).cast<double>(), first.keys().cast<double>(),
-                          Eigen::Map<const RowMatrix<float>>(first.memory().value().data, first.rows(), first.value_cols()).cast<double>());
+                          first.values().cast<double>());
   if (!((in.out.row(0).cast<double>() - exact).cwiseAbs().maxCoeff() <= 1e-4)) return state.SkipWithError("the result is wrong");
   for (auto _ : state) {
     op(query, caches, out);
