@@ -119,14 +119,12 @@ using SimilarityOf = std::conditional_t<leaves_similarity_out<P>, DotProduct, P>
 template <class P>
 using MaskOf = std::conditional_t<leaves_similarity_out<P>, P, NoMask>;
 
+struct CountedRegression;
+
 }  // namespace detail
 
 template <class K, class N, class S, class M>
 class Attention;
-
-namespace detail {
-struct CountedRegression;
-}
 
 /// out_i = sum_j p_ij v_j, where the weights of query i,
 ///   p_ij = kappa(t_ij) / mass_i,   t_ij from z_ij = similarity(q_i, k_j),

@@ -89,7 +89,8 @@ struct Serial {
 /// (engine/thread_pool.hpp), which starts them when first needed and keeps them. Each takes the next piece of work when it is
 /// done with its last. At most 1,024 work on a call, and where the system has no more threads to give, those there
 /// are. Operators use a thread only where it has some 100 us of work, and no more threads than there are processors.
-/// Pieces of work must not wait for each other. If some throw, the exception of the lowest index reaches the caller; work that has not begun is left out.
+/// Pieces of work must not wait for each other. If some throw, the exception of the lowest index reaches the caller;
+/// work that has not begun is left out.
 /// Throws std::invalid_argument if count < 1.
 struct Threads {
   int count = 1;
