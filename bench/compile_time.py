@@ -2,7 +2,8 @@
 """Compile time of small programs that use nadaraya, relative to the same attention written with Eigen.
 
 For each program: processor time of the compiler (median of interleaved rounds), its ratio to the program in brackets,
-and the size of the object's code.
+and the size of the object's code. "compiled" means with -DNADARAYA_COMPILED, for linking nadaraya_compiled, whose own
+translation units come last.
 
     bench/compile_time.py [--compiler g++] [--flags="-O2"] [--rounds 3] [--eigen /usr/include/eigen3]
 """
@@ -16,12 +17,36 @@ import subprocess
 import sys
 import tempfile
 
-OPERATOR = "attend(Biweight{}, Adaptive{}, q, k, v)"
+ATTEND = """#include <nadaraya/attend.hpp>
+#include <nadaraya/kernel/rectified_polynomial.hpp>
+using Matrix = Eigen::MatrixXf;
+Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
+  using namespace nadaraya;
+  return attend(Biweight{}, Adaptive{}, q, k, v);
+}
+"""
+
+BACKWARD = """#include <nadaraya/kernel/rectified_polynomial.hpp>
+#include <nadaraya/nadaraya_watson.hpp>
+using Matrix = Eigen::MatrixXf;
+Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
+  using namespace nadaraya;
+  const NadarayaWatson op{Biweight{}, Adaptive{}};
+  Matrix out;
+  const auto tape = op.forward(q, k, v, out);
+  return op.backward(tape, out).query;
+}
+"""
+
+COMPILED = "#define NADARAYA_COMPILED\n"
+LIBRARY = "#define NADARAYA_COMPILED\n#define NADARAYA_SOURCE_SCALAR {}\n#include <{}>\n"
+INCLUDE = pathlib.Path(__file__).resolve().parent.parent / "include"
 
 # name, the program it is compared with, source
 PROGRAMS = [
     ("Eigen/Core alone", None, "#include <Eigen/Core>\n"),
     ("nadaraya.hpp alone", "Eigen/Core alone", "#include <nadaraya/nadaraya.hpp>\n"),
+    ("nadaraya.hpp alone, compiled", "Eigen/Core alone", COMPILED + "#include <nadaraya/nadaraya.hpp>\n"),
     (
         "softmax attention in Eigen",
         None,
@@ -34,32 +59,15 @@ Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
 }
 """,
     ),
-    (
-        "attend, 1.5-entmax",
-        "softmax attention in Eigen",
-        f"""#include <nadaraya/attend.hpp>
-#include <nadaraya/kernel/rectified_polynomial.hpp>
-using Matrix = Eigen::MatrixXf;
-Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {{
-  using namespace nadaraya;
-  return {OPERATOR};
-}}
-""",
-    ),
-    (
-        "forward + backward, 1.5-entmax",
-        "softmax attention in Eigen",
-        """#include <nadaraya/kernel/rectified_polynomial.hpp>
-#include <nadaraya/nadaraya_watson.hpp>
-using Matrix = Eigen::MatrixXf;
-Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
-  using namespace nadaraya;
-  const NadarayaWatson op{Biweight{}, Adaptive{}};
-  Matrix out;
-  const auto tape = op.forward(q, k, v, out);
-  return op.backward(tape, out).query;
-}
-""",
+    ("attend, 1.5-entmax, header-only", "softmax attention in Eigen", ATTEND),
+    ("attend, 1.5-entmax, compiled", "softmax attention in Eigen", COMPILED + ATTEND),
+    ("forward + backward, 1.5-entmax, header-only", "softmax attention in Eigen", BACKWARD),
+    ("forward + backward, 1.5-entmax, compiled", "softmax attention in Eigen", COMPILED + BACKWARD),
+    ("nadaraya_compiled, compiled/thread_pool_source.ipp", None, COMPILED + "#include <nadaraya/compiled/thread_pool_source.ipp>\n"),
+    *(
+        (f"nadaraya_compiled, {part} for {scalar}", None, LIBRARY.format(scalar, part))
+        for scalar in ("float", "double")
+        for part in sorted(path.relative_to(INCLUDE).as_posix() for path in INCLUDE.glob("nadaraya/compiled/[ep]*_source.ipp"))
     ),
 ]
 
@@ -87,7 +95,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--eigen", default="/usr/include/eigen3", help="folder of Eigen's headers")
     arguments = parser.parse_args()
-    include = pathlib.Path(__file__).resolve().parent.parent / "include"
 
     times: dict[str, list[float]] = {name: [] for name, _, _ in PROGRAMS}
     sizes: dict[str, int] = {}
@@ -96,7 +103,7 @@ def main() -> None:
             for index, (name, _, source) in enumerate(PROGRAMS):
                 file = pathlib.Path(folder) / f"{index}.cpp"
                 file.write_text(source)
-                command = [arguments.compiler, "-std=c++20", *arguments.flags.split(), f"-I{include}", "-isystem",
+                command = [arguments.compiler, "-std=c++20", *arguments.flags.split(), f"-I{INCLUDE}", "-isystem",
                            arguments.eigen, "-c", str(file), "-o", str(file.with_suffix(".o"))]
                 print(f"round {round_number + 1} of {arguments.rounds}: {name}", file=sys.stderr)
                 times[name].append(compile_once(command))

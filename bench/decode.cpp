@@ -4,6 +4,8 @@
 // 537 MB, far more than any cache holds.
 #include "inputs.hpp"
 
+#include <Eigen/SparseCore>
+
 #include <memory>
 #include <vector>
 

@@ -2,6 +2,8 @@
 // The floor of every other figure.
 #include "inputs.hpp"
 
+#include <nadaraya/loops/tiers.hpp>
+
 #include <algorithm>
 #include <cstddef>
 #include <vector>
@@ -18,10 +20,8 @@ void products(benchmark::State& state) {
   bench::Normal(1).fill(queries);
   for (auto _ : state) {
     for (Index i = 0; i < rows; i += engine::tile_queries) {
-      engine::with_loops<float>([&](auto loops) {
-        loops.template multiply<false>(engine::tile_queries, d, panel, queries.data() + i * d, d, Index(1), keys.data(),
-                                       panel, tile.data(), panel);
-      });
+      engine::loops<float>().multiply(engine::tile_queries, d, panel, queries.data() + i * d, d, Index(1), keys.data(), panel,
+                                      tile.data(), panel);
     }
     benchmark::DoNotOptimize(tile.data());
   }
@@ -33,7 +33,7 @@ void read_memory(benchmark::State& state) {
   const std::vector<float> numbers(std::size_t{1} << 26, 1.0f);
   const auto n = static_cast<Index>(numbers.size());
   for (auto _ : state) {
-    benchmark::DoNotOptimize(engine::with_loops<float>([&](auto loops) { return loops.largest(numbers.data(), n); }));
+    benchmark::DoNotOptimize(engine::loops<float>().largest(numbers.data(), n));
   }
   state.SetBytesProcessed(static_cast<std::int64_t>(state.iterations()) * n * 4);
 }

@@ -36,10 +36,10 @@ struct Plane {
   }
 };
 
-/// As if similarities said nothing of how far they reach: every pair is looked at.
+/// As if similarities said nothing of their radius: every pair is looked at.
 struct Everywhere : SquaredDistance {
   template <class Scalar>
-  Scalar reach(const Scalar&, Index) const = delete;
+  Scalar radius(const Scalar&, Index) const = delete;
 };
 
 /// Is the regression right, at some of the queries?

@@ -1,6 +1,8 @@
 // Two kernels of one's own, each a struct with a formula and its derivative.
 #include <nadaraya/nadaraya.hpp>
 
+#include <Eigen/SparseCore>
+
 #include <cmath>
 #include <cstdio>
 

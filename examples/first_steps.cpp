@@ -1,6 +1,8 @@
 // 1.5-entmax attention next to softmax attention: same call, but most keys get no weight at all.
 #include <nadaraya/nadaraya.hpp>
 
+#include <Eigen/SparseCore>
+
 #include <cstdio>
 #include <random>
 

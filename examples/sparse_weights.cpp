@@ -1,6 +1,8 @@
 // Who attends to whom: the weights as a sparse matrix, to print, to store or to multiply with.
 #include <nadaraya/nadaraya.hpp>
 
+#include <Eigen/SparseCore>
+
 #include <array>
 #include <cstdio>
 

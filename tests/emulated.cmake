@@ -15,7 +15,7 @@ foreach(cpu Haswell Nehalem)
   foreach(name simd engine entmax)
     add_test(NAME emulated/${cpu}/${name} COMMAND "${NADARAYA_QEMU}" -cpu ${cpu} $<TARGET_FILE:test_${name}>
       ${filter_of_${name}})
-    set_tests_properties(emulated/${cpu}/${name} PROPERTIES LABELS emulated TIMEOUT 600
+    set_tests_properties(emulated/${cpu}/${name} PROPERTIES LABELS "emulated;long" TIMEOUT 600
       ENVIRONMENT NADARAYA_EXPECTED_TIER=${tier_of_${cpu}})
   endforeach()
 endforeach()

@@ -63,6 +63,7 @@ target_include_directories(test_headers PRIVATE "${generated}")
 nadaraya_warnings(test_headers)
 # Only whether they compile matters, so no time goes into optimizing them.
 target_compile_options(test_headers PRIVATE -O0)
+long_target(test_headers)
 
 include(CheckCXXCompilerFlag)
 check_cxx_compiler_flag(-march=native NADARAYA_MARCH_NATIVE)
@@ -75,16 +76,24 @@ nadaraya_warnings(test_odr)
 target_compile_definitions(test_odr PRIVATE EIGEN_DONT_VECTORIZE EIGEN_MAX_ALIGN_BYTES=16)
 target_compile_options(test_odr PRIVATE "$<$<CONFIG:Release>:-Og>")
 set_source_files_properties(odr/native.cpp PROPERTIES COMPILE_OPTIONS "$<$<BOOL:${NADARAYA_MARCH_NATIVE}>:-march=native>")
+long_target(test_odr)
 add_test(NAME headers/odr COMMAND test_odr)
+set_tests_properties(headers/odr PROPERTIES LABELS long FIXTURES_REQUIRED test_odr)
 
-# Files that disagree about Eigen's alignment, as with and without -march=native, are refused.
+# Files that were not compiled alike are refused: with another alignment of Eigen, as with and without -march=native, with
+# another version, or one header-only and one not.
 get_target_property(eigen_folders Eigen3::Eigen INTERFACE_INCLUDE_DIRECTORIES)
 list(TRANSFORM eigen_folders PREPEND "-isystem;" OUTPUT_VARIABLE eigen_flags)
 if(NOT CMAKE_CROSSCOMPILING)
-  add_test(NAME headers/alignment COMMAND "${CMAKE_COMMAND}" "-DCOMPILER=${CMAKE_CXX_COMPILER}"
-    "-DSOURCES=${CMAKE_CURRENT_SOURCE_DIR}/odr" "-DFOLDER=${CMAKE_CURRENT_BINARY_DIR}/alignment"
-    "-DFLAGS=-std=c++20;-O0;-I${PROJECT_SOURCE_DIR}/include;${eigen_flags}" -P "${PROJECT_SOURCE_DIR}/cmake/Alignment.cmake")
-  set_tests_properties(headers/alignment PROPERTIES LABELS compile_fail)
+  foreach(compiler IN LISTS compilers_here)
+    get_filename_component(compiler_name "${compiler}" NAME)
+    string(REPLACE "+" "x" compiler_name "${compiler_name}")
+    add_test(NAME headers/same_build/${compiler_name} COMMAND "${CMAKE_COMMAND}" "-DCOMPILER=${compiler}"
+      "-DSOURCES=${CMAKE_CURRENT_SOURCE_DIR}/odr" "-DINCLUDE=${PROJECT_SOURCE_DIR}/include"
+      "-DFOLDER=${CMAKE_CURRENT_BINARY_DIR}/same_build_${compiler_name}" "-DFLAGS=-std=c++20;-O0;${eigen_flags}"
+      -P "${PROJECT_SOURCE_DIR}/cmake/SameBuild.cmake")
+    set_tests_properties(headers/same_build/${compiler_name} PROPERTIES LABELS "compile_fail;long")
+  endforeach()
 endif()
 
 # Other machines, where their compilers are installed (Debian: g++-i686-linux-gnu, g++-mingw-w64-x86-64-posix).
@@ -95,6 +104,6 @@ foreach(machine i686-linux-gnu x86_64-w64-mingw32)
   if(NADARAYA_CXX_${machine} AND NOT "/usr/include" IN_LIST eigen_folders)
     add_test(NAME headers/${machine} COMMAND "${NADARAYA_CXX_${machine}}" -std=c++20 -fsyntax-only -Wall -Wextra -Werror
       "-I${PROJECT_SOURCE_DIR}/include" ${eigen_flags} "${CMAKE_CURRENT_SOURCE_DIR}/odr/other_machine.cpp")
-    set_tests_properties(headers/${machine} PROPERTIES LABELS compile_fail)
+    set_tests_properties(headers/${machine} PROPERTIES LABELS "compile_fail;long")
   endif()
 endforeach()

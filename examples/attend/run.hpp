@@ -1,35 +1,25 @@
-// One scalar with every kernel and the normalizations and similarities that go with it, chosen by name.
+// One scalar: the policies by name, and the calls.
 #pragma once
 
 #include "problem.hpp"
 
-#include <nadaraya/attention.hpp>
+#include <nadaraya/any_attention.hpp>
+#include <nadaraya/chosen_operator.hpp>
+#include <nadaraya/engine/executor.hpp>
 #include <nadaraya/kernel/gaussian.hpp>
 #include <nadaraya/kernel/rectified_polynomial.hpp>
 #include <nadaraya/kernel/rectified_power.hpp>
 #include <nadaraya/kernel/uniform.hpp>
 #include <nadaraya/mask/causal.hpp>
+#include <nadaraya/normalization/adaptive.hpp>
 #include <nadaraya/normalization/anchored.hpp>
 #include <nadaraya/normalization/fixed_bandwidth.hpp>
 #include <nadaraya/normalization/nearest_neighbors.hpp>
 #include <nadaraya/similarity/cosine.hpp>
+#include <nadaraya/similarity/dot_product.hpp>
 #include <nadaraya/similarity/squared_distance.hpp>
 
 namespace program {
-
-/// The mask named on the command line. All of them are ranges of keys, so one type does, and no
-/// operator is compiled once for each.
-struct RangeMask {
-  std::string name;
-  Index window = 1;
-
-  nadaraya::KeyRange range(Index query, const nadaraya::Extent& n) const {
-    if (name == "causal") return nadaraya::Causal{}.range(query, n);
-    if (name == "strictly-causal") return nadaraya::StrictlyCausal{}.range(query, n);
-    if (name == "window") return nadaraya::SlidingWindow{window}.range(query, n);
-    return nadaraya::NoMask{}.range(query, n);
-  }
-};
 
 template <class Scalar>
 nadaraya::HeadView<const Scalar> heads(const npy::Array& array) {
@@ -43,14 +33,16 @@ nadaraya::HeadView<Scalar> heads(npy::Array& array) {
   return nadaraya::HeadView<Scalar>::bhnd(array.data<Scalar>(), s.batch, s.heads, s.rows, s.cols);
 }
 
-template <class Scalar, class Attention>
-Result run_attention(const Problem& in, const Options& o, const Attention& attention) {
+template <class Scalar>
+Result run_operator(const Problem& in, const Options& o, const nadaraya::AnyOperator<Scalar>& op) {
+  const nadaraya::AnyAttention<Scalar> attention({&op});
   const nadaraya::Threads threads{o.threads};
   std::vector<std::size_t> shape = in.query.shape;
   shape.back() = in.value.shape.back();
   npy::Array out = npy::zeros<Scalar>(shape);
-  const auto tape =
-      attention.forward(heads<Scalar>(in.query), heads<Scalar>(in.key), heads<Scalar>(in.value), heads<Scalar>(out), threads);
+  const auto one_sequence = nadaraya::Packed::one(Shape(in.query).rows, Shape(in.key).rows);
+  const auto tape = attention.forward(heads<Scalar>(in.query), heads<Scalar>(in.key), heads<Scalar>(in.value),
+                                      heads<Scalar>(out), one_sequence, threads);
   Result result;
   result.mean_support = tape.mean_support();
   result.empty_rows = tape.empty_rows();
@@ -68,57 +60,63 @@ Result run_attention(const Problem& in, const Options& o, const Attention& atten
   return result;
 }
 
-template <class Scalar, class K, class N, class S>
-Result run_operator(const Problem& in, const Options& o, const K& kernel, const N& normalization, const S& similarity) {
-  return run_attention<Scalar>(
-      in, o, nadaraya::Attention(kernel, normalization, similarity, RangeMask{o.mask, o.window.value_or(1)}));
+template <class Scalar>
+nadaraya::AnySimilarity<Scalar> similarity(const Options& o) {
+  using namespace nadaraya;
+  if (o.similarity == "cosine") return AnySimilarity<Scalar>(Cosine{o.scale.value_or(1.0)});
+  if (o.similarity == "euclidean") return AnySimilarity<Scalar>(SquaredDistance{o.scale.value_or(1.0)});
+  return AnySimilarity<Scalar>(DotProduct{o.scale});
 }
 
-template <class Scalar, class K, class S>
-Result run_similarity(const Problem& in, const Options& o, const K& kernel, const S& similarity) {
+template <class Scalar>
+nadaraya::AnyMask<Scalar> mask(const Options& o) {
   using namespace nadaraya;
-  constexpr bool metric = MetricSimilarity<S>;
+  if (o.mask == "causal") return AnyMask<Scalar>(Causal{});
+  if (o.mask == "strictly-causal") return AnyMask<Scalar>(StrictlyCausal{});
+  if (o.mask == "window") return AnyMask<Scalar>(SlidingWindow{*o.window});
+  return AnyMask<Scalar>(NoMask{});
+}
+
+template <class Scalar, class K>
+nadaraya::AnyRule<Scalar> rule(const Options& o, const K& kernel, const nadaraya::AnySimilarity<Scalar>& similarity) {
+  using namespace nadaraya;
+  using Rule = AnyRule<Scalar>;
+  const bool metric = similarity.distance_factor > 0;
   if (o.normalization == "adaptive") {
     if constexpr (AdaptiveKernel<K>) {
-      return run_operator<Scalar>(in, o, kernel, Adaptive{}, similarity);
+      return Rule(kernel, Adaptive{}, similarity);
     } else {
       refuse("--kernel " + o.kernel +
              " has no --normalization adaptive: its profile jumps; use fixed, anchored or nearest");
     }
   }
-  if (o.normalization == "anchored") return run_operator<Scalar>(in, o, kernel, Anchored{*o.bandwidth}, similarity);
+  if (o.normalization == "anchored") return Rule(kernel, Anchored{*o.bandwidth}, similarity);
   if (o.normalization == "fixed") {
-    if constexpr (metric) {
-      return run_operator<Scalar>(in, o, kernel, FixedBandwidth{*o.bandwidth}, similarity);
-    } else {
-      refuse("--normalization fixed compares distances and --similarity dot is none; use cosine or euclidean");
-    }
+    if (!metric) refuse("--normalization fixed compares distances and --similarity dot is none; use cosine or euclidean");
+    return Rule(kernel, FixedBandwidth{*o.bandwidth}, similarity);
   }
-  if constexpr (metric || !NearestNeighbors::borrows_bandwidth<K>) {
-    return run_operator<Scalar>(in, o, kernel, NearestNeighbors{*o.neighbors}, similarity);
-  } else {
+  if (!metric && NearestNeighbors::borrows_bandwidth<K>) {
     refuse("--normalization nearest takes the bandwidth of --kernel " + o.kernel +
            " from distances and --similarity dot is none; use cosine or euclidean, or kernel gaussian or uniform");
   }
+  return Rule(kernel, NearestNeighbors{*o.neighbors}, similarity);
 }
 
-template <class Scalar, class K>
-Result run_kernel(const Problem& in, const Options& o, const K& kernel) {
+template <class Scalar>
+nadaraya::AnyRule<Scalar> rule(const Options& o, const nadaraya::AnySimilarity<Scalar>& similarity) {
   using namespace nadaraya;
-  if (o.similarity == "cosine") return run_similarity<Scalar>(in, o, kernel, Cosine{o.scale.value_or(1.0)});
-  if (o.similarity == "euclidean") return run_similarity<Scalar>(in, o, kernel, SquaredDistance{o.scale.value_or(1.0)});
-  return run_similarity<Scalar>(in, o, kernel, DotProduct{o.scale});
+  if (o.kernel == "epanechnikov") return rule<Scalar>(o, Epanechnikov{}, similarity);
+  if (o.kernel == "biweight") return rule<Scalar>(o, Biweight{}, similarity);
+  if (o.kernel == "triweight") return rule<Scalar>(o, Triweight{}, similarity);
+  if (o.kernel == "gaussian") return rule<Scalar>(o, Gaussian{}, similarity);
+  if (o.kernel == "uniform") return rule<Scalar>(o, Uniform{}, similarity);
+  return rule<Scalar>(o, o.alpha ? RectifiedPower::with_alpha(*o.alpha) : RectifiedPower::with_exponent(*o.exponent), similarity);
 }
 
 template <class Scalar>
 Result run(const Problem& in, const Options& o) {
-  using namespace nadaraya;
-  if (o.kernel == "epanechnikov") return run_kernel<Scalar>(in, o, Epanechnikov{});
-  if (o.kernel == "biweight") return run_kernel<Scalar>(in, o, Biweight{});
-  if (o.kernel == "triweight") return run_kernel<Scalar>(in, o, Triweight{});
-  if (o.kernel == "gaussian") return run_kernel<Scalar>(in, o, Gaussian{});
-  if (o.kernel == "uniform") return run_kernel<Scalar>(in, o, Uniform{});
-  return run_kernel<Scalar>(in, o, o.alpha ? RectifiedPower::with_alpha(*o.alpha) : RectifiedPower::with_exponent(*o.exponent));
+  const auto by = similarity<Scalar>(o);
+  return run_operator<Scalar>(in, o, nadaraya::ChosenOperator<Scalar>(rule<Scalar>(o, by), by, mask<Scalar>(o)));
 }
 
 }  // namespace program

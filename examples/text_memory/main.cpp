@@ -9,6 +9,8 @@
 
 #include <unistd.h>
 
+#include <Eigen/SparseCore>
+
 #include <chrono>
 #include <cstdio>
 #include <functional>

@@ -7,8 +7,11 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
-#include "nadaraya/normalization/steep.hpp"
-#include "nadaraya/row_rule.hpp"
+#include "nadaraya/operator/built_in_policies.hpp"
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/row/functions.hpp"
+#include "nadaraya/row/row_rule.hpp"
+#include "nadaraya/row/steep.hpp"
 #include "nadaraya/rows.hpp"
 
 #include <algorithm>
@@ -64,20 +67,17 @@ template <class Scalar, Kernel K, class Visit>
 void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char* function, const Visit& visit) {
   require(scores.cols() <= (std::numeric_limits<KeyIndex>::max)(), function, ": more than 2^31 - 1 columns");
   if constexpr (requires { kernel.template validate<Scalar>(); }) kernel.template validate<Scalar>();
-  const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
+  static_assert(check_compiled<Scalar, K, Adaptive>());
+  const auto rule = make_row_rule<Scalar, K, Adaptive>(kernel, Adaptive{}, 0.0);
   const auto x = scores.matrix();
-  Row<Scalar> row;
+  CandidateRow<Scalar> row;
+  RowNormalizer<Scalar> map;
   engine::LineVector<Scalar> p;
   for (Index i = 0; i < x.rows(); ++i) {
     row.clear();
     row.reserve(static_cast<std::size_t>(x.cols()));
     for (Index j = 0; j < x.cols(); ++j) row.push(static_cast<KeyIndex>(j), x(i, j));
-    if (!poisoned(row.values())) {
-      // -infinity is at or below every floor: the invisible keys go first.
-      rule.prune(row);
-      rule.refine(row);
-    }
-    const RowMap<Scalar> map = rule.weigh(row, p);
+    weigh_scores(*rule, row, map, p);
     visit(i, map, row.keys(), row.values(), RowView<Scalar>(p.data(), row.size()));
   }
 }
@@ -89,27 +89,11 @@ RowMatrix<ScalarOf<X>> adaptive_weights(const K& kernel, const X& x, const char*
   RowMatrix<Scalar> weights = RowMatrix<Scalar>::Zero(x.rows(), x.cols());
   for_each_score_row(
       kernel, Rows<Scalar>(x), function,
-      [&](Index i, const RowMap<Scalar>&, std::span<const KeyIndex> columns, RowView<Scalar>, RowView<Scalar> p) {
+      [&](Index i, const RowNormalizer<Scalar>&, std::span<const KeyIndex> columns, RowView<Scalar>, RowView<Scalar> p) {
         for (std::size_t j = 0; j < columns.size(); ++j) weights(i, columns[j]) = p[j];
       });
   return weights;
 }
-
-/// Adaptive::pullback asks a kernel for nothing but its slope. This one is told it: its
-/// "coordinate" is s_j = dp_j/dx_j at fixed tau.
-struct GivenSlope {
-  static constexpr bool compact = false;
-  static constexpr double width() { return 1.0; }
-
-  template <class Scalar>
-  Scalar profile(const Scalar&) const {
-    return Scalar(1);
-  }
-  template <class Scalar>
-  Scalar derivative(const Scalar& slope) const {
-    return slope;
-  }
-};
 
 /// From weights alone: s_j = p_j^(2 - alpha) on the support.
 template <RealExpression P, RealExpression G>
@@ -122,7 +106,6 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
   const Rows<Scalar> grad_rows(grad);
   const auto p = weight_rows.matrix();
   const auto dp = grad_rows.matrix();
-  const RowRule<GivenSlope, Adaptive> rule(GivenSlope{}, Adaptive{}, 0.0);
 
   RowMatrix<Scalar> result = RowMatrix<Scalar>::Zero(p.rows(), p.cols());
   std::vector<Index> support;
@@ -131,10 +114,10 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
     support.clear();
     slope.clear();
     g.clear();
-    RowMap<Scalar> map;
+    Scalar nan(0);
     for (Index j = 0; j < p.cols(); ++j) {
       if (p(i, j) == Scalar(0)) continue;
-      if (is_nan(p(i, j))) map.mass = p(i, j);
+      if (is_nan(p(i, j))) nan = p(i, j);
       // Above alpha = 2 the weights stand there themselves, as slopes may exceed the scalar's range.
       const bool given = alpha == 1.0 || alpha > 2.0;
       support.push_back(j);
@@ -142,15 +125,18 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
       g.push_back(dp(i, j));
     }
     dx.resize(support.size());
-    if (alpha > 2.0 && !is_nan(map.mass) && !support.empty()) {
+    if (support.empty()) continue;
+    if (is_nan(nan)) {
+      std::fill(dx.begin(), dx.end(), nan);
+    } else if (alpha > 2.0) {
       const auto least = std::min_element(slope.begin(), slope.end());
       pull_by_ratios(
           static_cast<std::size_t>(least - slope.begin()), RowView<Scalar>(g),
           [&](std::size_t j) { return detail::pow(Scalar(*least / slope[j]), alpha - 2.0); },
           [&](std::size_t j) { return detail::pow(slope[j], 2.0 - alpha); }, RowOut<Scalar>(dx));
     } else {
-      ParameterGradients<Scalar> none;
-      rule.unweigh(map, RowView<Scalar>(slope), RowView<Scalar>(g), RowOut<Scalar>(dx), none);
+      dx = slope;
+      pull_slopes(RowView<Scalar>(g), RowOut<Scalar>(dx));
     }
     for (std::size_t j = 0; j < support.size(); ++j) result(i, support[j]) = dx[j];
   }
@@ -161,7 +147,7 @@ RowMatrix<ScalarOf<P>> pull_weights(const P& weights, const G& grad, double alph
 /// -1/2 sum_j p_j (log p_j)^2 (g_j - sum p g). log p_j comes from the coordinate, since p_j may
 /// underflow.
 template <class Scalar>
-Scalar softmax_alpha_gradient(const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> g) {
+Scalar softmax_alpha_gradient(const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> g) {
   const Scalar mean = sum<Scalar>(p.size(), [&](std::size_t j) { return Scalar(p[j] * g[j]); });
   const Scalar log_mass = detail::log(map.mass);
   return sum<Scalar>(p.size(), [&](std::size_t j) {
@@ -237,7 +223,7 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
   std::vector<Scalar> row_grad, unused;
   const auto sum_rows = [&](const auto& kernel, const auto& pull_row) {
     detail::for_each_score_row(kernel, scores, "entmax_alpha_gradient",
-                               [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> columns,
+                               [&](Index i, const RowNormalizer<Scalar>& map, std::span<const KeyIndex> columns,
                                    RowView<Scalar> t, RowView<Scalar> p) {
                                  row_grad.clear();
                                  for (const KeyIndex j : columns) row_grad.push_back(dp(i, j));
@@ -245,16 +231,16 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
                                });
   };
   if (alpha == 1.0) {
-    sum_rows(Gaussian{}, [&](const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> row) {
+    sum_rows(Gaussian{}, [&](const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> p, RowView<Scalar> row) {
       sum += engine::Wide<Scalar>(detail::softmax_alpha_gradient(map, t, p, row));
     });
   } else {
     const RectifiedPower kernel = RectifiedPower::with_alpha(alpha);
-    const RowRule<RectifiedPower, Adaptive> rule(kernel, Adaptive{}, 0.0);
-    sum_rows(kernel, [&](const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar>, RowView<Scalar> row) {
+    const auto rule = make_row_rule<Scalar, RectifiedPower, Adaptive>(kernel, Adaptive{}, 0.0);
+    sum_rows(kernel, [&](const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar>, RowView<Scalar> row) {
       unused.resize(t.size());
       ParameterGradients<Scalar> parameters;
-      rule.unweigh(map, t, row, RowOut<Scalar>(unused), parameters);
+      rule->unweigh(map, t, row, RowOut<Scalar>(unused), parameters);
       sum += engine::Wide<Scalar>(parameters.alpha);
     });
   }

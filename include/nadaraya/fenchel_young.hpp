@@ -49,7 +49,7 @@ FenchelYoungLoss<Scalar> fenchel_young(const Rows<Scalar>& rows, double alpha, c
   with_entmax_kernel(alpha, [&](const auto& kernel) {
     for_each_score_row(
         kernel, rows, function,
-        [&](Index i, const RowMap<Scalar>& map, std::span<const KeyIndex> columns, RowView<Scalar>, RowView<Scalar> p) {
+        [&](Index i, const RowNormalizer<Scalar>& map, std::span<const KeyIndex> columns, RowView<Scalar>, RowView<Scalar> p) {
           for (std::size_t j = 0; j < columns.size(); ++j) result.gradient(i, columns[j]) = p[j];
           const Scalar mass(map.mass < Scalar(0) ? Scalar(1) : map.mass);  // negative: see underflowing.hpp
           const Scalar top_depth(map.width * (Scalar(centre(kernel)) - map.offset) + detail::log(mass));

@@ -3,11 +3,11 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/footprint.hpp"
-#include "nadaraya/engine/sketch_tiers.hpp"
-#include "nadaraya/pass/memory.hpp"
+#include "nadaraya/engine/instances.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
+#include "nadaraya/similarity/row_similarity_of.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -33,7 +33,7 @@ namespace nadaraya {
 /// Where keys can be screened (screening.hpp), a byte or two a number and one row of numbers for every 64 keys are
 /// kept besides; then a query reads those, and only the keys that pass and the values that have weight in
 /// full.
-/// Cost of append: amortized O(D + Dv) a row, and the sketch of at most 64 keys once more.
+/// Cost of append: amortized O(D + Dv) a row, and quantizing at most 64 keys once more.
 /// Memory: twice the rows at most. Copies are independent of each other: a cache is forked by copying it.
 template <class Scalar, class S = DotProduct>
 class KeyValueCache {
@@ -43,7 +43,7 @@ class KeyValueCache {
  public:
   /// For keys [n x key_cols] and values [n x value_cols]. Throws std::invalid_argument if a size is negative.
   KeyValueCache(Index key_cols, Index value_cols, Screening screening = Screening::automatic)
-      : key_cols_(key_cols), value_cols_(value_cols), screening_(screening), memory_(std::make_unique<pass::Memory<Scalar, S>>()) {
+      : key_cols_(key_cols), value_cols_(value_cols), screening_(screening), prepared_(new_keys()) {
     detail::require(key_cols >= 0 && value_cols >= 0, "KeyValueCache: columns must not be negative, got ", key_cols, " and ",
                     value_cols);
     read(0);
@@ -56,7 +56,7 @@ class KeyValueCache {
         rows_(other.rows_),
         key_(other.key_),
         value_(other.value_),
-        memory_(std::make_unique<pass::Memory<Scalar, S>>()) {
+        prepared_(new_keys()) {
     read(0);
   }
   KeyValueCache& operator=(const KeyValueCache& other) { return *this = KeyValueCache(other); }
@@ -84,7 +84,7 @@ class KeyValueCache {
     std::vector<Scalar> values = larger(value_, rows_ * value_cols_, rows * value_cols_);
     if (!keys.empty()) key_.swap(keys);
     if (!values.empty()) value_.swap(values);
-    if (memory_) read(rows_);
+    if (prepared_) read(rows_);
   }
 
   /// Appends copies of rows, which may be rows of this cache. Throws std::invalid_argument if their shapes do not
@@ -101,14 +101,15 @@ class KeyValueCache {
     // First everything that may throw, where it does not show.
     const Rows<Scalar> keys = apart(key);
     const Rows<Scalar> values = apart(value);
-    const Rows<Scalar> prepared = pass::prepared(S{}, keys);
+    const S similarity{};
+    const Rows<Scalar> prepared = engine::RowSimilarityOf<Scalar, S>(similarity).prepare(keys);
     const Index total = rows_ + key.rows();
     std::vector<Scalar> more_keys = grown(key_, rows_ * key_cols_, total * key_cols_);
     std::vector<Scalar> more_values = grown(value_, rows_ * value_cols_, total * value_cols_);
     copy_rows(prepared, (more_keys.empty() ? key_ : more_keys).data() + rows_ * key_cols_);
     copy_rows(values, (more_values.empty() ? value_ : more_values).data() + rows_ * value_cols_);
-    if (!memory_) make_memory();
-    memory_->reserve(values.view(), sketched());
+    if (!prepared_) make_prepared();
+    engine::reserve_keys(*prepared_, values.view());
     // From here on nothing throws.
     if (!more_keys.empty()) key_.swap(more_keys);
     if (!more_values.empty()) value_.swap(more_values);
@@ -130,8 +131,8 @@ class KeyValueCache {
   /// The values, [rows x value_cols]; until the next call that changes the cache.
   auto values() const { return Eigen::Map<const RowMatrix<Scalar>>(value_.data(), rows_, value_cols_); }
 
-  /// What the passes read; null if the cache has been moved from, and is empty.
-  const pass::Memory<Scalar, S>* memory() const { return memory_.get(); }
+  /// What the engine reads; null if the cache has been moved from, and is empty.
+  const engine::PreparedKeys<Scalar>* prepared() const { return prepared_.get(); }
 
  private:
   static constexpr Index most_rows = (std::numeric_limits<KeyIndex>::max)();
@@ -143,7 +144,7 @@ class KeyValueCache {
     std::swap(rows_, other.rows_);
     key_.swap(other.key_);
     value_.swap(other.value_);
-    memory_.swap(other.memory_);
+    prepared_.swap(other.prepared_);
   }
 
   /// A copy of the first `kept` numbers with room for `size`; nothing if there is room.
@@ -173,26 +174,19 @@ class KeyValueCache {
     for (Index i = 0; i < from.rows(); ++i) std::copy_n(from.view().row(i), from.cols(), to + i * from.cols());
   }
 
-  void make_memory() {
-    auto memory = std::make_unique<pass::Memory<Scalar, S>>();
-    memory_.swap(memory);
+  engine::OwnedKeys<Scalar> new_keys() const {
+    static_assert(engine::check_compiled<Scalar>());
+    return engine::make_prepared_keys<Scalar>(engine::traits_of_similarity<Scalar, S>(), key_cols_, screening_);
+  }
+  void make_prepared() {
+    auto prepared = new_keys();
+    prepared_.swap(prepared);
     read(0);
   }
 
-  bool sketched() const {
-    if constexpr (pass::Product<Scalar, S>) {
-      const bool fits = key_cols_ >= 1 && key_cols_ <= engine::most_sketch_cols;
-      return fits && (screening_ == Screening::always || (screening_ == Screening::automatic && engine::worth_screening(key_cols_)));
-    } else {
-      return false;
-    }
-  }
-
   void read(Index kept) {
-    engine::Search<Scalar> search;
-    search.sketched = sketched();
-    memory_->read(engine::View<Scalar>{key_.data(), rows_, key_cols_, key_cols_},
-                  engine::View<Scalar>{value_.data(), rows_, value_cols_, value_cols_}, kept, search);
+    engine::read_keys(*prepared_, engine::View<Scalar>{key_.data(), rows_, key_cols_, key_cols_},
+                      engine::View<Scalar>{value_.data(), rows_, value_cols_, value_cols_}, kept);
   }
 
   Index key_cols_;
@@ -201,7 +195,7 @@ class KeyValueCache {
   Index rows_ = 0;
   std::vector<Scalar> key_;    ///< as many as there is room for
   std::vector<Scalar> value_;
-  std::unique_ptr<pass::Memory<Scalar, S>> memory_;  ///< where heads may point into
+  engine::OwnedKeys<Scalar> prepared_;  ///< where heads may point into
 };
 
 }  // namespace nadaraya

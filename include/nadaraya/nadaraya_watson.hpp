@@ -2,21 +2,22 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/detail/footprint.hpp"
 #include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/instances.hpp"
+#include "nadaraya/gradients.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/key_value_cache.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
-#include "nadaraya/pass/batch.hpp"
+#include "nadaraya/operator/operands.hpp"
+#include "nadaraya/operator/operator_policies.hpp"
+#include "nadaraya/operator/policy_order.hpp"
+#include "nadaraya/operator/sparse_weights.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/tape.hpp"
 
-#include <Eigen/SparseCore>
-
 #include <concepts>
-#include <limits>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -26,98 +27,6 @@
 namespace nadaraya {
 
 namespace detail {
-
-template <class Scalar>
-struct ScaleGradient {
-  Scalar scale{0};
-};
-template <class Scalar>
-struct BandwidthGradient {
-  Scalar bandwidth{0};
-};
-template <class Scalar>
-struct AlphaGradient {
-  Scalar alpha{0};
-};
-template <class Gradient>
-struct SimilarityGradient {
-  Gradient similarity;
-};
-template <class Gradient>
-struct BiasGradient {
-  Gradient bias;
-};
-template <int>
-struct NoGradient {};
-
-/// Positions of queries and keys are stored as KeyIndex.
-inline void require_countable(Index rows, const char* name, const char* function) {
-  require(rows <= (std::numeric_limits<KeyIndex>::max)(), function, ": ", name, " has ", rows, " rows, more than 2^31 - 1");
-}
-
-inline void require_query_and_key(Index query_rows, Index query_cols, Index key_rows, Index key_cols, const char* function) {
-  require(query_cols == key_cols, function, ": query and key must have the same number of columns, got ",
-          shape(query_rows, query_cols), " and ", shape(key_rows, key_cols));
-  require_countable(query_rows, "query", function);
-  require_countable(key_rows, "key", function);
-}
-
-inline void require_key_and_value(Index key_rows, Index key_cols, Index value_rows, Index value_cols, const char* function) {
-  require(key_rows == value_rows, function, ": key and value must have the same number of rows, got ",
-          shape(key_rows, key_cols), " and ", shape(value_rows, value_cols));
-}
-
-}  // namespace detail
-
-/// Gradients of a loss by those of an operator's parameters that exist: `.scale` of the similarity,
-/// `.bandwidth` of the normalization, `.alpha` of the kernel, and `.similarity` and `.bias` of parameters
-/// that the similarity and the mask have themselves (sums over all rows).
-template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void>
-struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, detail::NoGradient<0>>,
-                      std::conditional_t<Bandwidth, detail::BandwidthGradient<Scalar>, detail::NoGradient<1>>,
-                      std::conditional_t<Alpha, detail::AlphaGradient<Scalar>, detail::NoGradient<2>>,
-                      std::conditional_t<std::is_void_v<Similarity>, detail::NoGradient<3>, detail::SimilarityGradient<Similarity>>,
-                      std::conditional_t<std::is_void_v<Bias>, detail::NoGradient<4>, detail::BiasGradient<Bias>> {
-  template <class S, class M>
-  OwnGradients& operator+=(const pass::PolicyGradients<Scalar, S, M>& more) {
-    if constexpr (Scale) this->scale += Scalar(more.scale);
-    if constexpr (Bandwidth) this->bandwidth += Scalar(more.bandwidth);
-    if constexpr (Alpha) this->alpha += Scalar(more.alpha);
-    if constexpr (!std::is_void_v<Similarity>) this->similarity += more.similarity;
-    if constexpr (!std::is_void_v<Bias>) this->bias += more.bias;
-    return *this;
-  }
-};
-
-/// The same, and by its inputs, each of its input's shape.
-template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void>
-struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha, Similarity, Bias> {
-  RowMatrix<Scalar> query;
-  RowMatrix<Scalar> key;
-  RowMatrix<Scalar> value;
-};
-
-namespace detail {
-
-/// The gradient of a policy's own parameters, void if it has none.
-template <bool any, class Policy, class Scalar>
-struct OwnGradient {
-  using Type = void;
-};
-template <class Policy, class Scalar>
-struct OwnGradient<true, Policy, Scalar> {
-  using Type = decltype(std::declval<const Policy&>().template zero_gradient<Scalar>());
-};
-template <bool any, class Policy, class Scalar>
-using OwnGradientOf = typename OwnGradient<any, Policy, Scalar>::Type;
-
-/// The policy after the normalization is a similarity or, that left out, a mask.
-template <class P>
-inline constexpr bool leaves_similarity_out = !MeantAsSimilarity<P> && MeantAsMask<P>;
-template <class P>
-using SimilarityOf = std::conditional_t<leaves_similarity_out<P>, DotProduct, P>;
-template <class P>
-using MaskOf = std::conditional_t<leaves_similarity_out<P>, P, NoMask>;
 
 struct CountedRegression;
 
@@ -200,10 +109,10 @@ class NadarayaWatson {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, key, "NadarayaWatson::operator()");
     require_values<Scalar>(key, value, "NadarayaWatson::operator()");
-    const pass::Execution<Scalar> execution(executor);
+    const engine::Execution<Scalar> execution(executor);
     RowMatrix<Scalar> out(query.rows(), value.cols());
     const Rows<Scalar> queries(query), keys(key), values(value);
-    regress<Scalar>({&queries, &keys, &values, 0}, WritableRows<Scalar>(out).matrix(), {}, execution);
+    regress<Scalar>({.query = &queries, .key = &keys, .value = &values}, WritableRows<Scalar>(out).matrix(), {}, execution);
     return out;
   }
 
@@ -212,10 +121,10 @@ class NadarayaWatson {
   RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     validate<Scalar>(query, cache.keys(), "NadarayaWatson::operator()");
-    const pass::Execution<Scalar> execution(executor);
+    const engine::Execution<Scalar> execution(executor);
     RowMatrix<Scalar> out(query.rows(), cache.value_cols());
     const Rows<Scalar> queries(query), keys(cache.keys()), values(cache.values());
-    regress<Scalar>({&queries, &keys, &values, 0, cache.memory()}, WritableRows<Scalar>(out).matrix(), {}, execution);
+    regress<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()}, WritableRows<Scalar>(out).matrix(), {}, execution);
     return out;
   }
 
@@ -230,11 +139,11 @@ class NadarayaWatson {
     const char* const function = "NadarayaWatson::forward";
     validate<Scalar>(query, key, function);
     require_values<Scalar>(key, value, function);
-    require_output<Scalar>(out, query.rows(), value.cols(), function);
-    require_apart(out, query, "query", function);
-    require_apart(out, key, "key", function);
-    require_apart(out, value, "value", function);
-    const pass::Execution<Scalar> execution(executor);
+    detail::require_output<Scalar>(out, query.rows(), value.cols(), function);
+    detail::require_apart(out, query, "query", function);
+    detail::require_apart(out, key, "key", function);
+    detail::require_apart(out, value, "value", function);
+    const engine::Execution<Scalar> execution(executor);
 
     Tape<Scalar> tape;
     tape.query_ = Rows<Scalar>::kept(std::forward<Q>(query));
@@ -244,7 +153,7 @@ class NadarayaWatson {
     // Not before the inputs are evaluated: an expression may contain `out`.
     if constexpr (detail::OwningMatrix<Written>) out.resize(tape.queries(), tape.value_.cols());
     WritableRows<Scalar> rows(out);
-    regress<Scalar>({&tape.query_, &tape.key_, &tape.value_, 0}, rows.matrix(), tape.records_, execution);
+    regress<Scalar>({.query = &tape.query_, .key = &tape.key_, .value = &tape.value_}, rows.matrix(), tape.records_, execution);
     rows.commit(out);
     tape.find_rows();
     return tape;
@@ -260,31 +169,36 @@ class NadarayaWatson {
                     "NadarayaWatson::backward: grad_out must be [", tape.queries(), " x ", tape.value().cols(),
                     "] like the output, got ", detail::shape(grad_out));
     validate<Scalar>(tape.query().matrix(), tape.key().matrix(), "NadarayaWatson::backward");
-    const pass::Execution<Scalar> execution(executor);
+    const engine::Execution<Scalar> execution(executor);
     const Rows<Scalar> grads_out(grad_out);
     GradientsOf<Scalar> grads = no_gradients<GradientsOf<Scalar>, Scalar>();
     grads.query.resize(tape.queries(), tape.query().cols());
     grads.key.resize(tape.keys(), tape.key().cols());
     grads.value.resize(tape.keys(), tape.value().cols());
-    const pass::BackwardRuleOf<Scalar, K, N> rule(row_rule());
-    const auto policies = this->policies<pass::BackwardRule<Scalar>>(rule);
-    const pass::Operands<Scalar, S> operands{&tape.query_, &tape.key_, &tape.value_, 0};
-    const pass::GradientPlaces<Scalar> places{tape.records_, grads_out.view(), WritableRows<Scalar>(grads.query).matrix(),
-                                              WritableRows<Scalar>(grads.key).matrix(),
-                                              WritableRows<Scalar>(grads.value).matrix()};
-    grads += pass::pull_back<Scalar, S, M>({&policies, 1}, {&operands, 1}, {&places, 1}, execution).front();
+    const auto policies = this->policies<Scalar>();
+    const engine::Problem<Scalar> problem{.policies = policies.get(), .query = &tape.query_, .key = &tape.key_, .value = &tape.value_};
+    const engine::HeadGradients<Scalar> places{tape.records_, grads_out.view(), WritableRows<Scalar>(grads.query).matrix(),
+                                               WritableRows<Scalar>(grads.key).matrix(),
+                                               WritableRows<Scalar>(grads.value).matrix()};
+    grads += engine::backward<Scalar>({&problem, 1}, {&places, 1}, execution).front();
     return grads;
   }
 
-  /// The weights themselves, [Nq x Nk], one entry for each supported pair: what attends to what. Throws
-  /// std::invalid_argument if there are more than 2^31 - 1. The result does not depend on the executor.
+  /// The weights themselves, [Nq x Nk], one entry for each supported pair: what attends to what. For it, include
+  /// <Eigen/SparseCore>. Throws std::invalid_argument if there are more than 2^31 - 1. The result does not depend on the
+  /// executor.
   template <RealExpression Q, RealExpression Ke, Executor E = Serial>
-  Eigen::SparseMatrix<ScalarOf<Q>, Eigen::RowMajor> weights(const Q& query, const Ke& key, const E& executor = {}) const {
+  Eigen::SparseMatrix<ScalarOf<Q>, Eigen::RowMajor, int> weights(const Q& query, const Ke& key, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
+    using Weights = Eigen::SparseMatrix<Scalar, Eigen::RowMajor, int>;
     validate<Scalar>(query, key, "NadarayaWatson::weights");
-    const pass::Execution<Scalar> execution(executor);
-    const pass::ForwardRuleOf<Scalar, K, N> rule(row_rule());
-    return pass::weights(policies<pass::ForwardRule<Scalar>>(rule), Rows<Scalar>(query), Rows<Scalar>(key), execution);
+    const engine::Execution<Scalar> execution(executor);
+    const auto policies = this->policies<Scalar>();
+    const Rows<Scalar> queries(query), keys(key);
+    const engine::Problem<Scalar> problem{.policies = policies.get(), .query = &queries, .key = &keys, .value = &keys};
+    Weights result(query.rows(), key.rows());
+    detail::fill_with_weights(problem, execution, result);
+    return result;
   }
 
  private:
@@ -305,36 +219,43 @@ class NadarayaWatson {
     return no_gradients<ParametersOf<Scalar>, Scalar>();
   }
 
-  RowRule<K, N> row_rule() const { return RowRule<K, N>(kernel_, normalization_, distance_factor<S>()); }
-
-  /// As the passes take them; they refer to the rule and to this operator.
-  template <class Rule>
-  pass::Policies<Rule, S, M> policies(const Rule& rule) const {
-    return {&rule, &similarity_, &mask_, screening_};
-  }
-
-  /// Writes the regression to `out`, and records unless there are none.
+  /// As the engine takes them; they refer to this operator.
   template <class Scalar>
-  void regress(const pass::Operands<Scalar, S>& operands, const pass::RowsMap<Scalar>& out,
-               std::span<pass::Record<Scalar>> records, const pass::Execution<Scalar>& execution) const {
-    const pass::ForwardRuleOf<Scalar, K, N> rule(row_rule());
-    const auto policies = this->policies<pass::ForwardRule<Scalar>>(rule);
-    pass::regress<Scalar, S, M>({&policies, 1}, {&operands, 1}, {&out, 1}, {&records, 1}, execution);
+  detail::OperatorPolicies<Scalar, K, N, S, M> policies() const {
+    return {kernel_, normalization_, similarity_, mask_, screening_};
   }
 
-  template <class Scalar, class Q, class Ke>
-  void validate(const Q& query, const Ke& key, const char* function) const {
+  /// Writes the regression of operands to `out`, and records unless there are none.
+  template <class Scalar>
+  void regress(engine::Problem<Scalar> problem, const MatrixMap<Scalar>& out, std::span<engine::Record<Scalar>> records,
+               const engine::Execution<Scalar>& execution) const {
+    const auto policies = this->policies<Scalar>();
+    problem.policies = policies.get();
+    engine::forward<Scalar>({&problem, 1}, {&out, 1}, {&records, 1}, execution);
+  }
+
+  template <class Scalar>
+  static constexpr bool check_scalar() {
     static_assert(detail::check_scalar<Scalar>());
     static_assert(!detail::Names_parameter_pullback<S> || ParametricSimilarity<S, Scalar>,
                   "similarity: zero_gradient and parameter_pullback are not for this scalar");
     static_assert(!detail::Names_bias_pullback<M> || has_constrained_members<M> || ParametricBias<M, Scalar>,
                   "mask: zero_gradient and bias_pullback are not for this scalar");
-    static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
     static_assert(detail::check_normalization<N, K, Scalar>(),
                   "the second policy is a normalization; see normalization/normalization.hpp");
+    return true;
+  }
+
+  template <class Scalar, class Q, class Ke>
+  void validate(const Q& query, const Ke& key, const char* function) const {
+    static_assert(check_scalar<Scalar>());
+    static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
     validate_parameters<Scalar>();
-    const Extent n{query.rows(), key.rows()};
+    validate_mask(Extent{query.rows(), key.rows()});
+  }
+
+  void validate_mask([[maybe_unused]] const Extent& n) const {
     if constexpr (requires { mask_.validate(n); }) mask_.validate(n);
   }
 
@@ -355,32 +276,6 @@ class NadarayaWatson {
   static void require_values(const Ke& key, const V& value, const char* function) {
     static_assert(std::is_same_v<ScalarOf<V>, Scalar>, "query, key and value must have the same scalar");
     detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
-  }
-
-  template <class Scalar, class Out>
-  static void require_output(const Out& out, Index rows, Index cols, const char* function) {
-    static_assert(std::is_same_v<ScalarOf<Out>, Scalar>, "out must have the scalar of the inputs");
-    if constexpr (detail::OwningMatrix<Out>) {
-      // Eigen checks only in debug builds whether a matrix can be resized.
-      const auto takes = [](int size, int most, Index n) {
-        return size == Eigen::Dynamic ? most == Eigen::Dynamic || n <= most : n == size;
-      };
-      detail::require(takes(Out::RowsAtCompileTime, Out::MaxRowsAtCompileTime, rows) &&
-                          takes(Out::ColsAtCompileTime, Out::MaxColsAtCompileTime, cols),
-                      function, ": out must be [", rows, " x ", cols, "], to which its type cannot be resized; got ",
-                      detail::shape(out));
-    } else {
-      detail::require(out.rows() == rows && out.cols() == cols, function, ": out must be [", rows, " x ", cols, "], got ",
-                      detail::shape(out));
-      detail::require(!detail::footprint(out).collides(), function, ": out ", detail::shape(out),
-                      " must not have two elements in one place");
-    }
-  }
-
-  template <class Out, class X>
-  static void require_apart(const Out& out, const X& input, const char* name, const char* function) {
-    detail::require(!detail::Footprint::share(detail::written_footprint(out), detail::footprint(input)), function, ": out ",
-                    detail::shape(out), " must not share memory with ", name, ' ', detail::shape(input));
   }
 
   K kernel_;

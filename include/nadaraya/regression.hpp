@@ -34,12 +34,12 @@ struct CountedRegression {
                                        RowMatrix<Scalar>& out, const E& executor, const char* function) {
     op.template validate<Scalar>(query, key, function);
     op.template require_values<Scalar>(key, value, function);
-    const pass::Execution<Scalar> execution(executor);
+    const engine::Execution<Scalar> execution(executor);
     const Rows<Scalar> queries(query), keys(key), values(value);
-    std::vector<pass::Record<Scalar>> records(static_cast<std::size_t>(engine::block_count(query.rows())));
+    std::vector<engine::Record<Scalar>> records(static_cast<std::size_t>(engine::block_count(query.rows())));
     for (auto& record : records) record.counts_only = true;
     out.resize(query.rows(), value.cols());
-    op.template regress<Scalar>({&queries, &keys, &values, 0}, WritableRows<Scalar>(out).matrix(), records, execution);
+    op.template regress<Scalar>({.query = &queries, .key = &keys, .value = &values}, WritableRows<Scalar>(out).matrix(), records, execution);
     std::vector<KeyIndex> counts(static_cast<std::size_t>(query.rows()));
     for (std::size_t block = 0; block < records.size(); ++block) {
       const auto& sizes = records[block].support_sizes;

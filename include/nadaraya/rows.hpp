@@ -1,8 +1,8 @@
 // An operand as contiguous rows, copied only where it must be.
 #pragma once
 
-#include "nadaraya/engine/packed.hpp"
 #include "nadaraya/types.hpp"
+#include "nadaraya/view.hpp"
 
 #include <type_traits>
 #include <utility>
@@ -166,12 +166,16 @@ class Rows {
   Index stride_ = 0;
 };
 
+/// Rows to write to, `stride` apart.
+template <class Scalar>
+using MatrixMap = Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>;
+
 /// A place for rows: a row-major destination with contiguous rows is written to where it is, any
 /// other through rows that this object owns, until commit(). The destination must outlive it.
 template <class Scalar>
 class WritableRows {
  public:
-  using Map = Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>;
+  using Map = MatrixMap<Scalar>;
 
   template <class Out>
   explicit WritableRows(Out&& out) : rows_(out.rows()), cols_(out.cols()) {

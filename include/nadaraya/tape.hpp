@@ -1,9 +1,10 @@
-// What forward hands to backward: the operands, one RowMap per query, and the compact support.
+// What forward hands to backward: the operands, one RowNormalizer per query, and the compact support.
 #pragma once
 
-#include "nadaraya/pass/record.hpp"
+#include "nadaraya/engine/record.hpp"
+#include "nadaraya/loops/blocks.hpp"
+#include "nadaraya/loops/row_normalizer.hpp"
 #include "nadaraya/rows.hpp"
-#include "nadaraya/normalization/row_map.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -40,7 +41,7 @@ class Tape {
 
   /// How many keys have weight for a query; under a dense rule (Gaussian) all that are visible, though
   /// the smallest weights may underflow.
-  Index support_size(Index query) const { return record(query).support_sizes[static_cast<std::size_t>(place(query))]; }
+  Index support_size(Index query) const { return record(query).support_sizes[static_cast<std::size_t>(position(query))]; }
 
   /// Mean of support_size over the queries, 0 without queries.
   double mean_support() const {
@@ -57,13 +58,13 @@ class Tape {
 
   /// The stored keys of a query. The key that lends NearestNeighbors its bandwidth is stored last,
   /// without being supported.
-  std::span<const KeyIndex> support(Index query) const { return record(query).row_keys(place(query)); }
+  std::span<const KeyIndex> support(Index query) const { return record(query).row_keys(position(query)); }
 
   /// The compact coordinates of the stored keys, in the same order.
-  std::span<const Scalar> coordinates(Index query) const { return record(query).row_coordinates(place(query)); }
+  std::span<const Scalar> coordinates(Index query) const { return record(query).row_coordinates(position(query)); }
 
   /// What the normalization decided for a query: its threshold, width and divisor.
-  const RowMap<Scalar>& row(Index query) const { return record(query).maps[static_cast<std::size_t>(place(query))]; }
+  const RowNormalizer<Scalar>& row(Index query) const { return record(query).maps[static_cast<std::size_t>(position(query))]; }
 
   const Rows<Scalar>& query() const { return query_; }
   const Rows<Scalar>& key() const { return key_; }
@@ -75,10 +76,10 @@ class Tape {
   friend class AttentionTape<Scalar>;
 
   void make_records() { records_.resize(static_cast<std::size_t>(engine::block_count(queries()))); }
-  const pass::Record<Scalar>& record(Index query) const {
+  const engine::Record<Scalar>& record(Index query) const {
     return records_[static_cast<std::size_t>(row_of(query) / engine::block_queries)];
   }
-  Index place(Index query) const { return row_of(query) % engine::block_queries; }
+  Index position(Index query) const { return row_of(query) % engine::block_queries; }
   Index row_of(Index query) const { return rows_.empty() ? query : Index(rows_[static_cast<std::size_t>(query)]); }
 
   /// Notes where each query is recorded, once all are, if not in their own order.
@@ -94,7 +95,7 @@ class Tape {
   Rows<Scalar> query_;
   Rows<Scalar> key_;
   Rows<Scalar> value_;
-  std::vector<pass::Record<Scalar>> records_;
+  std::vector<engine::Record<Scalar>> records_;
   std::vector<KeyIndex> rows_;
 };
 

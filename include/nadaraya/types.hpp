@@ -1,7 +1,7 @@
 // The few names every layer shares.
 #pragma once
 
-#include "nadaraya/detail/same_alignment.hpp"
+#include "nadaraya/detail/same_build.hpp"
 
 #include <Eigen/Core>
 

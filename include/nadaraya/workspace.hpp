@@ -1,8 +1,9 @@
 // Scratch memory that outlives a call.
 #pragma once
 
+#include "nadaraya/engine/execution.hpp"
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/engine/scores.hpp"
+#include "nadaraya/engine/instances.hpp"
 #include "nadaraya/types.hpp"
 
 #include <utility>
@@ -24,7 +25,7 @@ class Workspace {
  public:
   static constexpr bool serial = SerialExecutor<E>;
 
-  explicit Workspace(E executor = E{}) : executor_(std::move(executor)) {}
+  explicit Workspace(E executor = E{}) : executor_(std::move(executor)) { static_assert(engine::check_compiled<Scalar>()); }
 
   void validate() const {
     if constexpr (requires(const E& executor) { executor.validate(); }) executor_.validate();
@@ -39,11 +40,11 @@ class Workspace {
     AnyExecutor(executor_).parallel_for(n, fn, cost);
   }
 
-  engine::Pool<engine::Workspace<Scalar>>& pieces() const { return pieces_; }
+  engine::ScratchPool<Scalar>& scratch() const { return scratch_; }
 
  private:
   E executor_;
-  mutable engine::Pool<engine::Workspace<Scalar>> pieces_;
+  mutable engine::ScratchPool<Scalar> scratch_;
 };
 
 }  // namespace nadaraya

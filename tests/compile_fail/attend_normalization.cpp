@@ -1,4 +1,4 @@
-// expect first: normalization: RowMap<S> solve(
+// expect first: normalization: RowNormalizer<S> solve(
 // The first error names the member that a normalization lacks.
 #include "nadaraya/attend.hpp"
 #include "nadaraya/normalization/anchored.hpp"
@@ -7,7 +7,7 @@ using namespace nadaraya;
 
 struct Halved : Anchored {
   template <class K, class S>
-  RowMap<S> solve(const K& kernel, RowView<S> z) const {
+  RowNormalizer<S> solve(const K& kernel, RowView<S> z) const {
     return Anchored::solve(kernel, 0.0, z, S(0));
   }
 };

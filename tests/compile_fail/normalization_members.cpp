@@ -28,11 +28,11 @@ struct Plain {
     return -Eigen::NumTraits<S>::infinity();
   }
   template <class K, class S>
-  RowMap<S> solve(const K&, double, RowView<S>, const S&) const {
+  RowNormalizer<S> solve(const K&, double, RowView<S>, const S&) const {
     return {};
   }
   template <class K, class S>
-  void pullback(const K&, const RowMap<S>&, RowView<S>, RowView<S>, RowOut<S>, ParameterGradients<S>&) const {}
+  void pullback(const K&, const RowNormalizer<S>&, RowView<S>, RowView<S>, RowOut<S>, ParameterGradients<S>&) const {}
 };
 static_assert(detail::check_normalization<Plain, Biweight, float>() && detail::check_normalization<NearestNeighbors, Gaussian, double>());
 static_assert(detail::check_normalization<Adaptive, Biweight, float>() && detail::check_normalization<Adaptive, Gaussian, long double>());
@@ -56,7 +56,7 @@ struct CheckNotStatic : Plain {
 };
 struct SelectWithoutSelects : Plain {
   template <class K, class S>
-  void select(const K&, Row<S>&) const {}
+  void select(const K&, CandidateRow<S>&) const {}
 };
 struct SelectsData : Plain {
   bool selects = true;
@@ -64,12 +64,12 @@ struct SelectsData : Plain {
 struct SelectOfOne : Plain {
   static constexpr bool selects = true;
   template <class S>
-  void select(Row<S>&) const {}
+  void select(CandidateRow<S>&) const {}
 };
 struct FloorsWithFactor : Plain {
   using Plain::solve;
   template <class K, class S>
-  void solve(const K&, std::span<const RowView<S>>, std::span<const S>, RowMap<S>*) const {}
+  void solve(const K&, std::span<const RowView<S>>, std::span<const S>, RowNormalizer<S>*) const {}
   template <class K, class S>
   void floors(const K&, double, std::span<const RowView<S>>, std::span<const S>, S*) const {}
 };
@@ -80,7 +80,7 @@ struct FloorsAlone : Plain {
 struct SolveAlone : Plain {
   using Plain::solve;
   template <class K, class S>
-  void solve(const K&, std::span<const RowView<S>>, std::span<const S>, RowMap<S>*) const {}
+  void solve(const K&, std::span<const RowView<S>>, std::span<const S>, RowNormalizer<S>*) const {}
 };
 struct NearestWidthNoTemplate : Plain {
   double nearest_width(const Biweight&) const { return 1.0; }

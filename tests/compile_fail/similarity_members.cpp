@@ -37,7 +37,7 @@ struct Plain {
 };
 struct Everywhere : SquaredDistance {
   template <class S>
-  S reach(const S&, Index) const = delete;
+  S radius(const S&, Index) const = delete;
 };
 static_assert(detail::check_similarity<Everywhere>() && !LocalSimilarity<Everywhere, double>);
 static_assert(detail::check_similarity<Plain>() && detail::check_similarity<Cosine>());
@@ -94,12 +94,12 @@ struct PreparedOfAnother : Plain {
 };
 struct ReachOfOne : Plain {
   template <class S>
-  S reach(const S& floor) const {
+  S radius(const S& floor) const {
     return floor;
   }
 };
 struct ReachOfDouble : Plain {
-  float reach(float floor, Index) const { return floor; }
+  float radius(float floor, Index) const { return floor; }
 };
 struct ScaleWithoutPullback : Plain {
   static constexpr bool has_scale = true;

@@ -1,7 +1,7 @@
 // What the tests of the vector loops share: every tier of the machine, and numbers for it.
 #pragma once
 
-#include <nadaraya/engine/tiers.hpp>
+#include <nadaraya/loops/tiers.hpp>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
@@ -19,25 +19,25 @@ namespace nadaraya::engine {
 #define NADARAYA_TIER_BYTES 8
 namespace arrays8 {
 #include "nadaraya/simd/tier.ipp"
-#include "nadaraya/engine/loops.ipp"
+#include "nadaraya/loops/loops.ipp"
 }  // namespace arrays8
 #undef NADARAYA_TIER_BYTES
 #define NADARAYA_TIER_BYTES 16
 namespace arrays16 {
 #include "nadaraya/simd/tier.ipp"
-#include "nadaraya/engine/loops.ipp"
+#include "nadaraya/loops/loops.ipp"
 }  // namespace arrays16
 #undef NADARAYA_TIER_BYTES
 #define NADARAYA_TIER_BYTES 32
 namespace arrays32 {
 #include "nadaraya/simd/tier.ipp"
-#include "nadaraya/engine/loops.ipp"
+#include "nadaraya/loops/loops.ipp"
 }  // namespace arrays32
 #undef NADARAYA_TIER_BYTES
 #define NADARAYA_TIER_BYTES 64
 namespace arrays64 {
 #include "nadaraya/simd/tier.ipp"
-#include "nadaraya/engine/loops.ipp"
+#include "nadaraya/loops/loops.ipp"
 }  // namespace arrays64
 #undef NADARAYA_TIER_BYTES
 #undef NADARAYA_TIER_ARRAYS

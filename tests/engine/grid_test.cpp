@@ -1,6 +1,6 @@
-// The grid: what it finds is what lies within reach, its loops in every tier, and how far a squared
+// The grid: it finds the points within a radius, its loops in every tier, and how far a squared
 // distance reaches.
-#include <nadaraya/engine/near_rows.hpp>
+#include <nadaraya/engine/grid_lookup.hpp>
 #include <nadaraya/similarity/squared_distance.hpp>
 
 #include "tests/engine/every_tier.hpp"
@@ -31,15 +31,15 @@ Real distance(const T* a, const T* b, Index n) {
   return std::sqrt(square);
 }
 
-/// Does the grid find all points within reach of a query, none twice, and none that is clearly farther?
+/// Does the grid find all points within a radius of a query, none twice, and none that is clearly farther?
 template <class T>
-void check_near(const engine::Grid<T>& grid, const RowMatrix<T>& points, const T* q, T reach) {
+void check_near(const engine::Grid<T>& grid, const RowMatrix<T>& points, const T* q, T radius) {
   engine::NearKeys near;
-  const Index count = grid.around(q, reach, near);
+  const Index count = grid.around(q, radius, near);
   std::vector<KeyIndex> found(near.keys.begin(), near.keys.begin() + count);
   for (std::size_t j = 0; j < found.size(); ++j) {
     T point[3];
-    grid.copy_point(near.places[j], point);
+    grid.copy_point(near.positions[j], point);
     REQUIRE(std::equal(point, point + points.cols(), points.row(found[j]).data()));
   }
   std::sort(found.begin(), found.end());
@@ -52,8 +52,8 @@ void check_near(const engine::Grid<T>& grid, const RowMatrix<T>& points, const T
       continue;
     }
     const Real at = distance(q, points.row(j).data(), points.cols());
-    missed += !has && at <= Real(reach);
-    strays += has && at > Real(reach) * (1 + 32 * Real(std::numeric_limits<T>::epsilon()));
+    missed += !has && at <= Real(radius);
+    strays += has && at > Real(radius) * (1 + 32 * Real(std::numeric_limits<T>::epsilon()));
   }
   REQUIRE(missed == 0);
   REQUIRE(strays == 0);
@@ -61,12 +61,12 @@ void check_near(const engine::Grid<T>& grid, const RowMatrix<T>& points, const T
 
 /// Points of several kinds, the cells of some of whose coordinates begin there exactly.
 template <class T>
-RowMatrix<T> some_points(int kind, Index n, Index dimension, T reach, Random& random) {
-  RowMatrix<T> x = random.normal<T>(n, dimension, 10 * double(reach));
-  if (kind == 1) x = (x / reach).array().round() * reach;            // on the borders of cells
-  if (kind == 2) x.col(random.below(dimension)).setConstant(reach);  // in a plane
+RowMatrix<T> some_points(int kind, Index n, Index dimension, T radius, Random& random) {
+  RowMatrix<T> x = random.normal<T>(n, dimension, 10 * double(radius));
+  if (kind == 1) x = (x / radius).array().round() * radius;            // on the borders of cells
+  if (kind == 2) x.col(random.below(dimension)).setConstant(radius);  // in a plane
   if (kind == 3) x.bottomRows(n / 2) = x.topRows(n / 2).eval();      // twice
-  if (kind == 4) x.array() += T(1e4) * reach;                        // far from zero
+  if (kind == 4) x.array() += T(1e4) * radius;                        // far from zero
   if (kind == 5) {                                                   // outliers
     for (Index j = 0; j < n; j += 7) x(j, random.below(dimension)) *= T(random.uniform() < 0.5 ? 1e30 : 1e7);
   }
@@ -83,29 +83,29 @@ RowMatrix<T> some_points(int kind, Index n, Index dimension, T reach, Random& ra
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a grid finds what lies within reach", "[engine][grid]", float, double) {
+TEMPLATE_TEST_CASE("a grid finds the points within a radius", "[engine][grid]", float, double) {
   using T = TestType;
   Random random(3);
   for (int trial = 0; trial < 300; ++trial) {
     const Index dimension = 1 + trial % 3;
     const int kind = trial % 7;
     const Index n = 2 + 2 * random.below(200);
-    const T reach = T(std::exp2(std::floor(20 * random.normal())) * (random.uniform() < 0.5 ? 1.0 : 0.7));
-    INFO("trial " << trial << ", " << n << " points in " << dimension << " dimensions, kind " << kind << ", reach "
-                  << reach);
-    const RowMatrix<T> points = some_points(kind, n, dimension, reach, random);
-    const engine::Grid<T> grid(view(points), reach);
+    const T radius = T(std::exp2(std::floor(20 * random.normal())) * (random.uniform() < 0.5 ? 1.0 : 0.7));
+    INFO("trial " << trial << ", " << n << " points in " << dimension << " dimensions, kind " << kind << ", radius "
+                  << radius);
+    const RowMatrix<T> points = some_points(kind, n, dimension, radius, random);
+    const engine::Grid<T> grid(view(points), radius);
     for (int i = 0; i < 20; ++i) {
-      RowMatrix<T> q = random.normal<T>(1, dimension, 10 * double(reach));
+      RowMatrix<T> q = random.normal<T>(1, dimension, 10 * double(radius));
       const Index j = random.below(n);
       if (i % 2 == 0 && points.row(j).allFinite()) q = points.row(j);
-      // From a point to its neighbour at exactly the reach; and from where nothing is.
-      if (i % 4 == 0) q(random.below(dimension)) += i % 8 == 0 ? reach : -reach;
+      // From a point to its neighbour at exactly the radius; and from where nothing is.
+      if (i % 4 == 0) q(random.below(dimension)) += i % 8 == 0 ? radius : -radius;
       if (i == 19) q.setConstant(T(-1e30));
       if (i == 18) q.setConstant(std::numeric_limits<T>::max() * T(trial % 2 == 0 ? 1 : -1));
-      check_near(grid, points, q.data(), reach);
-      check_near(grid, points, q.data(), T(2.5) * reach);  // farther than the grid was made for
-      check_near(grid, points, q.data(), T(0.1) * reach);
+      check_near(grid, points, q.data(), radius);
+      check_near(grid, points, q.data(), T(2.5) * radius);  // farther than the grid was made for
+      check_near(grid, points, q.data(), T(0.1) * radius);
     }
   }
 }
@@ -147,7 +147,7 @@ TEMPLATE_TEST_CASE("distances and ranks in every tier", "[engine][grid]", float,
       const T q[2] = {T(0.125), T(-0.25)};
       const T* axes[2] = {x.data(), y.data()};
       const Index count =
-          loops.template within<2>(axes, keys.data(), KeyIndex(100), n, q, T(1), found.data(), places.data());
+          loops.within(2, axes, keys.data(), KeyIndex(100), n, q, T(1), found.data(), places.data());
       std::vector<KeyIndex> expected, expected_places;
       for (Index j = 0; j < n; ++j) {
         const T a = x[std::size_t(j)] - q[0], b = y[std::size_t(j)] - q[1];
@@ -179,35 +179,35 @@ TEMPLATE_TEST_CASE("a squared distance reaches no farther than it says", "[engin
     const Index dimension = 1 + trial % 5;
     const SquaredDistance similarity{trial % 3 == 0 ? 1.0 : std::exp(3 * random.normal())};
     const T floor = -T(std::exp(10 * random.normal()));
-    const T reach = similarity.reach(floor, dimension);
+    const T radius = similarity.radius(floor, dimension);
     // A pair at about the distance where the similarity falls to the floor.
-    const RowMatrix<T> q = random.normal<T>(1, dimension, trial % 2 == 0 ? 0.0 : 1e-3 * double(reach));
+    const RowMatrix<T> q = random.normal<T>(1, dimension, trial % 2 == 0 ? 0.0 : 1e-3 * double(radius));
     RowMatrix<T> k = random.normal<T>(1, dimension);
     k *= std::sqrt(-floor / T(similarity.scale)) / k.norm() * (T(1) + T(random.below(13) - 6) * epsilon);
     k += q;
     if (similarity.score(q.row(0), k.row(0)) > floor) {
       ++above;
-      REQUIRE(distance(q.data(), k.data(), dimension) <= Real(reach));
+      REQUIRE(distance(q.data(), k.data(), dimension) <= Real(radius));
     } else {
       ++below;
     }
     // Not much farther either.
-    REQUIRE(Real(reach) * Real(reach) * Real(T(similarity.scale)) <= -Real(floor) * (1 + 64 * Real(epsilon)));
+    REQUIRE(Real(radius) * Real(radius) * Real(T(similarity.scale)) <= -Real(floor) * (1 + 64 * Real(epsilon)));
   }
   REQUIRE(above > 40000);
   REQUIRE(below > 40000);
 }
 
-TEMPLATE_TEST_CASE("a reach that cannot be said is infinite", "[engine][grid]", float, double) {
+TEMPLATE_TEST_CASE("a radius that is not known is infinite", "[engine][grid]", float, double) {
   using T = TestType;
   const T infinity = std::numeric_limits<T>::infinity();
   const T tiny = std::numeric_limits<T>::min();
   for (const T floor : {-infinity, infinity, T(0), T(1), std::numeric_limits<T>::quiet_NaN(), -tiny, T(-1) / tiny}) {
-    REQUIRE(SquaredDistance{}.reach(floor, 2) == infinity);
+    REQUIRE(SquaredDistance{}.radius(floor, 2) == infinity);
   }
   for (const double scale : {1e-320, 1e300, 1e-45, 1e38}) {
     if (sizeof(T) == 8 && scale > 1e-300 && scale < 1e290) continue;
-    REQUIRE(SquaredDistance{scale}.reach(T(-1), 2) == infinity);
+    REQUIRE(SquaredDistance{scale}.radius(T(-1), 2) == infinity);
   }
 }
 
@@ -218,7 +218,7 @@ TEST_CASE("entries are sorted, few of them and many", "[engine][grid]") {
       engine::NearKeys near;
       near.reserve(n);
       std::vector<float> z(std::size_t(n) + 16);
-      Row<float> row;
+      CandidateRow<float> row;
       for (Index j = 0; j < n; ++j) near.keys[std::size_t(j)] = static_cast<KeyIndex>(spread * j);
       for (Index j = n; j > 1; --j) std::swap(near.keys[std::size_t(j - 1)], near.keys[std::size_t(random.below(j))]);
       for (Index j = 0; j < n; ++j) z[std::size_t(j)] = static_cast<float>(near.keys[std::size_t(j)]) + 0.5f;

@@ -12,11 +12,33 @@
 #include <cmath>
 #include <limits>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 using namespace nadaraya;
 using namespace nadaraya::test;
 using engine::Portable;
+
+TEMPLATE_TEST_CASE("the table holds the loops of the machine's tier", "[engine]", float, double) {
+  using T = TestType;
+  const engine::LoopTable<T>& table = engine::loops<T>();
+#if NADARAYA_HAS_AVX
+  if (simd::tier() == simd::Tier::avx512) {
+    REQUIRE(&table == &engine::avx512::loop_table<T>);
+    return;
+  }
+  if (simd::tier() == simd::Tier::avx2) {
+    REQUIRE(&table == &engine::avx2::loop_table<T>);
+    return;
+  }
+#endif
+  REQUIRE(&table == &engine::baseline::loop_table<T>);
+}
+
+TEST_CASE("a scalar without vector loops gets the portable ones", "[engine]") {
+  const std::vector<long double> z{1, 3, 2};
+  REQUIRE(engine::loops<long double>().largest(z.data(), 3) == 3);
+}
 
 TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, double) {
   using T = TestType;
@@ -61,14 +83,14 @@ TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]",
   // Sums of n terms of at most 3, each a few roundings.
   const T tolerance = 64 * std::numeric_limits<T>::epsilon();
   const auto compare = [&](auto loops, const auto& kernel, Index n, double width, test::Random& random) {
-    const RowMap<T> map{T(0.1), T(width), T(0.5), T(1.5)};
+    const RowNormalizer<T> map{T(0.1), T(width), T(0.5), T(1.5)};
     const std::vector<T> z = numbers<T>(n, random);
     const auto sums = loops.profile_sums(kernel, map, T(0), z.data(), n);
     const auto expected = Portable::profile_sums(kernel, map, T(0), z.data(), n);
     REQUIRE(std::abs(sums.value - expected.value) <= tolerance * (1 + expected.value));
     REQUIRE(std::abs(sums.slope - expected.slope) <= tolerance * (1 + expected.slope));
     if constexpr (CompactKernel<std::remove_cvref_t<decltype(kernel)>>) {
-      RowMap<T> moved = map;
+      RowNormalizer<T> moved = map;
       int step = 0;
       loops.descend(kernel, moved, T(0), z.data(), n, [&](const engine::ProfileSums<T>& at) NADARAYA_INLINE_LAMBDA {
         const auto expected_at = Portable::profile_sums(kernel, moved, T(0), z.data(), n);
@@ -119,7 +141,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     std::vector<const T*> z;
     std::vector<Index> n;
     std::vector<T> known;
-    std::vector<RowMap<T>> maps(count + 1);
+    std::vector<RowNormalizer<T>> maps(count + 1);
     for (std::size_t i = 0; i < count; ++i) {
       n.push_back(1 + static_cast<Index>(random.below(i == 0 ? 128 : 40)));
       rows.push_back(numbers<T>(n.back(), random));
@@ -129,7 +151,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     for (const auto& row : rows) z.push_back(row.data());
     maps.back().mass = T(42);
     const auto excess = [&](std::size_t i, T offset) {
-      RowMap<T> at = maps[i];
+      RowNormalizer<T> at = maps[i];
       at.offset = offset;
       return Portable::profile_sums(kernel, at, T(0), z[i], n[i]).value - 1;
     };
@@ -138,7 +160,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     };
     // Of two rows of three a floor is known, where a step more starts.
     step_down(2);
-    const std::vector<RowMap<T>> two_steps = maps;
+    const std::vector<RowNormalizer<T>> two_steps = maps;
     step_down(1);
     for (std::size_t i = 0; i < count; ++i) {
       if (i % 3 != 0) known[i] = maps[i].pivot - maps[i].width * (maps[i].offset + 16 * epsilon);
@@ -166,7 +188,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     REQUIRE(maps.back().mass == T(42));
     // No row depends on the others.
     for (std::size_t i = 0; i < count; ++i) {
-      RowMap<T> alone;
+      RowNormalizer<T> alone;
       alone.width = maps[i].width;
       loops.template step_down<Root>(kernel, T(0), 1000, &z[i], &n[i], &known[i], Index(1), &alone);
       REQUIRE(alone.pivot == maps[i].pivot);
@@ -201,7 +223,7 @@ TEMPLATE_TEST_CASE("an exponential kernel keeps to its range in every tier", "[e
   with_every_tier([&](auto loops, const char* tier) {
     std::vector<T> z = t;
     z.resize(t.size() + std::size_t(slack));
-    loops.profiles(Gaussian{}, RowMap<T>{T(0), T(1), T(0), T(1)}, T(0), z.data(), static_cast<Index>(t.size()));
+    loops.profiles(Gaussian{}, RowNormalizer<T>{T(0), T(1), T(0), T(1)}, T(0), z.data(), static_cast<Index>(t.size()));
     for (std::size_t j = 0; j < t.size(); ++j) {
       const T expected = Gaussian{}.profile(t[j]);
       CAPTURE(tier, t[j], z[j], expected);
@@ -248,13 +270,17 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
       pairs.insert(pairs.begin() + 3, {4, 2, T(0), nan});
       const auto count = static_cast<Index>(pairs.size());
       std::vector<std::uint16_t> terms(9), terms_portably(9);
-      loops.template scatter<&engine::Pair<T>::p, true>(pairs.data(), count, x.data(), stride, cols, sum.data(), stride, 0,
-                                                  terms.data());
-      Portable::scatter<&engine::Pair<T>::p, true>(pairs.data(), count, x.data(), stride, cols, sum_portably.data(), stride, 0,
-                                             terms_portably.data());
+      loops.scatter_weights(pairs.data(), count, x.data(), stride, cols, sum.data(), stride, KeyIndex(0), terms.data());
+      Portable::scatter_weights(pairs.data(), count, x.data(), stride, cols, sum_portably.data(), stride, KeyIndex(0),
+                                terms_portably.data());
       REQUIRE(largest_difference(first(sum, 9 * stride), first(sum_portably, 9 * stride)) <= tolerance);
       REQUIRE(terms == std::vector<std::uint16_t>{2, 1, 3, 1, 0, 2, 1, 1, 1});
       REQUIRE(terms_portably == terms);
+      // The same factors as gradients; nothing has the other member.
+      for (engine::Pair<T>& pair : pairs) std::swap(pair.p, pair.dz);
+      loops.scatter_gradients(pairs.data(), count, x.data(), stride, cols, sum.data(), stride);
+      Portable::scatter_gradients(pairs.data(), count, x.data(), stride, cols, sum_portably.data(), stride);
+      REQUIRE(largest_difference(first(sum, 9 * stride), first(sum_portably, 9 * stride)) <= 2 * tolerance);
     }
   });
 }
@@ -276,9 +302,9 @@ TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in ev
   with_every_tier([&](auto loops, const char* tier) {
     INFO(tier);
     T out = T(42);
-    loops.template multiply<false>(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
+    loops.multiply(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
     REQUIRE(!wrong(out, sum));
-    loops.template multiply<true>(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
+    loops.add_product(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
     REQUIRE(!wrong(out, 2 * sum));
     loops.mix(keys.data(), tenths.data(), n, ones.data(), Index(1), Index(1), &out);
     REQUIRE(!wrong(out, sum));
@@ -287,8 +313,8 @@ TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in ev
     T run = 0, total = 0;
     Index runs = 0;
     for (Index done = 0; done < n; ++runs) {
-      done += loops.template scatter<&engine::Pair<T>::p, true>(pairs.data() + done, n - done, ones.data(), Index(1), Index(1), &run,
-                                                          Index(1), 0, &terms);
+      done += loops.scatter_weights(pairs.data() + done, n - done, ones.data(), Index(1), Index(1), &run, Index(1), KeyIndex(0),
+                                    &terms);
       REQUIRE((terms == engine::pair_run_terms || done == n));
       total += run;
       run = 0;
@@ -346,8 +372,8 @@ TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, dou
         const Index cols = 64;
         const std::vector<T> a = numbers<T>(6 * depth, random), b = numbers<T>(depth * cols, random);
         std::vector<T> c(static_cast<std::size_t>(6 * cols), T(1)), added = c;
-        loops.template multiply<false>(rows, depth, cols, a.data(), depth, Index(1), b.data(), cols, c.data(), cols);
-        loops.template multiply<true>(rows, depth, cols, a.data(), depth, Index(1), b.data(), cols, added.data(), cols);
+        loops.multiply(rows, depth, cols, a.data(), depth, Index(1), b.data(), cols, c.data(), cols);
+        loops.add_product(rows, depth, cols, a.data(), depth, Index(1), b.data(), cols, added.data(), cols);
         for (Index i = 0; i < 6; ++i) {
           for (Index j = 0; j < cols; ++j) {
             double sum = 0;

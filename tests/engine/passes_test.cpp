@@ -40,7 +40,7 @@ bool untouched(const std::vector<T>& x, Index n) {
 TEMPLATE_TEST_CASE("profiles, coordinates and slopes in every tier", "[engine]", float, double) {
   using T = TestType;
   const auto check = [](auto loops, const auto& kernel, Index n, T width, Random& random) {
-    const RowMap<T> map{T(0.1), width, T(0.5), T(1.5)};
+    const RowNormalizer<T> map{T(0.1), width, T(0.5), T(1.5)};
     const T edge = engine::edge_of<T>(kernel);
     const std::vector<T> z = numbers<T>(n, random);
     std::vector<T> t = z, profile = z, slope = z;
@@ -147,8 +147,8 @@ TEMPLATE_TEST_CASE("products of any width, of a transposed factor, and row by ro
       for (Index i = 0; i < rows; ++i) {
         for (Index d = 0; d < depth; ++d) at(a_transposed, d * rows + i) = static_cast<T>(real(a, i * depth + d));
       }
-      loops.template multiply<false>(rows, depth, cols, a.data(), depth, Index(1), b.data(), width, c.data(), width);
-      loops.template multiply<false>(rows, depth, cols, a_transposed.data(), Index(1), rows, b.data(), width,
+      loops.multiply(rows, depth, cols, a.data(), depth, Index(1), b.data(), width, c.data(), width);
+      loops.multiply(rows, depth, cols, a_transposed.data(), Index(1), rows, b.data(), width,
                                      c_transposed.data(), width);
       for (Index i = 0; i < rows; ++i) {
         for (Index j = 0; j < width; ++j) {
@@ -166,7 +166,7 @@ TEMPLATE_TEST_CASE("products of any width, of a transposed factor, and row by ro
       // The rows of b against one vector of their width.
       const std::vector<T> y = numbers<T>(cols, random);
       std::vector<T> z = numbers<T>(depth, random);
-      loops.products(b.data(), width, depth, cols, y.data(), z.data());
+      loops.products(b.data(), width, depth, cols, y.data(), z.data(), T(1));
       REQUIRE(untouched(z, depth));
       for (Index d = 0; d < depth; ++d) {
         Real sum = 0, size = 0;
@@ -217,8 +217,7 @@ TEMPLATE_TEST_CASE("equal rows have equal products, whatever they are multiplied
       for (std::size_t i = 0; i < 6; ++i) {
         to[i] = engine::Candidates<T>{z[i].data(), key[i].data(), nullptr, -std::numeric_limits<T>::infinity(), T(0), ~std::uint64_t(0)};
       }
-      loops.template candidates<false>(cols, y.data(), cols, panel.data(), static_cast<const T*>(nullptr), T(0),
-                                              KeyIndex(0), to, factor);
+      loops.candidates(cols, y.data(), cols, panel.data(), KeyIndex(0), to, factor);
       for (Index rows = 1; rows <= 6; ++rows) {
         std::vector<T> all(static_cast<std::size_t>(rows * n) + 1, T(42));
         loops.score_panel(rows, cols, y.data(), cols, panel.data(), factor, all.data(), n);
@@ -263,7 +262,7 @@ TEMPLATE_TEST_CASE("candidates of a panel are the visible keys above the floor, 
       const T floor = static_cast<T>(score(i, 3, shift));  // key 3 ties
       to[i] = engine::Candidates<T>{z[row].data(), key[row].data(), nullptr, floor, shift, views[i]};
     }
-    loops.template candidates<true>(depth, a.data(), depth, panel.data(), norm.data(), slope, KeyIndex(100), to);
+    loops.shifted_candidates(depth, a.data(), depth, panel.data(), norm.data(), slope, KeyIndex(100), to, T(1));
     for (Index i = 0; i < rows; ++i) {
       const auto row = static_cast<std::size_t>(i);
       Index found = 0;

@@ -1,5 +1,6 @@
 // Threads that stay: shared by all calls, asleep between them, new after fork, there until the process ends.
 #include <nadaraya/engine/executor.hpp>
+#include <nadaraya/engine/thread_pool.hpp>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/executors.hpp"

@@ -8,6 +8,8 @@
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
+
 #include <functional>
 #include <string>
 #include <utility>

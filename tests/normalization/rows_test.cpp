@@ -1,4 +1,5 @@
 // Weights and gradients of rows that ask more of float than most: many keys, steep profiles, totals that underflow.
+#include <nadaraya/definitions.hpp>
 #include <nadaraya/entmax.hpp>
 #include <nadaraya/normalization/anchored.hpp>
 #include <nadaraya/normalization/fixed_bandwidth.hpp>
@@ -32,14 +33,14 @@ struct Solved {
 template <class T, class K, class N, class Z>
 Solved<T> solve(const K& kernel, const N& normalization, double factor, const std::vector<Z>& z, const std::vector<Z>& g,
                 std::size_t many = 1) {
-  const RowRule<K, N> rule(kernel, normalization, factor);
-  std::vector<Row<T>> rows(many);
-  for (Row<T>& row : rows) {
+  const RowRuleOf<T, K, N> rule(kernel, normalization, factor);
+  std::vector<CandidateRow<T>> rows(many);
+  for (CandidateRow<T>& row : rows) {
     for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), static_cast<T>(z[j]));
   }
-  std::vector<RowMap<T>> maps(many);
-  rule.solve(std::span<Row<T>>(rows), std::span<RowMap<T>>(maps));
-  Row<T>& row = rows.back();
+  std::vector<RowNormalizer<T>> maps(many);
+  rule.solve(std::span<CandidateRow<T>>(rows), std::span<RowNormalizer<T>>(maps));
+  CandidateRow<T>& row = rows.back();
   engine::LineVector<T> p;
   rule.weigh(row, maps.back(), p);
   Solved<T> result;
@@ -344,7 +345,7 @@ void check_far_keys(const K& kernel, double r, double u, double tolerance) {
   if constexpr (ElementwiseKernel<K>) {
     // A row that is weighed in place.
     std::vector<T> t(z.begin(), z.end());
-    const RowMap<T> map = RowRule<K, FixedBandwidth>(kernel, FixedBandwidth{1.0}, 1.0).profiles(RowOut<T>(t));
+    const RowNormalizer<T> map = RowRuleOf<T, K, FixedBandwidth>(kernel, FixedBandwidth{1.0}, 1.0).profiles(RowOut<T>(t));
     for (T& t_j : t) t_j /= map.mass;
     std::vector<double> rounded;
     for (const double z_j : z) rounded.push_back(static_cast<T>(z_j));

@@ -1,4 +1,5 @@
 // Thresholds on rows that break iterations of fixed count, bisection, or cancelling sums.
+#include <nadaraya/definitions.hpp>
 #include <nadaraya/reference.hpp>
 
 #include "tests/support/catch.hpp"
@@ -49,16 +50,16 @@ std::vector<NamedRow> adversarial_rows() {
 /// The weights of a row, one of `many` of which each is a little longer than the one before.
 template <class Scalar, class K>
 std::vector<Scalar> weights(const K& kernel, const std::vector<double>& z, std::size_t many = 1) {
-  std::vector<Row<Scalar>> rows(many);
+  std::vector<CandidateRow<Scalar>> rows(many);
   for (std::size_t r = 0; r < many; ++r) {
     const std::size_t less = many - 1 - r;
     const std::size_t size = z.size() > less ? z.size() - less : 1;
     for (std::size_t j = 0; j < size; ++j) rows[r].push(static_cast<KeyIndex>(j), static_cast<Scalar>(z[j]));
   }
-  std::vector<RowMap<Scalar>> maps(many);
-  const RowRule<K, Adaptive> rule(kernel, Adaptive{}, 0.0);
-  rule.solve(std::span<Row<Scalar>>(rows), std::span<RowMap<Scalar>>(maps));
-  Row<Scalar>& row = rows.back();
+  std::vector<RowNormalizer<Scalar>> maps(many);
+  const RowRuleOf<Scalar, K, Adaptive> rule(kernel, Adaptive{}, 0.0);
+  rule.solve(std::span<CandidateRow<Scalar>>(rows), std::span<RowNormalizer<Scalar>>(maps));
+  CandidateRow<Scalar>& row = rows.back();
   engine::LineVector<Scalar> p;
   rule.weigh(row, maps.back(), p);
   std::vector<Scalar> all(z.size(), Scalar(0));

@@ -1,10 +1,12 @@
 // What the method's paper claims (arXiv 2601.22766), claim by claim.
+#include <nadaraya/definitions.hpp>
 #include <nadaraya/reference.hpp>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <algorithm>
 #include <cmath>
 #include <functional>

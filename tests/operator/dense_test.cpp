@@ -1,5 +1,6 @@
 // Rows that give weight to most keys are formed as products of matrices. Here against the same
 // operator in long double, which goes pair by pair.
+#include <nadaraya/definitions.hpp>
 #include <nadaraya/nadaraya.hpp>
 #include <nadaraya/reference.hpp>
 
@@ -7,6 +8,7 @@
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <cmath>
 #include <limits>
 #include <vector>

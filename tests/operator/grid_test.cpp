@@ -1,5 +1,6 @@
 // Keys looked up by place change nothing: the operator with a grid against the same operator without,
 // bit for bit, and against the oracle.
+#include <nadaraya/engine/grid_lookup.hpp>
 #include <nadaraya/nadaraya.hpp>
 #include <nadaraya/reference.hpp>
 #include <nadaraya/regression.hpp>
@@ -9,6 +10,7 @@
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <algorithm>
 #include <atomic>
 #include <cmath>
@@ -28,7 +30,7 @@ constexpr double infinity = std::numeric_limits<double>::infinity();
 /// Without the member that lets keys be looked up by place.
 struct Everywhere : SquaredDistance {
   template <class Scalar>
-  Scalar reach(const Scalar&, Index) const = delete;
+  Scalar radius(const Scalar&, Index) const = delete;
 };
 
 /// Counts how many pairs are scored.
@@ -216,9 +218,10 @@ Index check_cases(int cases) {
     } else {
       check_case(kernel, Unnormalized{.bandwidth = c.h, .mass = 3.0}, mask, c, trial % 16 == 1);
     }
-    const Scalar reach = SquaredDistance{c.scale}.reach(Scalar(-c.h * c.h), c.k.cols());
+    const Scalar radius = SquaredDistance{c.scale}.radius(Scalar(-c.h * c.h), c.k.cols());
     const engine::View<Scalar> keys{c.k.data(), c.k.rows(), c.k.cols(), c.k.cols()};
-    if (engine::worth_a_grid(keys, reach, c.q.rows(), mean_range(mask, Extent{c.q.rows(), c.k.rows()})))
+    const engine::RowMaskOf<Scalar, test::AnyMask> row_mask(mask);
+    if (engine::worth_a_grid(keys, radius, c.q.rows(), engine::mean_range(row_mask, Extent{c.q.rows(), c.k.rows()})))
       rows += c.q.rows();
   }
   return rows;

@@ -9,6 +9,7 @@
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <cmath>
 #include <limits>
 #include <string>

@@ -5,6 +5,7 @@
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <cstddef>
 #include <optional>
 #include <stdexcept>

@@ -8,6 +8,7 @@
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <algorithm>
 #include <cmath>
 #include <functional>

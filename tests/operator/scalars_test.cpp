@@ -1,5 +1,6 @@
 // Any scalar through the same code: automatic differentiation agrees with backward, long double with
 // the oracle, and float is as accurate as the dense textbook computation.
+#include <nadaraya/definitions.hpp>
 #include <nadaraya/nadaraya.hpp>
 #include <nadaraya/reference.hpp>
 

@@ -7,6 +7,7 @@
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <limits>
 
 using namespace nadaraya;
@@ -100,7 +101,7 @@ TEST_CASE("screened: sizes around a panel, a block and a group of columns", "[op
   }
 }
 
-TEST_CASE("screened: keys that a sketch tells little of", "[operator][screening]") {
+TEST_CASE("screened: keys that quantized ones tell little of", "[operator][screening]") {
   const auto check_keys = [&](const auto& change) {
     Problem<double> in(96, 700, 24, 2.0);
     change(in);

@@ -6,6 +6,7 @@
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <limits>
 
 using namespace nadaraya;

@@ -9,6 +9,7 @@
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
+#include <Eigen/SparseCore>
 #include <cmath>
 #include <functional>
 #include <limits>
@@ -61,7 +62,7 @@ void by_every_way(const NadarayaWatson<K, N, DotProduct, AnyMask>& op, const Row
   }
 }
 
-/// What may lie in the hidden keys, and change panels' sketches.
+/// What may lie in the hidden keys, and change quantized panels.
 void with_every_neighbour(Rows32& keys, const Hidden& hidden, const std::function<void(const std::string&)>& visit) {
   const Rows32 clean = keys;
   visit("clean");

@@ -1,5 +1,13 @@
-# Uses the library in one way, CASE, from the empty folder WORK, and runs the program it gets.
+# Uses the library in one way, CASE, from the empty folder WORK, and runs the program it gets. A case <name>_compiled is
+# <name> with the compiled library instead of the headers alone.
 cmake_minimum_required(VERSION 3.20)
+set(library nadaraya)
+set(target nadaraya::nadaraya)
+if(CASE MATCHES "^(.*)_compiled$")
+  set(CASE "${CMAKE_MATCH_1}")
+  set(library nadaraya_compiled)
+  set(target nadaraya::compiled)
+endif()
 set(main "${CMAKE_CURRENT_LIST_DIR}/main.cpp")
 file(REMOVE_RECURSE "${WORK}")
 file(MAKE_DIRECTORY "${WORK}")
@@ -28,7 +36,8 @@ endfunction()
 # Configures, builds and runs the project in the folder named like the case.
 function(build_project)
   run("${CMAKE_COMMAND}" -S "${CMAKE_CURRENT_LIST_DIR}/${CASE}" -B "${WORK}/build" -G "${GENERATOR}"
-    "-DCMAKE_CXX_COMPILER=${COMPILER}" "-DCONSUMER_MAIN=${main}" "-DEigen3_DIR=${Eigen3_DIR}" ${ARGN})
+    "-DCMAKE_CXX_COMPILER=${COMPILER}" "-DCONSUMER_MAIN=${main}" "-DCONSUMER_LIBRARY=${target}"
+    "-DEigen3_DIR=${Eigen3_DIR}" ${ARGN})
   run("${CMAKE_COMMAND}" --build "${WORK}/build" --config Release)
   find_program(consumer consumer PATHS "${WORK}/build" "${WORK}/build/Release" NO_DEFAULT_PATH REQUIRED)
   run("${consumer}")
@@ -63,12 +72,15 @@ elseif(CASE STREQUAL "pkg_config")
     return()
   endif()
   install_library()
-  set(ENV{PKG_CONFIG_PATH} "${WORK}/prefix/share/pkgconfig")
-  run("${pkg_config}" --exact-version "${VERSION}" nadaraya)
+  file(GLOB pkgconfig_folders "${WORK}/prefix/share/pkgconfig" "${WORK}/prefix/lib*/pkgconfig"
+    "${WORK}/prefix/lib/*/pkgconfig")
+  list(JOIN pkgconfig_folders ":" pkgconfig_path)
+  set(ENV{PKG_CONFIG_PATH} "${pkgconfig_path}")
+  run("${pkg_config}" --exact-version "${VERSION}" ${library})
   # The shell takes away the quoting that pkg-config puts around spaces.
-  execute_process(COMMAND "${pkg_config}" --cflags nadaraya
-    OUTPUT_VARIABLE cflags OUTPUT_STRIP_TRAILING_WHITESPACE)
-  run(sh -c "'${COMPILER}' -std=c++20 -O1 ${cflags} '${main}' -o '${WORK}/consumer'")
+  execute_process(COMMAND "${pkg_config}" --cflags ${library} OUTPUT_VARIABLE cflags OUTPUT_STRIP_TRAILING_WHITESPACE)
+  execute_process(COMMAND "${pkg_config}" --libs ${library} OUTPUT_VARIABLE libs OUTPUT_STRIP_TRAILING_WHITESPACE)
+  run(sh -c "'${COMPILER}' -std=c++20 -O1 ${cflags} '${main}' ${libs} -o '${WORK}/consumer'")
   run("${WORK}/consumer")
 else()
   message(FATAL_ERROR "unknown case: ${CASE}")

@@ -1,5 +1,6 @@
 // The choice of a tier, and of its products of whole numbers. CTest runs this again with NADARAYA_TIER or
 // NADARAYA_INTEGERS set, and on emulated machines, and says what must come of it in NADARAYA_EXPECTED_TIER.
+#include <nadaraya/simd/int_dot_isa.hpp>
 #include <nadaraya/simd/tier.hpp>
 
 #include "tests/support/catch.hpp"
@@ -29,16 +30,16 @@ TEST_CASE("the chosen tier is the best, or the best up to the one that was asked
 }
 
 TEST_CASE("the chosen products of whole numbers are the tier's best, or the best up to those that were asked for", "[simd][tier]") {
-  REQUIRE(runs(Integers::plain));
-  Integers best = Integers::plain;
+  REQUIRE(runs(IntDotIsa::plain));
+  IntDotIsa best = IntDotIsa::plain;
   const char* wanted = std::getenv("NADARAYA_INTEGERS");
-  bool beyond = wanted != nullptr && std::string(wanted) == name(Integers::plain);
-  for (const Integers integers : {Integers::avx2, Integers::avx_vnni, Integers::avx512_vnni, Integers::avx512_vbmi2, Integers::amx}) {
-    if (!beyond && runs(integers) && tier() >= tier_of(integers)) best = integers;
+  bool beyond = wanted != nullptr && std::string(wanted) == name(IntDotIsa::plain);
+  for (const IntDotIsa isa : {IntDotIsa::avx2, IntDotIsa::avx_vnni, IntDotIsa::avx512_vnni, IntDotIsa::avx512_vbmi2, IntDotIsa::amx}) {
+    if (!beyond && runs(isa) && tier() >= tier_of(isa)) best = isa;
     // What was asked for may be missing: then the best of all is chosen.
-    beyond = beyond || (wanted != nullptr && std::string(wanted) == name(integers) && best == integers);
+    beyond = beyond || (wanted != nullptr && std::string(wanted) == name(isa) && best == isa);
   }
-  REQUIRE(std::string(name(integers())) == name(best));
-  REQUIRE(tier() >= tier_of(integers()));
-  if (const char* expected = std::getenv("NADARAYA_EXPECTED_INTEGERS")) REQUIRE(std::string(name(integers())) == expected);
+  REQUIRE(std::string(name(int_dot_isa())) == name(best));
+  REQUIRE(tier() >= tier_of(int_dot_isa()));
+  if (const char* expected = std::getenv("NADARAYA_EXPECTED_INTEGERS")) REQUIRE(std::string(name(int_dot_isa())) == expected);
 }

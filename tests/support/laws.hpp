@@ -44,7 +44,7 @@ void check_kernel_laws(const K& kernel) {
 }
 
 /// Weights by position, zero where a key has none.
-inline std::vector<double> by_position(const Row<double>& row, const engine::LineVector<double>& p, std::size_t size) {
+inline std::vector<double> by_position(const CandidateRow<double>& row, const engine::LineVector<double>& p, std::size_t size) {
   std::vector<double> all(size, 0.0);
   for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
   return all;
@@ -52,32 +52,32 @@ inline std::vector<double> by_position(const Row<double>& row, const engine::Lin
 
 /// The weights of a row, by position.
 template <Kernel K, class N>
-std::vector<double> row_weights(const RowRule<K, N>& rule, const std::vector<double>& z) {
-  Row<double> row;
+std::vector<double> row_weights(const RowRuleOf<double, K, N>& rule, const std::vector<double>& z) {
+  CandidateRow<double> row;
   for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), z[j]);
   engine::LineVector<double> p;
-  rule.weigh(row, p);
+  rule.weigh(row, rule.solve(row), p);
   return by_position(row, p, z.size());
 }
 
 /// What holds for a row holds for each of many rows: their floors cut no key that has weight, and their weights are
 /// those of each alone.
 template <Kernel K, class N>
-void check_many_rows(const RowRule<K, N>& rule, const std::vector<std::vector<double>>& many) {
+void check_many_rows(const RowRuleOf<double, K, N>& rule, const std::vector<std::vector<double>>& many) {
   const double tolerance = 1e-13;
-  std::vector<Row<double>> rows(many.size());
+  std::vector<CandidateRow<double>> rows(many.size());
   for (std::size_t r = 0; r < many.size(); ++r) {
     for (std::size_t j = 0; j < many[r].size(); ++j) rows[r].push(static_cast<KeyIndex>(j), many[r][j]);
   }
-  std::vector<Row<double>> parts = rows;
-  std::vector<Row<double>*> all_parts;
-  for (Row<double>& part : parts) {
+  std::vector<CandidateRow<double>> parts = rows;
+  std::vector<CandidateRow<double>*> all_parts;
+  for (CandidateRow<double>& part : parts) {
     part.resize(part.size() / 2);
     all_parts.push_back(&part);
   }
-  for (int time = 0; time < 2; ++time) rule.refine(std::span<Row<double>* const>(all_parts));
-  std::vector<RowMap<double>> maps(rows.size());
-  rule.solve(std::span<Row<double>>(rows), std::span<RowMap<double>>(maps));
+  for (int time = 0; time < 2; ++time) rule.refine(std::span<CandidateRow<double>* const>(all_parts));
+  std::vector<RowNormalizer<double>> maps(rows.size());
+  rule.solve(std::span<CandidateRow<double>>(rows), std::span<RowNormalizer<double>>(maps));
   engine::LineVector<double> weights;
   for (std::size_t r = 0; r < many.size(); ++r) {
     const std::vector<double> p = row_weights(rule, many[r]);
@@ -94,7 +94,7 @@ void check_many_rows(const RowRule<K, N>& rule, const std::vector<std::vector<do
 /// `level` is the typical similarity (negative for a metric, whose similarities are <= 0).
 template <Kernel K, class N>
 void check_row_laws(const K& kernel, const N& normalization, double factor, bool sums_to_one) {
-  const RowRule<K, N> rule(kernel, normalization, factor);
+  const RowRuleOf<double, K, N> rule(kernel, normalization, factor);
   Random random(11);
   std::vector<std::vector<double>> many;
   for (int trial = 0; trial < 1000; ++trial) {
@@ -123,7 +123,7 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
 
     // The floor of any part of the row cuts no key that has weight.
     for (std::size_t part = 0; part <= n; ++part) {
-      Row<double> row;
+      CandidateRow<double> row;
       for (std::size_t j = 0; j < part; ++j) row.push(static_cast<KeyIndex>(j), z[j]);
       rule.refine(row);
       if (part % 2 == 1) rule.refine(row);  // the floor that is known changes what is found next
@@ -134,7 +134,7 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
     }
 
     // Nor does the floor of a row of smaller numbers: screening knows bounds on similarities.
-    Row<double> lower;
+    CandidateRow<double> lower;
     for (std::size_t j = 0; j < n; ++j) lower.push(static_cast<KeyIndex>(j), z[j] - 0.3 * random.uniform());
     lower.set_margin(0.3);
     rule.refine(lower);

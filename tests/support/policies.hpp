@@ -1,6 +1,7 @@
 // Policies that tests run through: masks chosen at run time, and a kernel of a user's own.
 #pragma once
 
+#include <nadaraya/definitions.hpp>
 #include <nadaraya/nadaraya.hpp>
 
 #include <cmath>

@@ -26,7 +26,7 @@ using Flag = std::bool_constant<static_cast<bool>(value)>;
   X(compact) X(profile) X(derivative) X(exponential) X(homogeneous) X(elementwise) X(width) X(alpha)                       \
   X(alpha_derivative) X(adaptive_alpha_derivative) X(centre) X(validate)                                                   \
   X(score) X(pullback) X(has_scale) X(scale_pullback) X(prepared) X(prepared_pullback) X(is_product) X(product_bound)      \
-  X(reach) X(distance_factor) X(zero_gradient) X(parameter_pullback)                                                       \
+  X(radius) X(distance_factor) X(zero_gradient) X(parameter_pullback)                                                       \
   X(range) X(visible) X(bias) X(bias_pullback)                                                                             \
   X(floor) X(solve) X(check) X(select) X(selects) X(floors) X(nearest_width) X(bandwidth)                                  \
   X(parallel_for) X(serial)

@@ -4,18 +4,15 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/detail/members.hpp"
-#include "nadaraya/engine/thread_pool.hpp"
 #include "nadaraya/types.hpp"
 
-#include <algorithm>
+#if !defined(NADARAYA_COMPILED)
+#include "nadaraya/engine/run_on_threads.hpp"
+#endif
+
 #include <concepts>
-#include <cstddef>
 #include <limits>
-#include <memory>
-#include <mutex>
 #include <type_traits>
-#include <utility>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -85,6 +82,22 @@ struct Serial {
   }
 };
 
+namespace engine {
+
+/// ThreadPool::run of the pool of the process; for work that is worth `most` threads, on no more than there are processors.
+/// Defined in engine/run_on_threads.hpp, as templates, so that the library can hold them: Count is Index.
+template <class Count>
+void run_on_threads(Count n, int threads, nadaraya::detail::FunctionRef<void(Count)> work);
+template <class Count>
+void run_on_processors(Count n, int most, nadaraya::detail::FunctionRef<void(Count)> work);
+
+#if defined(NADARAYA_COMPILED)
+extern template void run_on_threads<Index>(Index, int, nadaraya::detail::FunctionRef<void(Index)>);
+extern template void run_on_processors<Index>(Index, int, nadaraya::detail::FunctionRef<void(Index)>);
+#endif
+
+}  // namespace engine
+
 /// Up to `count` threads, the calling one among them; the others are those of the pool of the process
 /// (engine/thread_pool.hpp), which starts them when first needed and keeps them. Each takes the next piece of work when it is
 /// done with its last. At most 1,024 work on a call, and where the system has no more threads to give, those there
@@ -99,14 +112,13 @@ struct Threads {
 
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const {
     validate();
-    engine::thread_pool.run(n, count, fn);
+    engine::run_on_threads<Index>(n, count, fn);
   }
 
   /// On as many threads as the cost is worth, and no more than there are processors.
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn, Cost cost) const {
     validate();
-    const int worthwhile = count == 1 ? 1 : cost.threads(count);
-    engine::thread_pool.run(n, worthwhile == 1 ? 1 : (std::min)(worthwhile, engine::thread_pool.processors()), fn);
+    engine::run_on_processors<Index>(n, count == 1 ? 1 : cost.threads(count), fn);
   }
 };
 
@@ -149,50 +161,6 @@ class AnyExecutor {
 /// Its serial() says what the executor behind it is.
 template <>
 inline constexpr bool has_constrained_members<AnyExecutor> = true;
-
-namespace engine {
-
-/// Objects that threads borrow and give back, so that there are only as many as threads.
-template <class T>
-class Pool {
- public:
-  class Loan {
-   public:
-    Loan(Pool& pool, std::unique_ptr<T> object) : pool_(pool), object_(std::move(object)) {}
-    Loan(const Loan&) = delete;
-    Loan& operator=(const Loan&) = delete;
-    ~Loan() { pool_.give_back(std::move(object_)); }
-    T& operator*() const { return *object_; }
-
-   private:
-    Pool& pool_;
-    std::unique_ptr<T> object_;
-  };
-
-  Loan borrow() {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (idle_.empty()) {
-      // Room for every loan to come back without an allocation, which could fail.
-      idle_.reserve(++count_);
-      return Loan(*this, std::make_unique<T>());
-    }
-    std::unique_ptr<T> object = std::move(idle_.back());
-    idle_.pop_back();
-    return Loan(*this, std::move(object));
-  }
-
- private:
-  void give_back(std::unique_ptr<T> object) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    idle_.push_back(std::move(object));
-  }
-
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<T>> idle_;
-  std::size_t count_ = 0;
-};
-
-}  // namespace engine
 
 }  // namespace nadaraya
 

@@ -1,11 +1,11 @@
 // Keys prepared for being scored.
 #pragma once
 
-#include "nadaraya/engine/near_rows.hpp"
-#include "nadaraya/engine/packed.hpp"
-#include "nadaraya/engine/sketch.hpp"
-#include "nadaraya/engine/tiers.hpp"
-#include "nadaraya/similarity/similarity.hpp"
+#include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/index/grid.hpp"
+#include "nadaraya/loops/packed.hpp"
+#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/quantized/keys.hpp"
 #include "nadaraya/types.hpp"
 
 #include <atomic>
@@ -35,55 +35,51 @@ Scalar bounding_norm(const Scalar* x, Index n) {
 /// How keys are going to be looked for.
 template <class Scalar>
 struct Search {
-  Index queries = 0;                                                 ///< their number
-  Scalar reach = Scalar(Eigen::NumTraits<Scalar>::infinity());       ///< if finite, they look no farther: through a grid
-  bool sketched = false;                                             ///< with the keys screened
+  Index queries = 0;                                              ///< their number
+  Scalar radius = Scalar(Eigen::NumTraits<Scalar>::infinity());   ///< if finite, they look no farther: through a grid
+  bool quantized = false;                                          ///< with the keys screened
 };
 
 /// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
 /// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys that
 /// are screened are packed when a panel is first asked for, which may never be. Neither copied nor moved.
-template <class Scalar, class Sim>
+template <class Scalar>
 class ScoredKeys {
  public:
-  static constexpr bool by_products = vectorized<Scalar> && ProductSimilarity<Sim>;
-
   /// The least number of queries for which keys are packed: packing a key costs about as much as scoring it four times.
   static constexpr Index worth_packing = 4;
 
-  ScoredKeys() = default;
-  ScoredKeys(const View<Scalar>& keys, const Search<Scalar>& search) { read(keys, 0, search); }
+  explicit ScoredKeys(const SimilarityTraits& similarity) : similarity_(similarity) {}
 
   /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
-  void read(const View<Scalar>& keys, [[maybe_unused]] Index kept, const Search<Scalar>& search) {
-    if constexpr (Placed<Scalar, Sim>) {
-      if (search.reach < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.reach);
-    }
-    if constexpr (by_products) {
-      keys_ = keys;
+  void read(const View<Scalar>& keys, [[maybe_unused]] Index kept, [[maybe_unused]] const Search<Scalar>& search) {
+    keys_ = keys;
+    if constexpr (vectorized<Scalar>) {
+      if (similarity_.local && search.radius < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.radius);
+      if (!similarity_.bounded_by_product) return;
       in_panels_ = search.queries >= worth_packing && grid_.empty();
       packed_ = false;
-      if (in_panels_ && !search.sketched) pack();
-      if (search.sketched) {
-        if (!sketch_) sketch_.emplace(keys.cols);
-        sketch_->update(keys, kept);
+      if (in_panels_ && !search.quantized) pack();
+      if (search.quantized) {
+        if (!quantized_) quantized_.emplace(keys.cols);
+        quantized_->update(keys, kept);
       }
-      if constexpr (!Sim::is_product) {
-        norms_.resize(PackedRows<Scalar>::padded(keys.rows));
-        for (Index j = kept; j < keys.rows; ++j) norms_[static_cast<std::size_t>(j)] = bounding_norm(keys.row(j), keys.cols);
-      }
+      if (similarity_.is_product) return;
+      norms_.resize(PackedRows<Scalar>::padded(keys.rows));
+      for (Index j = kept; j < keys.rows; ++j) norms_[static_cast<std::size_t>(j)] = bounding_norm(keys.row(j), keys.cols);
     }
   }
 
   /// Makes room for `keys` keys: a read() of them without a grid and without packing then allocates nothing. If it
   /// throws, nothing visible has changed.
-  void reserve([[maybe_unused]] Index keys, [[maybe_unused]] Index cols, [[maybe_unused]] bool sketched) {
-    if constexpr (by_products) {
-      if (sketched) {
-        if (!sketch_) sketch_.emplace(cols);
-        sketch_->reserve(keys);
+  void reserve([[maybe_unused]] Index keys, [[maybe_unused]] Index cols, [[maybe_unused]] bool quantized) {
+    if constexpr (vectorized<Scalar>) {
+      if (!similarity_.bounded_by_product) return;
+      if (quantized) {
+        if (!quantized_) quantized_.emplace(cols);
+        quantized_->reserve(keys);
       }
-      if constexpr (!Sim::is_product) reserve_more(norms_, PackedRows<Scalar>::padded(keys));
+      if (!similarity_.is_product) reserve_more(norms_, PackedRows<Scalar>::padded(keys));
     }
   }
 
@@ -92,7 +88,7 @@ class ScoredKeys {
   bool in_panels() const { return in_panels_; }
   /// ... and ready for it?
   bool packed() const { return packed_.load(std::memory_order_acquire); }
-  const KeySketch<Scalar>* sketch() const { return sketch_ ? &*sketch_ : nullptr; }
+  const QuantizedKeys<Scalar>* quantized() const { return quantized_ ? &*quantized_ : nullptr; }
   const Scalar* panel(Index first_key) const {
     pack();
     return rows_.panel(first_key);
@@ -108,13 +104,14 @@ class ScoredKeys {
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
 
  private:
+  SimilarityTraits similarity_;
   View<Scalar> keys_;
   bool in_panels_ = false;
   mutable std::mutex packing_;
   mutable std::atomic<bool> packed_{false};
   mutable PackedRows<Scalar> rows_;
   std::vector<Scalar> norms_;
-  std::optional<KeySketch<Scalar>> sketch_;
+  std::optional<QuantizedKeys<Scalar>> quantized_;
   Grid<Scalar> grid_;
 };
 

@@ -3,6 +3,7 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
+#include "nadaraya/engine/brief_lock.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -14,11 +15,6 @@
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
-#if defined(__linux__)
-#include <sched.h>
-#else
-#include <unistd.h>
-#endif
 #else
 #include <thread>
 #endif
@@ -56,48 +52,17 @@ class ThreadPool {
   /// Processors that this process may use, as the first call finds them; at least 1.
   int processors() {
     int count = processors_;
-    if (count == 0) processors_ = count = count_processors();
+    if (count == 0) processors_ = count = count_processors(most_threads);
     return count;
   }
 
   /// Helpers there are.
   int helpers() {
-    const Guard guard(lock_);
+    const BriefGuard guard(lock_);
     return helpers_;
   }
 
  private:
-  /// Holds off other threads for some instructions; sleeps where it has to wait longer than that. Free once constructed
-  /// anew, as after fork. 0 is free, 1 held, 2 held and perhaps waited for.
-  class Lock {
-   public:
-    void lock() {
-      for (int spin = 0; spin < 64; ++spin) {
-        int free = 0;
-        if (state_.compare_exchange_weak(free, 1)) return;
-        relax();
-      }
-      while (state_.exchange(2) != 0) state_.wait(2);
-    }
-    void unlock() {
-      if (state_.exchange(0) == 2) state_.notify_one();
-    }
-
-   private:
-    std::atomic<int> state_{0};
-  };
-
-  class Guard {
-   public:
-    explicit Guard(Lock& lock) : lock_(lock) { lock_.lock(); }
-    Guard(const Guard&) = delete;
-    Guard& operator=(const Guard&) = delete;
-    ~Guard() { lock_.unlock(); }
-
-   private:
-    Lock& lock_;
-  };
-
   /// One parallel_for, on the stack of its caller. Other members than `next` and `left` are guarded by the lock.
   struct Call {
     detail::FunctionRef<void(Index)> work;
@@ -118,26 +83,6 @@ class ThreadPool {
     std::atomic<int> awake{1};
     Helper* below = nullptr;  ///< in the stack of idle helpers, or among those to be woken
   };
-
-  static void relax() {
-#if defined(__x86_64__) || defined(__i386__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("isb");  // some 10 ns; yield takes none
-#endif
-  }
-
-  static int count_processors() {
-#if defined(__linux__)
-    cpu_set_t allowed;
-    if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return (std::max)(1, CPU_COUNT(&allowed));
-    return most_threads;  // more than the set has room for
-#elif defined(__unix__) || defined(__APPLE__)
-    return static_cast<int>(std::clamp(sysconf(_SC_NPROCESSORS_ONLN), 1L, long{most_threads}));
-#else
-    return static_cast<int>((std::max)(1u, std::thread::hardware_concurrency()));
-#endif
-  }
 
   void share(Call& call);
   void help();
@@ -207,8 +152,7 @@ class ThreadPool {
 
   bool start_helper();
   static bool handle_fork();
-
-  Lock lock_;
+  BriefLock lock_;
   Call* first_ = nullptr;          ///< of the calls in progress, by age
   Helper* idle_ = nullptr;         ///< the last to fall asleep is the first to be woken
   int helpers_ = 0;                ///< started, or being started
@@ -240,7 +184,7 @@ inline void ThreadPool::share(Call& call) {
   int missing = 0;
   Helper* taken = nullptr;
   {
-    const Guard guard(lock_);
+    const BriefGuard guard(lock_);
     int wanted = call.places;
     for (const Call* other = first_; other != nullptr; other = other->after) wanted += other->places + other->inside;
     wanted = (std::max)(call.places, (std::min)(wanted, processors() - 1));
@@ -253,7 +197,7 @@ inline void ThreadPool::share(Call& call) {
   for (; missing > 0 && start_helper(); --missing) {}
   if (missing > 0) {
     constexpr int calls_between = 256;
-    const Guard guard(lock_);
+    const BriefGuard guard(lock_);
     helpers_ -= missing;
     calls_until_retry_ = calls_between;
   }
@@ -262,13 +206,13 @@ inline void ThreadPool::share(Call& call) {
   work_on(call);
   in_thread_pool = false;
   {
-    const Guard guard(lock_);
+    const BriefGuard guard(lock_);
     remove(call);
     call.waiting = call.inside > 0;
   }
   if (call.waiting) {
     wait(call.left);
-    const Guard guard(lock_);  // the last helper sets `left` and notifies with the lock held: it no longer needs the call
+    const BriefGuard guard(lock_);  // the last helper sets `left` and notifies with the lock held: it no longer needs the call
   }
   --active_;
 }
@@ -282,7 +226,7 @@ inline void ThreadPool::work_on(Call& call) {
       [&] {
         // Work is begun in order: whatever else throws, the lowest i that throws has begun.
         call.next = call.n;
-        const Guard guard(lock_);
+        const BriefGuard guard(lock_);
         if (call.error && call.failed < i) return;
         call.error = std::current_exception();
         call.failed = i;

@@ -78,16 +78,24 @@ class RectifiedPower {
     return Scalar(-(r * value) * (r * logarithm(t)));
   }
 
-  /// d (1 + (alpha - 1) y)^(1 / (alpha - 1)) / d alpha at fixed y = r (t - 1):
-  /// r^2 t^r (x / (1 + x) - log(1 + x)), x = t - 1. For small x the bracket is
-  /// -x^2/2 + 2 x^3/3 - 3 x^4/4 + ..., which tends to -y^2/2, softmax's own derivative
-  /// (Correia, Niculae & Martins 2019, proposition 1).
+  /// kappa(t), kappa'(t), and the derivative by alpha of (1 + (alpha - 1) y)^(1 / (alpha - 1)) at fixed y = r (t - 1).
   template <class Scalar>
-  Scalar adaptive_alpha_derivative(const Scalar& t) const {
+  struct AdaptiveSlopes {
+    Scalar value{0};
+    Scalar by_t{0};
+    Scalar by_alpha{0};
+  };
+
+  /// The last is r^2 t^r (x / (1 + x) - log(1 + x)), x = t - 1. For small x the bracket is
+  /// -x^2/2 + 2 x^3/3 - 3 x^4/4 + ..., which tends to -y^2/2, softmax's own derivative
+  /// (Correia, Niculae & Martins 2019, proposition 1). One power and one logarithm for all.
+  template <class Scalar>
+  AdaptiveSlopes<Scalar> adaptive_slopes(const Scalar& t) const {
     const auto r = static_cast<Scalar>(exponent_);
-    const Scalar value = profile(t);
-    if (value == Scalar(0)) return value;  // r x may overflow
-    const Scalar x = from_centre(t);
+    const Scalar power = raise(t, exponent_ - 1.0);
+    if (power == Scalar(0)) return {};  // r x may overflow
+    const Scalar x(t - Scalar(centre()));
+    const Scalar value(power * Scalar(t + Scalar(1.0 - centre())));
     if (detail::abs(x) < Scalar(0.03)) {
       // Ten terms leave 0.03^10, below 1e-15 of the first.
       Scalar series(0);
@@ -95,19 +103,19 @@ class RectifiedPower {
         const auto coefficient = static_cast<Scalar>(static_cast<double>(n - 1) / n * (n % 2 == 0 ? -1.0 : 1.0));
         series = coefficient + x * series;
       }
-      return Scalar(r * x * r * x * value * series);
+      return {value, Scalar(r * power), Scalar(r * x * r * x * value * series)};
     }
     // t^r x / (1 + x) = t^(r-1) x, written so that t -> 0 meets no 0 / 0 for r > 1.
-    return Scalar(r * (r * (x * raise(t, exponent_ - 1.0) - value * logarithm(t))));
+    return {value, Scalar(r * power), Scalar(r * (r * (x * power - value * logarithm(t))))};
+  }
+
+  template <class Scalar>
+  Scalar adaptive_alpha_derivative(const Scalar& t) const {
+    return adaptive_slopes(t).by_alpha;
   }
 
  private:
   explicit RectifiedPower(double exponent) : exponent_(exponent) {}
-
-  template <class Scalar>
-  Scalar from_centre(const Scalar& t) const {
-    return Scalar(t - Scalar(centre()));
-  }
 
   /// log of the distance from the edge, which near the edge is below the rounding of 1 - t.
   template <class Scalar>

@@ -2,37 +2,15 @@
 #pragma once
 
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/extent.hpp"
 #include "nadaraya/types.hpp"
 
-#include <algorithm>
 #include <concepts>
 #include <type_traits>
 
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya {
-
-/// The keys [first, last).
-struct KeyRange {
-  Index first = 0;
-  Index last = 0;
-};
-
-/// The sizes of the problem a mask is asked about.
-struct Extent {
-  Index queries = 0;
-  Index keys = 0;
-
-  /// The key at a query's own place, when the last query is aligned with the last key. It may lie
-  /// outside [0, keys).
-  Index diagonal(Index query) const { return query + keys - queries; }
-
-  /// Cuts a range to the keys there are.
-  KeyRange clip(Index first, Index last) const {
-    const Index begin = std::clamp<Index>(first, 0, keys);
-    return KeyRange{begin, std::clamp<Index>(last, begin, keys)};
-  }
-};
 
 /// A mask names, for each query, a range of keys outside which nothing is visible:
 ///   KeyRange range(Index query, const Extent& n) const
@@ -89,33 +67,6 @@ bool is_visible(const M& mask, Index query, Index key, const Extent& n) {
   } else {
     return true;
   }
-}
-
-/// The smallest range that holds every key some consecutive queries see; empty if they see none.
-template <Mask M>
-KeyRange range_of_all(const M& mask, Index first_query, Index count, const Extent& n) {
-  KeyRange all{n.keys, 0};
-  for (Index i = first_query; i < first_query + count; ++i) {
-    const KeyRange range = mask.range(i, n);
-    if (range.first >= range.last) continue;
-    all.first = (std::min)(all.first, range.first);
-    all.last = (std::max)(all.last, range.last);
-  }
-  return all;
-}
-
-/// How long a query's range is, about: the mean over some of them.
-template <Mask M>
-double mean_range(const M& mask, const Extent& n) {
-  constexpr Index sample = 64;
-  const Index step = 1 + n.queries / sample;
-  double total = 0, count = 0;
-  for (Index i = 0; i < n.queries; i += step) {
-    const KeyRange range = mask.range(i, n);
-    total += static_cast<double>(range.last - range.first);
-    ++count;
-  }
-  return count > 0 ? total / count : 0;
 }
 
 /// Every key is visible to every query.

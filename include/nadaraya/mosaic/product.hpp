@@ -1,7 +1,7 @@
 // Products of matrices, shared out over an executor.
 #pragma once
 
-#include "nadaraya/engine/tiers.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/mosaic/stretches.hpp"
 #include "nadaraya/types.hpp"
 
@@ -26,17 +26,13 @@ void multiply(Index rows, Index depth, Index cols, const T* a, Index a_row, Inde
               const AnyExecutor& executor) {
   for_stretches(rows, product_rows, executor, [&](Index first, Index count) {
     if constexpr (engine::vectorized<T>) {
-      engine::with_loops<T>([&](auto loops) {
-        for (Index d = 0; d < depth; d += product_depth) {
-          const Index some = depth - d < product_depth ? depth - d : product_depth;
-          const T* left = a + first * a_row + d * a_step;
-          if (Add || d > 0) {
-            loops.template multiply<true>(count, some, cols, left, a_row, a_step, b + d * cols, cols, c + first * cols, cols);
-          } else {
-            loops.template multiply<false>(count, some, cols, left, a_row, a_step, b, cols, c + first * cols, cols);
-          }
-        }
-      });
+      for (Index d = 0; d < depth; d += product_depth) {
+        const Index some = depth - d < product_depth ? depth - d : product_depth;
+        const T* left = a + first * a_row + d * a_step;
+        const auto& loops = engine::chosen_loops<T>();
+        const auto loop = Add || d > 0 ? loops.add_product : loops.multiply;
+        loop(count, some, cols, left, a_row, a_step, b + d * cols, cols, c + first * cols, cols);
+      }
     } else {
       using Stride = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
       const Eigen::Map<const RowMatrix<T>, 0, Stride> left(a + first * a_row, count, depth, Stride(a_row, a_step));

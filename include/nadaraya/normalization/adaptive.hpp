@@ -1,14 +1,9 @@
 // Adaptive normalization: each row gets the bandwidth at which its weights sum to one by themselves.
 #pragma once
 
-#include "nadaraya/engine/tiers.hpp"
 #include "nadaraya/normalization/normalization.hpp"
-#include "nadaraya/normalization/self_normalized.hpp"
-#include "nadaraya/normalization/steep.hpp"
-#include "nadaraya/normalization/threshold.hpp"
+#include "nadaraya/row/functions.hpp"
 
-#include <algorithm>
-#include <cstddef>
 #include <span>
 #include <type_traits>
 
@@ -35,42 +30,37 @@ struct Adaptive {
 
   /// No key further than width below the best can have weight, since t <= 1 for the best; and for a
   /// rectified polynomial the tau of any part of the row is a bound as well, from below, as is every
-  /// step of Newton's method towards it. The slack covers the rounding of all that.
+  /// step of Newton's method towards it.
   template <AdaptiveKernel K, class Scalar>
   Scalar floor(const K& kernel, double, RowView<Scalar> z, const Scalar& known) const {
-    if (!K::compact || z.empty()) return -Scalar(Eigen::NumTraits<Scalar>::infinity());
-    const auto width = static_cast<Scalar>(kernel.width());
-    RowMap<Scalar> map{detail::largest(z), width, Scalar(1), Scalar(1)};
-    if constexpr (requires { detail::step_down(kernel, map, z, 2); }) {
-      map.offset = detail::offset_of_floor(map, known);
-      detail::step_down(kernel, map, z, 2);
+    if constexpr (K::compact) {
+      if (!z.empty()) return detail::ThresholdSearch<K, Scalar>(kernel, z, known).floor(floor_steps);
     }
-    return floor_of(map);
+    return -Scalar(Eigen::NumTraits<Scalar>::infinity());
   }
 
-  template <int N, class Scalar>
-    requires engine::vectorized<Scalar>
+  template <int N, detail::SearchedTogether Scalar>
   void floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> known,
               Scalar* floors) const {
-    RowMap<Scalar> maps[engine::most_rows_at_once];
-    detail::step_down(kernel, z, known, 2, maps);
-    for (std::size_t i = 0; i < z.size(); ++i) floors[i] = floor_of(maps[i]);
+    detail::threshold_floors(kernel, z, known, floor_steps, floors);
   }
 
   template <AdaptiveKernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar& known) const {
+  RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar& known) const {
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
     } else {
-      return threshold(kernel, z, known);
+      if constexpr (std::is_same_v<K, RectifiedPower>) {
+        if (kernel.exponent() < 1.0) return detail::steep_threshold(kernel, z);
+      }
+      return detail::ThresholdSearch<K, Scalar>(kernel, z, known).threshold();
     }
   }
 
-  template <int N, class Scalar>
-    requires engine::vectorized<Scalar>
+  template <int N, detail::SearchedTogether Scalar>
   void solve(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> known,
-             RowMap<Scalar>* maps) const {
-    thresholds(kernel, z, known, maps);
+             RowNormalizer<Scalar>* maps) const {
+    detail::thresholds(kernel, z, known, maps);
   }
 
   template <class Scalar, ExponentialKernel K>
@@ -81,48 +71,28 @@ struct Adaptive {
   /// With s_j = dp_j/dz_j at fixed tau: dL/dz_j = s_j (g_j - sum s g / sum s). Sums to zero over
   /// the row. For alpha: sum_j (dp_j/dalpha at fixed tau) (g_j - sum s g / sum s).
   template <AdaptiveKernel K, class Scalar>
-  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+  void pullback(const K& kernel, const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
     if constexpr (std::is_same_v<K, RectifiedPower>) {
       if (kernel.exponent() < 1.0) return detail::pull_steep(kernel, map, t, g, dz, parameters);
     }
-    if (t.size() == 1) {
-      dz[0] = Scalar(Scalar(0) * g[0]);
-      return;
+    // dz holds s first, which a lone key does not need.
+    if (t.size() > 1) {
+      if constexpr (AlphaKernel<K>) {
+        parameters.alpha += detail::adaptive_slopes(kernel, t, g, dz);
+      } else {
+        // Where coordinates are measured from the edge, the mass is the rounding of a power r, of which slopes, a power
+        // r - 1, have less.
+        const bool from_edge = K::compact && centre(kernel) == 1.0;
+        detail::slopes(kernel, t, from_edge ? map.width : Scalar(map.mass * map.width), dz);
+      }
     }
-    // dz holds s first. Where coordinates are measured from the edge, the mass is the rounding of a power r, of which
-    // slopes, a power r - 1, have less.
-    const bool from_edge = K::compact && centre(kernel) == 1.0;
-    detail::slopes(kernel, t, from_edge ? map.width : Scalar(map.mass * map.width), dz);
-    const Scalar largest = detail::largest(RowView<Scalar>(dz));
-    const auto moments_about = [&](const Scalar& origin) {
-      return detail::moments(RowView<Scalar>(dz), Scalar(Scalar(1) / largest), g, origin);
-    };
-    const auto sums = moments_about(Scalar(0));
-    auto mean = detail::mean_of(sums, Scalar(0));
-    const bool outweighed = detail::outweighs(sums);
-    std::size_t steepest = 0;
-    if (outweighed) {
-      steepest = static_cast<std::size_t>(std::find(dz.begin(), dz.end(), largest) - dz.begin());
-      mean = detail::mean_of(moments_about(g[steepest]), g[steepest]);
-    }
-    if constexpr (AlphaKernel<K>) {
-      parameters.alpha += detail::sum_by_deviation(
-          g, mean, [&](std::size_t j) { return kernel.adaptive_alpha_derivative(t[j]); });
-    }
-    if (!outweighed) mean.low = Scalar(0);  // would only be rounded away, once more
-    if (outweighed) dz[steepest] = Scalar(0);
-    const Scalar others = detail::deviate(dz, g, mean);
-    if (outweighed) dz[steepest] = Scalar(-others);
+    detail::pull_slopes(g, dz);
   }
 
  private:
-  /// The similarity at which t = 0, less what rounding may have added to it.
-  template <class Scalar>
-  static Scalar floor_of(const RowMap<Scalar>& map) {
-    const Scalar slack(Scalar(16) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(map.pivot) + map.width));
-    return Scalar(map.pivot - map.width * map.offset - slack);
-  }
+  /// Steps towards the threshold of some candidates that raise the floor of the row.
+  static constexpr int floor_steps = 2;
 };
 
 }  // namespace nadaraya

@@ -33,7 +33,7 @@ struct Anchored {
   }
 
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
+  RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
     return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
   }
 
@@ -45,7 +45,7 @@ struct Anchored {
   /// The largest similarity enters every coordinate: it takes minus the sum of the others' gradients
   /// (the first of them, where several tie). dL/dh = (2 / h) sum_j dL/dt_j (1 - t_j).
   template <Kernel K, class Scalar>
-  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+  void pullback(const K& kernel, const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
     const auto sums = detail::pull_self_normalized(kernel, map, t, g, Scalar(centre(kernel)), dz, parameters);
     parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;

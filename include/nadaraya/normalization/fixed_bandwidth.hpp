@@ -4,7 +4,7 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/normalization.hpp"
-#include "nadaraya/normalization/self_normalized.hpp"
+#include "nadaraya/row/functions.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include "nadaraya/detail/precise.hpp"
@@ -65,7 +65,7 @@ struct FixedBandwidth {
   /// An exponential kernel is measured from the nearest key: the same weights, and a query far
   /// from every key still has its answer where exp(-d^2 / 2h^2) underflows.
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double factor, RowView<Scalar> z, const Scalar&) const {
+  RowNormalizer<Scalar> solve(const K& kernel, double factor, RowView<Scalar> z, const Scalar&) const {
     const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, factor, "FixedBandwidth");
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, width, z);
@@ -76,7 +76,7 @@ struct FixedBandwidth {
 
   /// dL/dz_j = dL/dt_j / width; dL/dh = sum_j dL/dt_j 2 d_j^2 / h^3 = (2 / h) sum_j dL/dt_j (1 - t_j).
   template <Kernel K, class Scalar>
-  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+  void pullback(const K& kernel, const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
     const auto sums = detail::pull_self_normalized(kernel, map, t, g, detail::zero_distance(kernel, map), dz, parameters);
     parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;

@@ -2,11 +2,11 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/engine/row.hpp"
 #include "nadaraya/kernel/uniform.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/normalization.hpp"
-#include "nadaraya/normalization/self_normalized.hpp"
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/row/functions.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 
 #include <algorithm>
@@ -75,7 +75,7 @@ struct NearestNeighbors {
   /// Leaves the k best in order of their index; where the kernel borrows its bandwidth and there
   /// is a (k+1)-th key at a distance, that one comes last.
   template <Kernel K, class Scalar>
-  void select(const K&, Row<Scalar>& row) const {
+  void select(const K&, CandidateRow<Scalar>& row) const {
     const std::size_t count = (std::min)(row.size(), static_cast<std::size_t>(kept<K>()));
     std::vector<std::size_t> rank(row.size());
     for (std::size_t j = 0; j < rank.size(); ++j) rank[j] = j;
@@ -94,7 +94,7 @@ struct NearestNeighbors {
   }
 
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
+  RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, Scalar(kernel.width()), z);
     } else {
@@ -108,7 +108,7 @@ struct NearestNeighbors {
   }
 
   template <Kernel K, class Scalar>
-  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+  void pullback(const K& kernel, const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
     const auto sums = detail::pull_self_normalized(kernel, map, t, g, detail::zero_distance(kernel, map), dz, parameters);
     if constexpr (borrows_bandwidth<K>) {

@@ -6,7 +6,7 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/kernel/uniform.hpp"
-#include "nadaraya/normalization/row_map.hpp"
+#include "nadaraya/loops/row_normalizer.hpp"
 
 #include <concepts>
 #include <span>
@@ -16,7 +16,7 @@
 
 namespace nadaraya {
 
-/// A normalization turns the similarities of one row into a RowMap, and later a gradient of the
+/// A normalization turns the similarities of one row into a RowNormalizer, and later a gradient of the
 /// row's weights into one of its similarities. Together with a kernel it is the *row rule*.
 ///
 /// A model has, for every kernel and scalar it supports (`factor` is the similarity's
@@ -25,17 +25,17 @@ namespace nadaraya {
 ///       a bound at or below which no similarity of the row can have weight, whatever keys are still to
 ///       come, given those seen so far (perhaps none) that are above `known`, such a bound already;
 ///       -infinity if nothing is known
-///   RowMap<S> solve(kernel, factor, RowView<S> z, S known) const
+///   RowNormalizer<S> solve(kernel, factor, RowView<S> z, S known) const
 ///       z: the candidates above the bound `known`, at least one, none NaN or infinite
 ///   void pullback(kernel, map, RowView<S> t, RowView<S> g, RowOut<S> dz, ParameterGradients<S>&) const
 ///       t: coordinates of the keys that were kept; g = dL/dp; writes dz = dL/dz, adds parameters'
 /// and may have
 ///   void validate() const                       throws if a parameter has no meaning
 ///   template <K, Similarity, Mask> static constexpr void check()   static_asserts on combinations
-///   void select(Row<S>&) const                  keeps part of the candidates, by rank
+///   void select(CandidateRow<S>&) const                  keeps part of the candidates, by rank
 ///   void floors(kernel, std::span<const RowView<S>> z, std::span<const S> known, S* floors) const
-///   void solve(kernel, std::span<const RowView<S>> z, std::span<const S> known, RowMap<S>* maps) const
-///       the same as `floor` and `solve` for up to engine::most_rows_at_once short rows at once
+///   void solve(kernel, std::span<const RowView<S>> z, std::span<const S> known, RowNormalizer<S>* maps) const
+///       the same as `floor` and `solve` for a group of short rows at once
 ///
 /// Laws: the floor never cuts a key that has weight, also where it is that of smaller similarities than
 /// the row's; weights are non-negative; the pullback agrees
@@ -43,9 +43,9 @@ namespace nadaraya {
 template <class N, class K, class Scalar>
 concept NormalizationOf = std::copyable<N> && Kernel<K> &&
     requires(const N normalization, const K kernel, double factor, RowView<Scalar> in, RowOut<Scalar> out,
-             const Scalar known, const RowMap<Scalar> map, ParameterGradients<Scalar>& parameters) {
+             const Scalar known, const RowNormalizer<Scalar> map, ParameterGradients<Scalar>& parameters) {
       { normalization.floor(kernel, factor, in, known) } -> std::same_as<Scalar>;
-      { normalization.solve(kernel, factor, in, known) } -> std::same_as<RowMap<Scalar>>;
+      { normalization.solve(kernel, factor, in, known) } -> std::same_as<RowNormalizer<Scalar>>;
       normalization.pullback(kernel, map, in, in, out, parameters);
     };
 
@@ -56,7 +56,7 @@ concept SelectingNormalization = requires { requires N::selects; };
 /// A normalization that looks at some rows at once, under this kernel.
 template <class N, class K, class Scalar>
 concept ManyRows = requires(const N normalization, const K kernel, std::span<const RowView<Scalar>> z,
-                            std::span<const Scalar> known, Scalar* floors, RowMap<Scalar>* maps) {
+                            std::span<const Scalar> known, Scalar* floors, RowNormalizer<Scalar>* maps) {
   normalization.floors(kernel, z, known, floors);
   normalization.solve(kernel, z, known, maps);
 };
@@ -76,7 +76,7 @@ concept HasBandwidth = requires(const N n) {
 };
 
 template <class Scalar>
-class Row;
+class CandidateRow;
 
 namespace detail {
 
@@ -96,13 +96,13 @@ constexpr bool check_normalization() {
                 "normalization: S floor(const K& kernel, double factor, RowView<S> z, const S& known) const is missing, or has "
                 "another signature, or is not for this kernel");
   static_assert(requires(const N n, const K kernel, double factor, RowView<Scalar> z, const Scalar known) {
-                  { n.solve(kernel, factor, z, known) } -> std::same_as<RowMap<Scalar>>;
+                  { n.solve(kernel, factor, z, known) } -> std::same_as<RowNormalizer<Scalar>>;
                 },
-                "normalization: RowMap<S> solve(const K& kernel, double factor, RowView<S> z, const S& known) const is missing, "
+                "normalization: RowNormalizer<S> solve(const K& kernel, double factor, RowView<S> z, const S& known) const is missing, "
                 "or has another signature, or is not for this kernel");
-  static_assert(requires(const N n, const K kernel, const RowMap<Scalar> map, RowView<Scalar> t, RowOut<Scalar> dz,
+  static_assert(requires(const N n, const K kernel, const RowNormalizer<Scalar> map, RowView<Scalar> t, RowOut<Scalar> dz,
                          ParameterGradients<Scalar>& parameters) { n.pullback(kernel, map, t, t, dz, parameters); },
-                "normalization: void pullback(const K& kernel, const RowMap<S>& map, RowView<S> t, RowView<S> g, RowOut<S> dz, "
+                "normalization: void pullback(const K& kernel, const RowNormalizer<S>& map, RowView<S> t, RowView<S> g, RowOut<S> dz, "
                 "ParameterGradients<S>&) const is missing, or has another signature, or is not for this kernel");
   if constexpr (NormalizationOf<N, K, Scalar> && !has_constrained_members<N>) {
     static_assert(!Names_validate<N> || requires(const N n) { n.template validate<Scalar>(0.0); },
@@ -112,8 +112,8 @@ constexpr bool check_normalization() {
                   "normalization: selects must be a static constexpr bool");
     static_assert(!Names_select<N> || Names_selects<N>,
                   "normalization: select does nothing without static constexpr bool selects = true");
-    static_assert(!SelectingNormalization<N> || requires(const N n, const K kernel, Row<Scalar>& row) { n.select(kernel, row); },
-                  "normalization: selects takes void select(const K& kernel, Row<S>& row) const, which is missing, or has another "
+    static_assert(!SelectingNormalization<N> || requires(const N n, const K kernel, CandidateRow<Scalar>& row) { n.select(kernel, row); },
+                  "normalization: selects takes void select(const K& kernel, CandidateRow<S>& row) const, which is missing, or has another "
                   "signature");
     static_assert(!Names_bandwidth<N> || HasBandwidth<N>,
                   "normalization: bandwidth must be data that converts to double; its gradient is taken then");
@@ -121,9 +121,9 @@ constexpr bool check_normalization() {
                       ManyRowsOfAny<N, Triweight> || ManyRowsOfAny<N, Gaussian> || ManyRowsOfAny<N, Uniform> ||
                       ManyRowsOfAny<N, RectifiedPower>,
                   "normalization: void floors(const K& kernel, std::span<const RowView<S>> z, std::span<const S> known, S* floors) "
-                  "const and solve(kernel, z, known, RowMap<S>* maps) go together; one is missing, or has another signature");
+                  "const and solve(kernel, z, known, RowNormalizer<S>* maps) go together; one is missing, or has another signature");
     static_assert(Names_floors<N> || !requires(const N n, const K kernel, std::span<const RowView<Scalar>> z,
-                                               std::span<const Scalar> known, RowMap<Scalar>* maps) {
+                                               std::span<const Scalar> known, RowNormalizer<Scalar>* maps) {
       n.solve(kernel, z, known, maps);
     }, "normalization: solve for many rows takes floors for many rows as well");
     static_assert(!Names_nearest_width<N> || NearestOfAny<N, K> || NearestOfAny<N, Epanechnikov> || NearestOfAny<N, Biweight> ||

@@ -31,14 +31,14 @@ struct Unnormalized {
   }
 
   template <Kernel K, class Scalar>
-  RowMap<Scalar> solve(const K& kernel, double factor, RowView<Scalar>, const Scalar&) const {
+  RowNormalizer<Scalar> solve(const K& kernel, double factor, RowView<Scalar>, const Scalar&) const {
     const Scalar width = detail::bandwidth_width<Scalar>(bandwidth, factor, "Unnormalized");
-    return RowMap<Scalar>{Scalar(0), width, Scalar(centre(kernel)), Scalar(mass)};
+    return RowNormalizer<Scalar>{Scalar(0), width, Scalar(centre(kernel)), Scalar(mass)};
   }
 
   /// As for FixedBandwidth, with a divisor that does not move.
   template <Kernel K, class Scalar>
-  void pullback(const K& kernel, const RowMap<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
+  void pullback(const K& kernel, const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {
     const auto sums = detail::pull_to_coordinates(kernel, map, t, g, detail::Mean<Scalar>{}, Scalar(centre(kernel)), dz, parameters);
     parameters.bandwidth += Scalar(2) / Scalar(bandwidth) * sums.by_width;

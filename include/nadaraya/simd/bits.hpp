@@ -42,6 +42,14 @@ NADARAYA_INLINE int lowest_one(unsigned mask) {
 #endif
 }
 
+NADARAYA_INLINE int lowest_one(std::uint64_t mask) {
+#if defined(__GNUC__) || defined(__clang__)
+  return __builtin_ctzll(mask);
+#else
+  return std::countr_zero(mask);
+#endif
+}
+
 /// For each mask of eight lanes those that are set, in order, and then zeros.
 struct LaneLists {
   std::uint8_t of[256][8];

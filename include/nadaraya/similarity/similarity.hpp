@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/product_bound.hpp"
 #include "nadaraya/types.hpp"
 
 #include <concepts>
@@ -25,7 +26,7 @@ namespace nadaraya {
 ///                              whatever it holds
 ///   is_product, ProductBound<S> product_bound<S>(|q|^2, D) const
 ///                              what lets the engine score keys by the block; see ProductSimilarity
-///   S reach<S>(S floor, Index D) const      what lets the engine look keys up by place; see LocalSimilarity
+///   S radius<S>(S floor, Index D) const      what lets the engine look keys up in a grid; see LocalSimilarity
 ///   static constexpr double distance_factor     makes it a metric: squared distance = -factor z
 ///   G zero_gradient<S>() const, void parameter_pullback(q, k, S dz, G& sum) const
 ///                              the gradient of parameters of its own; see ParametricSimilarity
@@ -72,14 +73,6 @@ concept PreparingSimilarity = Similarity<S> && requires(const S similarity, cons
   { similarity.prepared_pullback(rows, rows, rows) } -> std::same_as<RowMatrix<double>>;
 };
 
-/// z(q, k) <= product q.k + key_norm |k|^2 + constant.
-template <class Scalar>
-struct ProductBound {
-  Scalar product{1};
-  Scalar key_norm{0};
-  Scalar constant{0};
-};
-
 /// A similarity that is a multiple of the dot product (is_product is true, and the bound is met with
 /// equality), or is bounded by one: then only the keys whose bound exceeds the floor are scored one
 /// by one. Law: the bound holds for the products, norms and sums as computed, rounding included.
@@ -90,11 +83,11 @@ concept ProductSimilarity = Similarity<S> && requires(const S similarity, Index 
 };
 
 /// A similarity that falls with distance. Law: if z as computed exceeds the floor, the rows, of D
-/// columns, lie no farther apart than reach(floor, D), which is positive; +infinity where that cannot be
+/// columns, lie no farther apart than radius(floor, D), which is positive; +infinity where that cannot be
 /// said, as for a floor of -infinity.
 template <class S, class Scalar>
 concept LocalSimilarity = Similarity<S> && requires(const S similarity, const Scalar floor, Index dimension) {
-  { similarity.reach(floor, dimension) } -> std::same_as<Scalar>;
+  { similarity.radius(floor, dimension) } -> std::same_as<Scalar>;
 };
 
 /// Squared distance = -factor z for a metric; 0 for a similarity that is no distance.
@@ -109,12 +102,12 @@ constexpr double distance_factor() {
 
 namespace detail {
 
-/// Has it a member reach that can be called somehow? A deleted one takes an inherited one out.
+/// Has it a member radius that can be called somehow? A deleted one takes an inherited one out.
 template <class S>
-concept CallableReach = Names_reach<S> && (requires { &S::reach; } || requires(S s) { s.reach(); } ||
-                                           requires(S s, double floor) { s.reach(floor); } ||
-                                           requires(S s, double floor, Index dimension) { s.reach(floor, dimension); } ||
-                                           requires(S s, double floor, Index dimension) { s.reach(floor, dimension, dimension); });
+concept CallableRadius = Names_radius<S> && (requires { &S::radius; } || requires(S s) { s.radius(); } ||
+                                           requires(S s, double floor) { s.radius(floor); } ||
+                                           requires(S s, double floor, Index dimension) { s.radius(floor, dimension); } ||
+                                           requires(S s, double floor, Index dimension) { s.radius(floor, dimension, dimension); });
 
 /// Says which member of a similarity is missing, or is there with another signature and would be ignored.
 template <class S>
@@ -147,8 +140,8 @@ constexpr bool check_similarity() {
                     "similarity: static constexpr bool is_product and template <class S> ProductBound<S> product_bound(const S& "
                     "query_norm, Index dimension) const go together; one is missing, or has another signature");
     }
-    static_assert(LocalSimilarity<S, double> || !CallableReach<S>,
-                  "similarity: reach must be template <class S> S reach(const S& floor, Index dimension) const");
+    static_assert(LocalSimilarity<S, double> || !CallableRadius<S>,
+                  "similarity: radius must be template <class S> S radius(const S& floor, Index dimension) const");
     static_assert(!Names_distance_factor<S> || requires { typename std::bool_constant<(S::distance_factor > 0)>; },
                   "similarity: distance_factor must be a static constexpr double");
     static_assert(!(Names_zero_gradient<S> || Names_parameter_pullback<S>) || ParametricSimilarity<S, double> ||

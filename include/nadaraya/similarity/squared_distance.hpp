@@ -49,9 +49,9 @@ struct SquaredDistance {
 
   /// sqrt(-floor / scale), and room for rounding: each square is of a rounded difference, and their
   /// sum and its product with the scale are rounded at most D times more. Infinite where the sum or the
-  /// reach's own square might leave the range of full precision.
+  /// radius's own square might leave the range of full precision.
   template <class Scalar>
-  Scalar reach(const Scalar& floor, Index dimension) const {
+  Scalar radius(const Scalar& floor, Index dimension) const {
     using Real = Eigen::NumTraits<Scalar>;
     const Scalar least(Scalar((std::numeric_limits<Scalar>::min)()) / Scalar(Real::epsilon()));
     const auto ordinary = [&](const Scalar& x) { return least < x && x < Scalar(1) / least; };

@@ -1,0 +1,117 @@
+// An operator whose kernel, normalization, similarity and mask are chosen at run time, each on its own.
+#pragma once
+
+#include "nadaraya/any_operator.hpp"
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/operator/built_in_policies.hpp"
+#include "nadaraya/screening.hpp"
+
+#include <functional>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya {
+
+/// A similarity chosen at run time.
+template <class Scalar>
+struct AnySimilarity {
+  std::shared_ptr<const engine::RowSimilarity<Scalar>> rows;
+  double distance_factor;  ///< squared distance = -factor z; 0 for a similarity that is no distance
+
+  /// Throws std::invalid_argument if a parameter has no meaning.
+  template <Similarity S>
+  explicit AnySimilarity(const S& similarity) : distance_factor(nadaraya::distance_factor<S>()) {
+    if constexpr (requires { similarity.validate(); }) similarity.validate();
+    struct Owned {
+      S policy;
+      engine::RowSimilarityOf<Scalar, S> rows;
+      explicit Owned(const S& from) : policy(from), rows(policy) {}
+    };
+    const auto owned = std::make_shared<const Owned>(similarity);
+    rows = {owned, &owned->rows};
+  }
+};
+
+/// A mask chosen at run time.
+template <class Scalar>
+struct AnyMask {
+  std::shared_ptr<const engine::RowMask<Scalar>> rows;
+  std::function<void(const Extent&)> validate;  ///< throws if the mask is for other sizes; empty if it fits all
+
+  template <Mask M>
+  explicit AnyMask(const M& mask) {
+    struct Owned {
+      M policy;
+      engine::RowMaskOf<Scalar, M> rows;
+      explicit Owned(const M& from) : policy(from), rows(policy) {}
+    };
+    const auto owned = std::make_shared<const Owned>(mask);
+    rows = {owned, &owned->rows};
+    if constexpr (requires(const Extent& n) { mask.validate(n); }) {
+      validate = [owned](const Extent& n) { owned->policy.validate(n); };
+    }
+  }
+};
+
+/// A kernel and a normalization chosen at run time, for the distances of a similarity.
+template <class Scalar>
+struct AnyRule {
+  std::shared_ptr<const RowRule<Scalar>> rows;
+  bool compares_distances;
+
+  /// Of the combinations that do not compile elsewhere, those of a kernel and a normalization do not compile here. A
+  /// built-in normalization that compares distances with a similarity that is none, and a parameter without meaning, are
+  /// refused by std::invalid_argument.
+  template <Kernel K, class N>
+  AnyRule(const K& kernel, const N& normalization, const AnySimilarity<Scalar>& similarity)
+      : compares_distances(std::is_same_v<N, FixedBandwidth> || std::is_same_v<N, Unnormalized> ||
+                           (std::is_same_v<N, NearestNeighbors> && NearestNeighbors::borrows_bandwidth<K>)) {
+    static_assert(detail::check_normalization<N, K, Scalar>());
+    static_assert(detail::check_combination<N, K, SquaredDistance, NoMask>());
+    const double factor = similarity.distance_factor;
+    detail::require(!compares_distances || factor > 0.0,
+                    "AnyRule: the normalization compares distances, and the similarity is none");
+    if constexpr (requires { kernel.template validate<Scalar>(); }) {
+      kernel.template validate<Scalar>();
+    } else if constexpr (requires { kernel.validate(); }) {
+      kernel.validate();
+    }
+    if constexpr (requires { normalization.template validate<Scalar>(0.0); }) normalization.template validate<Scalar>(factor);
+    rows = make_row_rule<Scalar, K, N>(kernel, normalization, factor);
+  }
+};
+
+/// An operator of such parts. A program that lets its user choose compiles each kernel, similarity and mask once, and not
+/// every combination: examples/attend. Gradients of parameters come as sums, see AnyAttention::backward.
+template <class Scalar>
+class ChosenOperator final : public AnyOperator<Scalar> {
+ public:
+  /// Throws std::invalid_argument for a rule that compares distances under a mask that shifts similarities.
+  ChosenOperator(AnyRule<Scalar> rule, AnySimilarity<Scalar> similarity, AnyMask<Scalar> mask,
+                 Screening screening = Screening::automatic)
+      : rule_(std::move(rule)), similarity_(std::move(similarity)), mask_(std::move(mask)), screening_(screening) {
+    detail::require(!rule_.compares_distances || !mask_.rows->traits().biased,
+                    "ChosenOperator: the normalization compares distances, and an additive bias is none");
+  }
+
+  engine::HeadPolicies<Scalar> policies() const override {
+    return {rule_.rows.get(), similarity_.rows.get(), mask_.rows.get(), screening_};
+  }
+  void validate() const override {}
+  void validate(const Extent& n) const override {
+    if (mask_.validate) mask_.validate(n);
+  }
+
+ private:
+  AnyRule<Scalar> rule_;
+  AnySimilarity<Scalar> similarity_;
+  AnyMask<Scalar> mask_;
+  Screening screening_;
+};
+
+}  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

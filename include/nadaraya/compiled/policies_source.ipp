@@ -1,0 +1,37 @@
+// The built-in policies, the calls of many heads and the table of loops, as nadaraya::compiled compiles them: included by the
+// library alone, each with NADARAYA_SOURCE_SCALAR defined as the scalar it is for.
+
+#include "nadaraya/any_attention.hpp"
+#include "nadaraya/kernel/gaussian.hpp"
+#include "nadaraya/kernel/rectified_polynomial.hpp"
+#include "nadaraya/kernel/rectified_power.hpp"
+#include "nadaraya/kernel/uniform.hpp"
+#include "nadaraya/loops/chosen.hpp"
+#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/mask/causal.hpp"
+#include "nadaraya/mask/key_lengths.hpp"
+#include "nadaraya/mask/row_mask_of.hpp"
+#include "nadaraya/normalization/adaptive.hpp"
+#include "nadaraya/normalization/anchored.hpp"
+#include "nadaraya/normalization/fixed_bandwidth.hpp"
+#include "nadaraya/normalization/nearest_neighbors.hpp"
+#include "nadaraya/normalization/row_rule_of.hpp"
+#include "nadaraya/normalization/unnormalized.hpp"
+#include "nadaraya/similarity/cosine.hpp"
+#include "nadaraya/similarity/dot_product.hpp"
+#include "nadaraya/similarity/row_similarity_of.hpp"
+#include "nadaraya/similarity/squared_distance.hpp"
+
+#include "nadaraya/detail/precise.hpp"
+
+#define NADARAYA_INSTANTIATE template
+#define NADARAYA_SCALAR NADARAYA_SOURCE_SCALAR
+#include "nadaraya/operator/built_in_policies.ipp"
+#undef NADARAYA_SCALAR
+#undef NADARAYA_INSTANTIATE
+
+template class nadaraya::AttentionTape<NADARAYA_SOURCE_SCALAR>;
+template class nadaraya::AnyAttention<NADARAYA_SOURCE_SCALAR>;
+template const nadaraya::engine::LoopTable<NADARAYA_SOURCE_SCALAR>& nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR>();
+
+#include "nadaraya/detail/end_precise.hpp"

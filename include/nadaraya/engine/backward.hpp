@@ -1,0 +1,135 @@
+// The backward pass of one head, in independent work items.
+#pragma once
+
+#include "nadaraya/engine/backward_dense.hpp"
+#include "nadaraya/engine/backward_rows.hpp"
+#include "nadaraya/engine/block_scratch.hpp"
+#include "nadaraya/engine/engine.hpp"
+#include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/key_sums.hpp"
+#include "nadaraya/engine/pair_lists.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// Pulls back through one head in two rounds of independent work items, whose results do not depend on the order or the
+/// threads they run in:
+///   1. backward_block(b): dL/dz of the recorded pairs of a block of queries, and its part of dL/dquery;
+///      backward_group(g): all of that for a group of the blocks whose pairs were not recorded and are
+///      formed again, with the group's own sums for dL/dkey and dL/dvalue;
+///   2. gather(r): dL/dkey and dL/dvalue for a range of keys, from all blocks in order.
+/// Memory: two numbers and two indices for each recorded pair; at most `group_limit` copies of dL/dkey and dL/dvalue and
+/// one more for each thread; and for each thread 3 Nk numbers for each of the queries that it pulls back together, see
+/// backward_dense.
+template <class Scalar>
+class Backward {
+ public:
+  /// The gradients are zero, of the shapes of the head's operands; heads may share those of keys and values, if their gathers
+  /// do not run at once: all but the one that gathers first are `later`. Everything must outlive this object.
+  Backward(const Head<Scalar>& head, const HeadGradients<Scalar>& gradients, Index group_limit, bool later)
+      : head_(head),
+        of_(head, gradients),
+        grad_key_(gradients.key),
+        grad_value_(gradients.value),
+        later_(later),
+        ranges_(head.key().rows),
+        pairs_(gradients.records.size()) {
+    const auto& records = gradients.records;
+    if (std::none_of(records.begin(), records.end(), [](const auto& record) { return record.recompute; })) return;
+    groups_.resize(static_cast<std::size_t>(
+        std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()))));
+    if (head.is_product() && head.rule().traits().takes_vectors && head.keys->scored().in_panels()) {
+      dense_.emplace(head, gradients.grad_out);
+    }
+  }
+
+  Index blocks() const { return static_cast<Index>(of_.records.size()); }
+  Index groups() const { return static_cast<Index>(groups_.size()); }
+  Index ranges() const { return ranges_.count(); }
+
+  void backward_block(Index block, BlockScratch<Scalar>& scratch) {
+    const Record<Scalar>& record = of_.record(block);
+    if (record.recompute) return;
+    PairLists<Scalar>& pairs = pairs_[static_cast<std::size_t>(block)];
+    pairs.open(record.keys, ranges_);
+    for (Index r = 0; r < record.rows(); ++r) {
+      pull_row(of_, block, r, record.row_keys(r), record.row_coordinates(r), scratch,
+               [&](const Pair<Scalar>& pair) { pairs.add(pair, ranges_); });
+    }
+  }
+
+  void backward_group(Index group, BlockScratch<Scalar>& scratch) {
+    Group& sums = groups_[static_cast<std::size_t>(group)];
+    sums.key.setZero(head_.key().rows, head_.key().cols);
+    sums.value.setZero(head_.value().rows, head_.value().cols);
+    KeySums<Scalar> to(WritableRows<Scalar>(sums.key).matrix(), WritableRows<Scalar>(sums.value).matrix(), Index(0),
+                       head_.key().rows, Index(0));
+    const Index begin = group * blocks() / groups();
+    const Index end = (group + 1) * blocks() / groups();
+    for (Index block = begin; block < end; ++block) {
+      // Panels bring sums over their queries.
+      if ((block - begin) % run_blocks == 0 && block > begin && end - block >= run_blocks) to.end_runs();
+      if (!of_.record(block).recompute) continue;
+      if constexpr (vectorized<Scalar>) {
+        if (dense_) {
+          backward_dense(of_, *dense_, block, to, scratch);
+          continue;
+        }
+      }
+      pull_unrecorded_rows(of_, block, to, scratch, [](Index) { return true; });
+    }
+    to.close();
+  }
+
+  void gather(Index range) {
+    const Index first = ranges_.first(range);
+    const Index count = ranges_.last(range) - first;
+    // What other heads have brought is not to take part in every sum of this one.
+    KeySums<Scalar> to(grad_key_, grad_value_, first, count, later_ ? pair_run_terms - few_terms : Index(0));
+    for (const PairLists<Scalar>& pairs : pairs_) scatter(of_, pairs.range(range), to);
+    to.close();
+    for (const Group& group : groups_) {
+      grad_key_.middleRows(first, count) += group.key.middleRows(first, count);
+      grad_value_.middleRows(first, count) += group.value.middleRows(first, count);
+    }
+  }
+
+  /// The gradients of the parameters, once the first round is over.
+  ParameterSums<Scalar> parameters() const {
+    ParameterSums<Scalar> total = of_.no_parameters();
+    for (const auto& part : of_.parameters) total.add(part);
+    return total;
+  }
+
+ private:
+  static constexpr Index group_queries = 1024;
+  /// Blocks per run of a group's sums, and pairs of a head per run where other heads' sums are present.
+  static constexpr Index run_blocks = 10;
+  static constexpr Index few_terms = 16;
+
+  struct Group {
+    RowMatrix<Scalar> key;
+    RowMatrix<Scalar> value;
+  };
+
+  const Head<Scalar>& head_;
+  BackwardHead<Scalar> of_;
+  MatrixMap<Scalar> grad_key_;
+  MatrixMap<Scalar> grad_value_;
+  bool later_;
+  KeyRanges ranges_;
+  std::vector<PairLists<Scalar>> pairs_;
+  std::vector<Group> groups_;
+  std::optional<DenseOperands<Scalar>> dense_;
+};
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

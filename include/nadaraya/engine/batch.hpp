@@ -1,0 +1,196 @@
+// Heads whose operands are prepared: shared keys once.
+#pragma once
+
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/engine/cost.hpp"
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/grid_lookup.hpp"
+#include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/prepared_keys.hpp"
+#include "nadaraya/engine/problem.hpp"
+#include "nadaraya/quantized/screening_needs.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// Which queries are going to be scored against the keys, and do blocks have to be made of consecutive
+/// ones?
+enum class Queries { none, in_order, in_any_order };
+
+/// What the floors of a head tell before a key is seen.
+template <class Scalar>
+struct KnownFloor {
+  Scalar radius = Scalar(Eigen::NumTraits<Scalar>::infinity());  ///< no key farther from a query has weight
+  double seen = 0;                                               ///< keys that a query sees on average, if that is finite
+};
+
+template <class Scalar>
+KnownFloor<Scalar> known_floor(const Problem<Scalar>& head) {
+  KnownFloor<Scalar> known;
+  const HeadPolicies<Scalar>& policies = head.policies;
+  if (!policies.similarity->traits().local || policies.mask->traits().biased || head.cached != nullptr) return known;
+  CandidateRow<Scalar> none;
+  CandidateRow<Scalar>* const row = &none;
+  policies.rule->refine({&row, 1});
+  known.radius = policies.similarity->radius(none.floor(), head.query->cols());
+  if (detail::is_finite(known.radius)) {
+    known.seen = mean_range(*policies.mask, Extent{head.query->rows(), head.key->rows()});
+  }
+  return known;
+}
+
+template <class Scalar>
+class Batch {
+ public:
+  Batch(std::span<const Problem<Scalar>> heads, Queries queries_wanted, bool screened, const AnyExecutor& executor)
+      : problems_(heads),
+        screened_(screened),
+        queries_(heads.size()),
+        orders_(heads.size()),
+        keys_(heads.empty() ? 0 : std::size_t(heads.back().key_head) + 1) {
+    first_head_.assign(keys_.size() + 1, heads.size());
+    for (std::size_t h = heads.size(); h-- > 0;) first_head_[static_cast<std::size_t>(heads[h].key_head)] = h;
+    const bool scored = queries_wanted != Queries::none;
+    for (std::size_t k = 0; k < keys_.size(); ++k) radii_.push_back(grid_radius(k, scored && screened));
+    executor.parallel_for(static_cast<Index>(keys_.size() + heads.size()), [&](Index item) {
+      const auto i = static_cast<std::size_t>(item);
+      if (i < keys_.size()) {
+        prepare_keys(i, scored);
+      } else {
+        prepare_query(i - keys_.size(), queries_wanted == Queries::in_any_order);
+      }
+    }, executor.serial() ? Cost{} : preparing_cost());
+    for (std::size_t h = 0; h < heads.size(); ++h) {
+      const auto k = static_cast<std::size_t>(heads[h].key_head);
+      heads_.push_back(Head<Scalar>{heads[h].policies, queries_[h].view(), keys_[k] ? &*keys_[k] : heads[h].cached, orders_[h]});
+      if (!screened) heads_.back().policies.screening = Screening::never;
+    }
+  }
+
+  std::size_t size() const { return heads_.size(); }
+  const Head<Scalar>& head(std::size_t head) const { return heads_[head]; }
+  const Problem<Scalar>& problem(std::size_t head) const { return problems_[head]; }
+  const Rows<Scalar>& prepared_query(std::size_t head) const { return queries_[head]; }
+
+  std::size_t key_heads() const { return keys_.size(); }
+  const Rows<Scalar>& prepared_key(std::size_t key_head) const { return keys_[key_head]->prepared_key(); }
+  /// The heads that read a key head, [first, last).
+  std::size_t first_head(std::size_t key_head) const { return first_head_[key_head]; }
+  std::size_t last_head(std::size_t key_head) const { return first_head_[key_head + 1]; }
+
+  /// How many keys a query of a head looks at on average; 0 where a grid finds them.
+  double seen(std::size_t head) const {
+    const bool gridded = detail::is_finite(radii_[static_cast<std::size_t>(problems_[head].key_head)]);
+    return gridded ? 0.0 : mean_range(heads_[head].mask(), heads_[head].extent());
+  }
+
+ private:
+  Index query_count(std::size_t key_head) const {
+    Index queries = 0;
+    for (std::size_t h = first_head(key_head); h < last_head(key_head); ++h) queries += problems_[h].query->rows();
+    return queries;
+  }
+
+  /// The most queries that one head has: heads are scored one by one, so keys are packed for its sake alone.
+  Index most_queries(std::size_t key_head) const {
+    Index most = 0;
+    for (std::size_t h = first_head(key_head); h < last_head(key_head); ++h) most = (std::max)(most, problems_[h].query->rows());
+    return most;
+  }
+
+  /// With what the same threads do afterwards: they are woken on the way.
+  Cost preparing_cost() const {
+    using Model = CostModel<Scalar>;
+    double sum = 0;
+    for (std::size_t k = 0; k < keys_.size(); ++k) {
+      const auto& head = problems_[first_head(k)];
+      if (head.cached == nullptr) sum += Model::copies(head.key->rows(), head.key->cols() + head.value->cols());
+    }
+    for (const auto& head : problems_) sum += Model::rows(head.query->rows()) + Model::copies(head.query->rows(), head.query->cols());
+    return Cost{sum};
+  }
+
+  Screening screening(const Problem<Scalar>& head) const {
+    return screened_ ? screening_of(head.policies) : Screening::never;
+  }
+
+  void prepare_keys(std::size_t key_head, bool scored) {
+    const Problem<Scalar>& head = problems_[first_head(key_head)];
+    const RowSimilarity<Scalar>& similarity = *head.policies.similarity;
+    const Index queries = scored ? most_queries(key_head) : 0;
+    if (head.cached != nullptr) {
+      // As it is, for a few queries or where it is screened; many read it in panels.
+      if (queries < ScoredKeys<Scalar>::worth_packing) return;
+      if (screening(head) != Screening::never && head.cached->quantized()) return;
+      keys_[key_head].emplace(*head.cached, similarity.traits(), queries);
+      return;
+    }
+    const bool quantized = scored && screens(screening(head), query_count(key_head), head.key->rows(), head.key->cols());
+    keys_[key_head].emplace(similarity, *head.key, *head.value, Search<Scalar>{queries, radii_[key_head], quantized});
+  }
+
+  /// Are keys to be screened?
+  static bool screens(Screening screening, Index queries, Index keys, Index cols) {
+    if (screening == Screening::never || cols < 1 || cols > most_quantized_cols) return false;
+    if (screening == Screening::always) return true;
+    return worth_screening(queries, keys, cols);
+  }
+
+  void prepare_query(std::size_t h, bool in_any_order) {
+    const Problem<Scalar>& head = problems_[h];
+    queries_[h] = head.policies.similarity->prepare(*head.query);
+    if constexpr (vectorized<Scalar>) {
+      const Scalar radius = radii_[static_cast<std::size_t>(head.key_head)];
+      // Neighbours look at the same keys and values, which are then still in the cache.
+      if (in_any_order && detail::is_finite(radius)) orders_[h] = morton_order(head.query->view(), radius);
+    }
+  }
+
+  /// How far queries look for the keys of a key head if these are worth a grid, +infinity if not.
+  Scalar grid_radius([[maybe_unused]] std::size_t key_head, [[maybe_unused]] bool scored) const {
+    const Scalar infinity(Eigen::NumTraits<Scalar>::infinity());
+    if constexpr (vectorized<Scalar>) {
+      const Problem<Scalar>& first = problems_[first_head(key_head)];
+      if (!scored || first.cached != nullptr || !first.policies.similarity->traits().local) return infinity;
+      const View<Scalar> key = first.key->view();
+      Scalar radius(0);
+      double seen = double(key.rows);
+      for (std::size_t h = first_head(key_head); h < last_head(key_head); ++h) {
+        const KnownFloor<Scalar> known = known_floor(problems_[h]);
+        radius = (std::max)(radius, known.radius);
+        seen = (std::min)(seen, known.seen);
+      }
+      if (worth_a_grid(key, radius, query_count(key_head), seen)) return radius;
+    }
+    return infinity;
+  }
+
+  std::span<const Problem<Scalar>> problems_;
+  bool screened_;
+  std::vector<Rows<Scalar>> queries_;
+  std::vector<std::vector<KeyIndex>> orders_;
+  std::vector<Scalar> radii_;
+  std::vector<std::optional<PreparedKeys<Scalar>>> keys_;
+  std::vector<std::size_t> first_head_;
+  std::vector<Head<Scalar>> heads_;
+};
+
+/// The sum of cost(head) over heads [first, last); not computed for one thread.
+template <class OfHead>
+Cost total_cost(std::size_t first, std::size_t last, const AnyExecutor& executor, const OfHead& cost) {
+  if (executor.serial()) return Cost{};
+  double sum = 0;
+  for (std::size_t h = first; h < last; ++h) sum += cost(h);
+  return Cost{sum};
+}
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,49 @@
+// The memory that a block of queries needs while it is worked on.
+#pragma once
+
+#include "nadaraya/extent.hpp"
+#include "nadaraya/index/grid.hpp"
+#include "nadaraya/loops/blocks.hpp"
+#include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/operands.hpp"
+#include "nadaraya/loops/row_normalizer.hpp"
+#include "nadaraya/quantized/queries.hpp"
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/types.hpp"
+
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// Reused from block to block.
+template <class Scalar>
+struct BlockScratch {
+  std::vector<CandidateRow<Scalar>> rows;
+  std::vector<CandidateRow<Scalar>*> all;          ///< of a block
+  std::vector<CandidateRow<Scalar>*> some;         ///< of these
+  std::vector<KeyRange> ranges;           ///< what the mask leaves the block's queries
+  std::vector<Candidates<Scalar>> lists;  ///< the rows, as the product loop writes to them
+  bool whole = false;                     ///< do all lists show a whole panel?
+  bool screened = false;                  ///< were the rows made by screening?
+  LineVector<Scalar> norms;               ///< squared, of the block's queries
+  const Scalar* query = nullptr;          ///< the block's queries, contiguous
+  LineVector<Scalar> queries;             ///< copies of them, if they have to be, and room for a tile more
+  QuantizedQueries<Scalar> quantized;     ///< of them, while they are screened
+  LineVector<Scalar> floors;              ///< of the rows, as bounds on similarities set them
+  LineVector<KeyIndex> positions[2];      ///< of some candidates, in two of the rows
+  LineVector<Scalar> tile;
+  LineVector<Scalar> panel;               ///< one that had not been packed before
+  LineVector<Scalar> lengths;             ///< of its keys: NaN for those that are too long
+  LineVector<Scalar> weights;
+  std::vector<RowNormalizer<Scalar>> maps;       ///< of the block's queries
+  std::vector<KeyIndex> supports;         ///< their support sizes
+  LineVector<Scalar> dense;               ///< rows over all keys of a chunk; what a row's pairs are pulled back by
+  LineVector<Scalar> mixed;               ///< rows of values, while they are summed
+  NearKeys near_keys;
+};
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

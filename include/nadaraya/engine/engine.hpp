@@ -1,0 +1,72 @@
+// The engine: forward, backward and the weights of some heads, and keys that are prepared once for many calls.
+#pragma once
+
+#include "nadaraya/detail/function_ref.hpp"
+#include "nadaraya/engine/execution.hpp"
+#include "nadaraya/engine/parameter_sums.hpp"
+#include "nadaraya/engine/problem.hpp"
+#include "nadaraya/engine/record.hpp"
+#include "nadaraya/rows.hpp"
+#include "nadaraya/screening.hpp"
+#include "nadaraya/types.hpp"
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// Regresses every head: writes the rows of outs[h] and, unless there are none, of records[h], one for each block.
+template <class Scalar>
+void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<Scalar>> outs,
+             std::span<const std::span<Record<Scalar>>> records, const Execution<Scalar>& execution);
+
+/// The inputs and outputs of a head's backward pass. Heads with the same keys have the same maps for dL/dkey and dL/dvalue,
+/// where the sums over them are written.
+template <class Scalar>
+struct HeadGradients {
+  std::span<const Record<Scalar>> records;
+  View<Scalar> grad_out;
+  MatrixMap<Scalar> query;
+  MatrixMap<Scalar> key;
+  MatrixMap<Scalar> value;
+};
+
+/// Pulls every head back; returns the gradients of each one's parameters. All maps are overwritten.
+template <class Scalar>
+std::vector<ParameterSums<Scalar>> backward(std::span<const Problem<Scalar>> heads,
+                                            std::span<const HeadGradients<Scalar>> gradients,
+                                            const Execution<Scalar>& execution);
+
+/// visit(support, weights) for the queries of a head, one after the other, on the calling thread.
+template <class Scalar>
+void weigh(const Problem<Scalar>& head, const Execution<Scalar>& execution,
+           const detail::FunctionRef<void(std::span<const KeyIndex> support, std::span<const Scalar> weights)>& visit);
+
+/// Prepared keys that outlive calls.
+template <class Scalar>
+struct DeletePreparedKeys {
+  void operator()(PreparedKeys<Scalar>* keys) const noexcept;
+};
+template <class Scalar>
+using OwnedKeys = std::unique_ptr<PreparedKeys<Scalar>, DeletePreparedKeys<Scalar>>;
+
+/// For keys of a number of columns under a similarity.
+template <class Scalar>
+OwnedKeys<Scalar> make_prepared_keys(const SimilarityTraits& similarity, Index cols, Screening screening);
+
+/// Makes them those of a view, already as the similarity compares them, of which [0, kept), and their values, are as they
+/// were the last time. They are referred to.
+template <class Scalar>
+void read_keys(PreparedKeys<Scalar>& keys, const View<Scalar>& key, const View<Scalar>& value, Index kept);
+
+/// Makes room for more values after the current ones, and as many keys: read_keys of all of them, keeping the current
+/// ones, then throws nothing. If it throws, nothing has changed.
+template <class Scalar>
+void reserve_keys(PreparedKeys<Scalar>& keys, const View<Scalar>& more_values);
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

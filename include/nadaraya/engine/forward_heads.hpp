@@ -1,0 +1,84 @@
+// Forward over many heads: all their blocks are one pool of work.
+#pragma once
+
+#include "nadaraya/engine/batch.hpp"
+#include "nadaraya/engine/cost.hpp"
+#include "nadaraya/engine/engine.hpp"
+#include "nadaraya/engine/forward.hpp"
+#include "nadaraya/engine/schedule.hpp"
+#include "nadaraya/engine/work_items.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+template <class Scalar>
+void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<Scalar>> outs,
+             std::span<const std::span<Record<Scalar>>> records, const Execution<Scalar>& execution) {
+  const Batch<Scalar> batch(heads, Queries::in_any_order, true, execution.executor());
+  WorkItems blocks;
+  for (std::size_t h = 0; h < batch.size(); ++h) blocks.add(batch.head(h).blocks());
+  const Cost cost = total_cost(0, batch.size(), execution.executor(), [&](std::size_t h) {
+    return CostModel<Scalar>::forward(batch.head(h), batch.seen(h));
+  });
+  for_each_item<Scalar>(execution, blocks.total(), cost, [&](Index item, BlockScratch<Scalar>& scratch) {
+    // The last blocks first: under a causal mask they are the longest.
+    const auto [h, block] = blocks[blocks.total() - 1 - item];
+    Record<Scalar>* record = records[h].empty() ? nullptr : &records[h][static_cast<std::size_t>(block)];
+    forward_block(batch.head(h), block, scratch, outs[h], record);
+  });
+}
+
+template <class Scalar>
+void weigh(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
+           const detail::FunctionRef<void(std::span<const KeyIndex> support, std::span<const Scalar> weights)>& visit) {
+  struct Part {
+    std::vector<std::size_t> ends;
+    std::vector<KeyIndex> keys;
+    std::vector<Scalar> weights;
+  };
+  constexpr Index blocks_at_once = 64;  // what their parts hold is copied
+  const Batch<Scalar> batch({&problem, 1}, Queries::in_order, true, execution.executor());
+  const Head<Scalar>& head = batch.head(0);
+  const Index blocks = head.blocks();
+  const Index at_once = execution.executor().serial() ? 1 : (std::min)(blocks_at_once, blocks);
+  const Cost whole = total_cost(0, 1, execution.executor(), [&](std::size_t h) {
+    return CostModel<Scalar>::forward(head, batch.seen(h));
+  });
+  std::vector<Part> parts(static_cast<std::size_t>(at_once));
+  for (Index first = 0; first < blocks; first += at_once) {
+    const Index count = (std::min)(at_once, blocks - first);
+    const Cost cost{whole.multiply_adds * double(count) / double(blocks)};
+    for_each_item<Scalar>(execution, count, cost, [&](Index i, BlockScratch<Scalar>& scratch) {
+      Part& part = parts[static_cast<std::size_t>(i)];
+      part.ends.clear();
+      part.keys.clear();
+      part.weights.clear();
+      weigh_block(head, first + i, scratch, [&](Index, std::span<const KeyIndex> support, RowView<Scalar> p) {
+        for (std::size_t j = 0; j < p.size(); ++j) {
+          if (p[j] == Scalar(0)) continue;
+          part.keys.push_back(support[j]);
+          part.weights.push_back(p[j]);
+        }
+        part.ends.push_back(part.keys.size());
+      });
+    });
+    for (Index i = 0; i < count; ++i) {
+      const Part& part = parts[static_cast<std::size_t>(i)];
+      std::size_t begin = 0;
+      for (const std::size_t end : part.ends) {
+        visit(std::span(part.keys).subspan(begin, end - begin), std::span(part.weights).subspan(begin, end - begin));
+        begin = end;
+      }
+    }
+  }
+}
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

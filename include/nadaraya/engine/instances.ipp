@@ -1,0 +1,24 @@
+// What nadaraya::compiled holds of the engine for NADARAYA_SCALAR. The includer defines NADARAYA_INSTANTIATE as `template`, to
+// compile it in the library, or as `extern template`, to use it from there.
+
+namespace nadaraya::engine {
+
+NADARAYA_INSTANTIATE void forward<NADARAYA_SCALAR>(std::span<const Problem<NADARAYA_SCALAR>>,
+                                                   std::span<const MatrixMap<NADARAYA_SCALAR>>,
+                                                   std::span<const std::span<Record<NADARAYA_SCALAR>>>,
+                                                   const Execution<NADARAYA_SCALAR>&);
+NADARAYA_INSTANTIATE std::vector<ParameterSums<NADARAYA_SCALAR>> backward<NADARAYA_SCALAR>(
+    std::span<const Problem<NADARAYA_SCALAR>>, std::span<const HeadGradients<NADARAYA_SCALAR>>,
+    const Execution<NADARAYA_SCALAR>&);
+NADARAYA_INSTANTIATE void weigh<NADARAYA_SCALAR>(
+    const Problem<NADARAYA_SCALAR>&, const Execution<NADARAYA_SCALAR>&,
+    const detail::FunctionRef<void(std::span<const KeyIndex>, std::span<const NADARAYA_SCALAR>)>&);
+NADARAYA_INSTANTIATE OwnedKeys<NADARAYA_SCALAR> make_prepared_keys<NADARAYA_SCALAR>(const SimilarityTraits&, Index, Screening);
+NADARAYA_INSTANTIATE void read_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, const View<NADARAYA_SCALAR>&,
+                                                     const View<NADARAYA_SCALAR>&, Index);
+NADARAYA_INSTANTIATE void reserve_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, const View<NADARAYA_SCALAR>&);
+NADARAYA_INSTANTIATE void DeletePreparedKeys<NADARAYA_SCALAR>::operator()(PreparedKeys<NADARAYA_SCALAR>*) const noexcept;
+NADARAYA_INSTANTIATE ScratchPool<NADARAYA_SCALAR>::ScratchPool();
+NADARAYA_INSTANTIATE ScratchPool<NADARAYA_SCALAR>::~ScratchPool();
+
+}  // namespace nadaraya::engine

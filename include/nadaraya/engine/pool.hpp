@@ -1,0 +1,56 @@
+// Objects that threads lend each other.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// Objects that threads borrow and give back, so that there are only as many as threads.
+template <class T>
+class Pool {
+ public:
+  class Loan {
+   public:
+    Loan(Pool& pool, std::unique_ptr<T> object) : pool_(pool), object_(std::move(object)) {}
+    Loan(const Loan&) = delete;
+    Loan& operator=(const Loan&) = delete;
+    ~Loan() { pool_.give_back(std::move(object_)); }
+    T& operator*() const { return *object_; }
+
+   private:
+    Pool& pool_;
+    std::unique_ptr<T> object_;
+  };
+
+  Loan borrow() {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (idle_.empty()) {
+      // Room for every loan to come back without an allocation, which could fail.
+      idle_.reserve(++count_);
+      return Loan(*this, std::make_unique<T>());
+    }
+    std::unique_ptr<T> object = std::move(idle_.back());
+    idle_.pop_back();
+    return Loan(*this, std::move(object));
+  }
+
+ private:
+  void give_back(std::unique_ptr<T> object) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    idle_.push_back(std::move(object));
+  }
+
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<T>> idle_;
+  std::size_t count_ = 0;
+};
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

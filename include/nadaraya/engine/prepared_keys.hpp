@@ -1,0 +1,77 @@
+// Keys and values, prepared for queries.
+#pragma once
+
+#include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/engine/scored_keys.hpp"
+#include "nadaraya/loops/packed.hpp"
+#include "nadaraya/quantized/screening_needs.hpp"
+#include "nadaraya/rows.hpp"
+#include "nadaraya/screening.hpp"
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// Neither copied nor moved: heads refer to it.
+template <class Scalar>
+class PreparedKeys {
+ public:
+  /// For keys [n x cols], which are read() later.
+  PreparedKeys(const SimilarityTraits& similarity, Index cols, Screening screening)
+      : scored_(similarity), search_{0, Search<Scalar>{}.radius, may_screen(similarity, cols, screening)} {}
+  /// The operands must outlive this object.
+  PreparedKeys(const RowSimilarity<Scalar>& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value,
+               const Search<Scalar>& search)
+      : prepared_key_(similarity.prepare(key)), scored_(similarity.traits()), search_(search) {
+    read(prepared_key_.view(), value.view(), 0);
+  }
+  /// Keys that others have prepared, to be read in panels.
+  PreparedKeys(const PreparedKeys& other, const SimilarityTraits& similarity, Index queries)
+      : scored_(similarity), search_{queries} {
+    read(other.key(), other.value(), 0);
+  }
+  PreparedKeys(const PreparedKeys&) = delete;
+  PreparedKeys& operator=(const PreparedKeys&) = delete;
+
+  /// Keys as the similarity compares them, of which [0, kept), and their values, are as they were the last
+  /// time. They are referred to.
+  void read(const View<Scalar>& prepared_key, const View<Scalar>& value, Index kept) {
+    key_ = prepared_key;
+    finite_value_.read(value, kept);
+    value_ = value;
+    scored_.read(prepared_key, kept, search_);
+  }
+
+  /// Makes room for more keys and values after the current ones: a read() of all of them that keeps the current ones
+  /// then throws nothing. If it throws, nothing has changed.
+  void reserve(const View<Scalar>& more_values) {
+    finite_value_.reserve(more_values);
+    scored_.reserve(key_.rows + more_values.rows, key_.cols, search_.quantized);
+  }
+
+  /// The keys of an operand, prepared.
+  const Rows<Scalar>& prepared_key() const { return prepared_key_; }
+
+  const View<Scalar>& key() const { return key_; }
+  const View<Scalar>& value() const { return value_; }
+  const FiniteRows<Scalar>& finite_value() const { return finite_value_; }
+  const ScoredKeys<Scalar>& scored() const { return scored_; }
+  bool quantized() const { return scored_.quantized() != nullptr; }
+
+ private:
+  static bool may_screen(const SimilarityTraits& similarity, Index cols, Screening screening) {
+    if (!similarity.is_product || cols < 1 || cols > most_quantized_cols) return false;
+    return screening == Screening::always || (screening == Screening::automatic && worth_screening(cols));
+  }
+
+  Rows<Scalar> prepared_key_;
+  View<Scalar> key_;
+  View<Scalar> value_;
+  FiniteRows<Scalar> finite_value_;
+  ScoredKeys<Scalar> scored_;
+  Search<Scalar> search_;
+};
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,44 @@
+// What the engine is asked to compute: heads, each of them operands and an operator's policies.
+#pragma once
+
+#include "nadaraya/engine/row_mask.hpp"
+#include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/row/row_rule.hpp"
+#include "nadaraya/rows.hpp"
+#include "nadaraya/screening.hpp"
+#include "nadaraya/types.hpp"
+
+#include <memory>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// Keys and values prepared for queries; see prepared_keys.hpp.
+template <class Scalar>
+class PreparedKeys;
+
+/// The operator of a head; not owned.
+template <class Scalar>
+struct HeadPolicies {
+  const RowRule<Scalar>* rule = nullptr;
+  const RowSimilarity<Scalar>* similarity = nullptr;
+  const RowMask<Scalar>* mask = nullptr;
+  Screening screening = Screening::never;
+};
+
+/// One head. Heads that read the same keys and values follow each other and have the same `key_head`, which counts up
+/// from 0. Everything must outlive the call.
+template <class Scalar>
+struct Problem {
+  HeadPolicies<Scalar> policies{};
+  const Rows<Scalar>* query = nullptr;
+  const Rows<Scalar>* key = nullptr;  ///< null where they are cached
+  const Rows<Scalar>* value = nullptr;
+  Index key_head = 0;
+  const PreparedKeys<Scalar>* cached = nullptr;
+};
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,35 @@
+// The work items of several heads, numbered through.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+class WorkItems {
+ public:
+  /// Those of the next head.
+  void add(Index items) { ends_.push_back(total() + items); }
+  Index total() const { return ends_.empty() ? 0 : ends_.back(); }
+
+  struct Item {
+    std::size_t head;
+    Index item;
+  };
+  Item operator[](Index i) const {
+    const auto head = static_cast<std::size_t>(std::upper_bound(ends_.begin(), ends_.end(), i) - ends_.begin());
+    return Item{head, head == 0 ? i : i - ends_[head - 1]};
+  }
+
+ private:
+  std::vector<Index> ends_;
+};
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,84 @@
+// Products of rows with one vector. Included once for each tier, as loops.ipp says. All sum in one order, whatever rows
+// they are given together: equal rows have equal products, bit by bit.
+
+struct Dots {
+  /// z[j] = factor (x[j] . y), for n rows of x.
+  template <class T>
+  static void products(const T* x, Index stride, Index n, Index cols, const T* y, T* z, T factor) {
+    Index j = 0;
+    for (; j + 4 <= n; j += 4) {
+      const T* row = x + j * stride;
+      T product[4];
+      four_dots({row, row + stride, row + 2 * stride, row + 3 * stride}, cols, y, product);
+#pragma GCC unroll 4
+      for (Index i = 0; i < 4; ++i) z[j + i] = product[i] * factor;
+    }
+    for (; j < n; ++j) z[j] = dot(x + j * stride, y, cols) * factor;
+  }
+
+  /// g_j = x[key_j] . y, and 0 without reading where p_j = 0.
+  template <class T>
+  static void dots(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g) {
+    const auto row = [&](Index j) NADARAYA_INLINE_LAMBDA { return x + key[j] * stride; };
+    for (Index j = 0; j < n;) {
+      if (j + 4 <= n && p[j] != T(0) && p[j + 1] != T(0) && p[j + 2] != T(0) && p[j + 3] != T(0)) {
+        for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(row(i), cols);
+        four_dots({row(j), row(j + 1), row(j + 2), row(j + 3)}, cols, y, g + j);
+        j += 4;
+        continue;
+      }
+      g[j] = p[j] == T(0) ? T(0) : dot(row(j), y, cols);
+      ++j;
+    }
+  }
+
+  /// z[place_j] = factor (x[key[place_j]] . y)
+  template <class T>
+  static void scores(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
+                     T* z, T factor) {
+    const auto row = [&](Index j) NADARAYA_INLINE_LAMBDA { return x + key[place[j]] * stride; };
+    for (Index j = 0; j < n; j += 4) {
+      for (Index i = j + 4; i < (j + 8 < n ? j + 8 : n); ++i) fetch(row(i), cols);
+      // Of the last four, some may be the last once more.
+      const Index last = n - 1;
+      const Index second = j + 1 < last ? j + 1 : last, third = j + 2 < last ? j + 2 : last, fourth = j + 3 < last ? j + 3 : last;
+      T product[4];
+      four_dots({row(j), row(second), row(third), row(fourth)}, cols, y, product);
+      z[place[j]] = product[0] * factor;
+      z[place[second]] = product[1] * factor;
+      z[place[third]] = product[2] * factor;
+      z[place[fourth]] = product[3] * factor;
+    }
+  }
+
+  /// Prefetches the rows x[key[place_j]].
+  template <class T>
+  static void fetch_rows(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols) {
+    for (Index j = 0; j < n; ++j) fetch(x + key[place[j]] * stride, cols);
+  }
+
+ private:
+  /// x . y, summed as four_dots sums.
+  template <class T>
+  NADARAYA_INLINE static T dot(const T* x, const T* y, Index n) {
+    PackOf<T> sum(T(0));
+    each<T>(n, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
+      sum = fma(load_up_to(x + c, count), load_up_to(y + c, count), sum);
+    });
+    return total_as_of_four(sum);
+  }
+
+  /// Writes the products of four rows with y, formed column by column, so that none waits for another's sum.
+  template <class T>
+  NADARAYA_INLINE static void four_dots(const T* const (&x)[4], Index cols, const T* y, T* to) {
+    PackOf<T> sum[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; ++i) sum[i] = PackOf<T>(T(0));
+    each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> factor = load_up_to(y + c, count);
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(x[i] + c, count), factor, sum[i]);
+    });
+    totals_of(sum, to);
+  }
+};

@@ -1,0 +1,51 @@
+// Included once for each tier, inside its namespace and its target region: the loops in which the time goes. Pointers
+// in and out; nothing of Eigen or of the standard library is instantiated here, for its code could be merged with the
+// copy that other machines run.
+
+#include "nadaraya/loops/each.ipp"
+#include "nadaraya/loops/matrix_products.ipp"
+#include "nadaraya/loops/dots.ipp"
+#include "nadaraya/loops/weighted_rows.ipp"
+#include "nadaraya/loops/candidates.ipp"
+#include "nadaraya/loops/elements.ipp"
+#include "nadaraya/loops/row_sums.ipp"
+#include "nadaraya/loops/kernel_rows.ipp"
+#include "nadaraya/loops/short_rows.ipp"
+
+/// All loops of the tier by name.
+struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, RowSums, KernelRows, ShortRows {};
+
+/// Those that call no kernel by pointer.
+template <class T>
+inline constexpr LoopTable<T> loop_table = {
+    .multiply = &Loops::multiply<T>,
+    .add_product = &Loops::add_product<T>,
+    .score_panel = &Loops::score_panel<T>,
+    .products = &Loops::products<T>,
+    .shift = &Loops::shift<T>,
+    .scale = &Loops::scale<T>,
+    .divide = &Loops::divide<T>,
+    .transpose = &Loops::transpose<T>,
+    .largest = &Loops::largest<T>,
+    .largest_size = &Loops::largest_size<T>,
+    .any_above = &Loops::any_above<T>,
+    .all_finite = &Loops::all_finite<T>,
+    .centre_rows = &Loops::centre_rows<T>,
+    .candidates = &Loops::candidates<T>,
+    .shifted_candidates = &Loops::shifted_candidates<T>,
+    .filter = &Loops::filter<T>,
+    .prune = &Loops::prune<T>,
+    .between = &Loops::between<T>,
+    .within = &Loops::within<T>,
+    .ranks = &Loops::ranks,
+    .ranks_by_bits = &Loops::ranks_by_bits,
+    .coordinates = &Loops::coordinates<T>,
+    .moments = &Loops::moments<T>,
+    .deviate = &Loops::deviate<T>,
+    .mix = &Loops::mix<T>,
+    .dots = &Loops::dots<T>,
+    .scores = &Loops::scores<T>,
+    .scatter_weights = &Loops::scatter_weights<T>,
+    .scatter_gradients = &Loops::scatter_gradients<T>,
+    .fetch_rows = &Loops::fetch_rows<T>,
+};

@@ -1,0 +1,66 @@
+// The loops that know no kernel, as a table of functions: one table for each scalar and vector tier.
+#pragma once
+
+#include "nadaraya/loops/operands.hpp"
+#include "nadaraya/loops/row_normalizer.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cstdint>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// What each loop computes is said where it is defined; every argument is given.
+template <class T>
+struct LoopTable {
+  // Products.
+  void (*multiply)(Index rows, Index depth, Index cols, const T* a, Index a_row, Index a_step, const T* b, Index b_row,
+                   T* c, Index c_row);
+  void (*add_product)(Index rows, Index depth, Index cols, const T* a, Index a_row, Index a_step, const T* b,
+                      Index b_row, T* c, Index c_row);
+  void (*score_panel)(Index rows, Index depth, const T* a, Index a_row, const T* panel, T factor, T* z, Index z_row);
+  void (*products)(const T* x, Index stride, Index n, Index cols, const T* y, T* z, T factor);
+
+  // Elements and rows.
+  void (*shift)(T* z, const T* x, Index n, T slope, T constant);
+  void (*scale)(const T* x, Index n, T factor, T* y);
+  void (*divide)(const T* x, Index n, T divisor, T* y);
+  void (*transpose)(const T* x, Index stride, Index n, Index cols, T* to, Index to_stride);
+  T (*largest)(const T* z, Index n);
+  T (*largest_size)(const T* x, Index n);
+  bool (*any_above)(const T* z, Index n, T floor);
+  bool (*all_finite)(const T* x, Index n);
+  T (*centre_rows)(const T* x, Index stride, Index n, Index cols, T* centre);
+
+  // Candidates.
+  void (*candidates)(Index depth, const T* a, Index a_row, const T* panel, KeyIndex first, Candidates<T>* to, T factor);
+  void (*shifted_candidates)(Index depth, const T* a, Index a_row, const T* panel, const T* norm, T slope,
+                             KeyIndex first, Candidates<T>* to, T factor);
+  Index (*filter)(const T* z, Index n, T floor, KeyIndex first, T* out_z, KeyIndex* out_key);
+  Index (*prune)(T* z, KeyIndex* key, Index n, T floor);
+  Index (*between)(const T* z, Index n, T low, T high, KeyIndex* place);
+  Index (*within)(int dimension, const T* const* axes, const KeyIndex* key, KeyIndex first, Index n, const T* q, T bound,
+                  KeyIndex* out, KeyIndex* places);
+  void (*ranks)(const KeyIndex* key, Index n, KeyIndex* rank);
+  void (*ranks_by_bits)(const KeyIndex* key, Index n, Index words, std::uint64_t* bits, KeyIndex* before, KeyIndex* rank);
+
+  // One row.
+  void (*coordinates)(const RowNormalizer<T>& map, T* z, Index n);
+  Moments<T> (*moments)(const T* s, T factor, const T* g, T origin, Index n);
+  T (*deviate)(T* s, const T* g, T origin, T mean, Index n);
+
+  // Rows gathered by key.
+  void (*mix)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out);
+  void (*dots)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g);
+  void (*scores)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
+                 T* z, T factor);
+  Index (*scatter_weights)(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride,
+                           KeyIndex first, std::uint16_t* terms);
+  void (*scatter_gradients)(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride);
+  void (*fetch_rows)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols);
+};
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,63 @@
+// Checks of operands and outputs, before anything is written.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/footprint.hpp"
+#include "nadaraya/rows.hpp"
+#include "nadaraya/types.hpp"
+
+#include <limits>
+#include <type_traits>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::detail {
+
+/// Positions of queries and keys are stored as KeyIndex.
+inline void require_countable(Index rows, const char* name, const char* function) {
+  require(rows <= (std::numeric_limits<KeyIndex>::max)(), function, ": ", name, " has ", rows, " rows, more than 2^31 - 1");
+}
+
+inline void require_query_and_key(Index query_rows, Index query_cols, Index key_rows, Index key_cols, const char* function) {
+  require(query_cols == key_cols, function, ": query and key must have the same number of columns, got ",
+          shape(query_rows, query_cols), " and ", shape(key_rows, key_cols));
+  require_countable(query_rows, "query", function);
+  require_countable(key_rows, "key", function);
+}
+
+inline void require_key_and_value(Index key_rows, Index key_cols, Index value_rows, Index value_cols, const char* function) {
+  require(key_rows == value_rows, function, ": key and value must have the same number of rows, got ",
+          shape(key_rows, key_cols), " and ", shape(value_rows, value_cols));
+}
+
+/// Throws if an output cannot take [rows x cols], or two of its elements lie in one place.
+template <class Scalar, class Out>
+void require_output(const Out& out, Index rows, Index cols, const char* function) {
+  static_assert(std::is_same_v<ScalarOf<Out>, Scalar>, "out must have the scalar of the inputs");
+  if constexpr (OwningMatrix<Out>) {
+    // Eigen checks only in debug builds whether a matrix can be resized.
+    const auto takes = [](int size, int most, Index n) {
+      return size == Eigen::Dynamic ? most == Eigen::Dynamic || n <= most : n == size;
+    };
+    require(takes(Out::RowsAtCompileTime, Out::MaxRowsAtCompileTime, rows) &&
+                        takes(Out::ColsAtCompileTime, Out::MaxColsAtCompileTime, cols),
+                    function, ": out must be [", rows, " x ", cols, "], to which its type cannot be resized; got ",
+                    shape(out));
+  } else {
+    require(out.rows() == rows && out.cols() == cols, function, ": out must be [", rows, " x ", cols, "], got ",
+                    shape(out));
+    require(!footprint(out).collides(), function, ": out ", shape(out),
+                    " must not have two elements in one place");
+  }
+}
+
+/// Throws if an output shares memory with an input.
+template <class Out, class X>
+void require_apart(const Out& out, const X& input, const char* name, const char* function) {
+  require(!Footprint::share(written_footprint(out), footprint(input)), function, ": out ",
+                  shape(out), " must not share memory with ", name, ' ', shape(input));
+}
+
+}  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"
