@@ -22,7 +22,8 @@ struct AnySimilarity {
   double distance_factor;  ///< squared distance = -factor z; 0 for a similarity that is no distance
 
   /// Throws std::invalid_argument if a parameter has no meaning.
-  template <Similarity S>
+  template <class S>
+    requires(!std::is_same_v<S, AnySimilarity>) && Similarity<S>
   explicit AnySimilarity(const S& similarity) : distance_factor(nadaraya::distance_factor<S>()) {
     if constexpr (requires { similarity.validate(); }) similarity.validate();
     struct Owned {
@@ -41,7 +42,8 @@ struct AnyMask {
   std::shared_ptr<const engine::RowMask<Scalar>> rows;
   std::function<void(const Extent&)> validate;  ///< throws if the mask is for other sizes; empty if it fits all
 
-  template <Mask M>
+  template <class M>
+    requires(!std::is_same_v<M, AnyMask>) && Mask<M>
   explicit AnyMask(const M& mask) {
     struct Owned {
       M policy;
