@@ -216,12 +216,8 @@ std::vector<engine::ParameterSums<Scalar>> AnyAttention<Scalar>::pull_back(
   }
   const auto policies = this->policies();
   const auto sums = tape.backward(policies, grad_out, grad_query, grad_key, grad_value, execution);
-  std::vector<engine::ParameterSums<Scalar>> parameters(static_cast<std::size_t>(shapes.query.heads));
-  for (Index h = 0; h < shapes.query.heads; ++h) {
-    auto& zero = parameters[static_cast<std::size_t>(h)];
-    zero.similarity = detail::of_head(policies, h).similarity->no_gradient();
-    zero.bias = detail::of_head(policies, h).mask->no_gradient();
-  }
+  std::vector<engine::ParameterSums<Scalar>> parameters;
+  for (Index h = 0; h < shapes.query.heads; ++h) parameters.push_back(engine::no_parameters(detail::of_head(policies, h)));
   const auto add = [](auto& sum, const auto& more) { sum = Scalar(Scalar(sum) + Scalar(more)); };
   tape.for_each([&](std::size_t i, const detail::HeadPosition& at) {
     auto& sum = parameters[static_cast<std::size_t>(at.head)];

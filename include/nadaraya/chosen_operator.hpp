@@ -15,6 +15,19 @@
 
 namespace nadaraya {
 
+namespace detail {
+
+/// A policy, and the object that refers to it and is called for rows.
+template <class Policy, class OnRows>
+struct PolicyOnRows {
+  Policy policy;
+  OnRows rows;
+
+  explicit PolicyOnRows(const Policy& from) : policy(from), rows(policy) {}
+};
+
+}  // namespace detail
+
 /// A similarity chosen at run time.
 template <class Scalar>
 struct AnySimilarity {
@@ -26,12 +39,7 @@ struct AnySimilarity {
     requires(!std::is_same_v<S, AnySimilarity>) && Similarity<S>
   explicit AnySimilarity(const S& similarity) : distance_factor(nadaraya::distance_factor<S>()) {
     if constexpr (requires { similarity.validate(); }) similarity.validate();
-    struct Owned {
-      S policy;
-      engine::RowSimilarityOf<Scalar, S> rows;
-      explicit Owned(const S& from) : policy(from), rows(policy) {}
-    };
-    const auto owned = std::make_shared<const Owned>(similarity);
+    const auto owned = std::make_shared<const detail::PolicyOnRows<S, engine::RowSimilarityOf<Scalar, S>>>(similarity);
     rows = {owned, &owned->rows};
   }
 };
@@ -45,12 +53,7 @@ struct AnyMask {
   template <class M>
     requires(!std::is_same_v<M, AnyMask>) && Mask<M>
   explicit AnyMask(const M& mask) {
-    struct Owned {
-      M policy;
-      engine::RowMaskOf<Scalar, M> rows;
-      explicit Owned(const M& from) : policy(from), rows(policy) {}
-    };
-    const auto owned = std::make_shared<const Owned>(mask);
+    const auto owned = std::make_shared<const detail::PolicyOnRows<M, engine::RowMaskOf<Scalar, M>>>(mask);
     rows = {owned, &owned->rows};
     if constexpr (requires(const Extent& n) { mask.validate(n); }) {
       validate = [owned](const Extent& n) { owned->policy.validate(n); };
@@ -76,11 +79,7 @@ struct AnyRule {
     const double factor = similarity.distance_factor;
     detail::require(!compares_distances || factor > 0.0,
                     "AnyRule: the normalization compares distances, and the similarity is none");
-    if constexpr (requires { kernel.template validate<Scalar>(); }) {
-      kernel.template validate<Scalar>();
-    } else if constexpr (requires { kernel.validate(); }) {
-      kernel.validate();
-    }
+    detail::validate_kernel<Scalar>(kernel);
     if constexpr (requires { normalization.template validate<Scalar>(0.0); }) normalization.template validate<Scalar>(factor);
     rows = make_row_rule<Scalar, K, N>(kernel, normalization, factor);
   }

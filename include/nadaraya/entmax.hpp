@@ -66,7 +66,7 @@ void with_entmax_kernel(double alpha, const Visit& visit) {
 template <class Scalar, Kernel K, class Visit>
 void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char* function, const Visit& visit) {
   require(scores.cols() <= (std::numeric_limits<KeyIndex>::max)(), function, ": more than 2^31 - 1 columns");
-  if constexpr (requires { kernel.template validate<Scalar>(); }) kernel.template validate<Scalar>();
+  detail::validate_kernel<Scalar>(kernel);
   static_assert(check_compiled<Scalar, K, Adaptive>());
   const auto rule = make_row_rule<Scalar, K, Adaptive>(kernel, Adaptive{}, 0.0);
   const auto x = scores.matrix();

@@ -124,7 +124,8 @@ class NadarayaWatson {
     const engine::Execution<Scalar> execution(executor);
     RowMatrix<Scalar> out(query.rows(), cache.value_cols());
     const Rows<Scalar> queries(query), keys(cache.keys()), values(cache.values());
-    regress<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()}, WritableRows<Scalar>(out).matrix(), {}, execution);
+    regress<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()},
+                    WritableRows<Scalar>(out).matrix(), {}, execution);
     return out;
   }
 
@@ -261,11 +262,7 @@ class NadarayaWatson {
 
   template <class Scalar>
   void validate_parameters() const {
-    if constexpr (requires { kernel_.template validate<Scalar>(); }) {
-      kernel_.template validate<Scalar>();
-    } else if constexpr (requires { kernel_.validate(); }) {
-      kernel_.validate();
-    }
+    detail::validate_kernel<Scalar>(kernel_);
     if constexpr (requires { similarity_.validate(); }) similarity_.validate();
     if constexpr (requires { normalization_.template validate<Scalar>(0.0); }) {
       normalization_.template validate<Scalar>(distance_factor<S>());

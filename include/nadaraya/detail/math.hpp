@@ -2,7 +2,6 @@
 #pragma once
 
 #include "nadaraya/detail/inline.hpp"
-#include "nadaraya/detail/maybe_nan.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>

@@ -103,7 +103,7 @@ class Backward {
 
   /// The gradients of the parameters, once the first round is over.
   ParameterSums<Scalar> parameters() const {
-    ParameterSums<Scalar> total = of_.no_parameters();
+    ParameterSums<Scalar> total = no_parameters(head_.policies);
     for (const auto& part : of_.parameters) total.add(part);
     return total;
   }

@@ -139,7 +139,7 @@ void pull_dense_queries(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& o
   loop.multiply(count, n, dim, dz, ld, Index(1), key_rows.row(first), key_rows.stride, of.grad_query_row(query),
                 of.grad_query.outerStride());
   // Not a query times the factor, which may overflow.
-  for (Index i = 0; i < count; ++i) loop.scale(dz + i * ld, n, head.factor(), dz + i * ld);
+  for (Index i = 0; i < count; ++i) loop.scale(dz + i * ld, n, head.factor, dz + i * ld);
   loop.add_product(n, count, dim, dz, Index(1), ld, query_rows.row(query), query_rows.stride, to.key.data() + first * dim, dim);
   for (Index i = 0; i < count; ++i) {
     if (left_out(i)) continue;

@@ -29,14 +29,7 @@ struct BackwardHead {
 
   BackwardHead(const Head<Scalar>& of, const HeadGradients<Scalar>& gradients)
       : head(of), records(gradients.records), grad_out(gradients.grad_out), grad_query(gradients.query) {
-    for (std::size_t b = 0; b < records.size(); ++b) parameters.push_back(no_parameters());
-  }
-
-  ParameterSums<Scalar> no_parameters() const {
-    ParameterSums<Scalar> none;
-    none.similarity = head.similarity().no_gradient();
-    none.bias = head.mask().no_gradient();
-    return none;
+    for (std::size_t b = 0; b < records.size(); ++b) parameters.push_back(no_parameters(head.policies));
   }
 
   const Record<Scalar>& record(Index block) const { return records[static_cast<std::size_t>(block)]; }
@@ -63,7 +56,7 @@ void finish_query(BackwardHead<Scalar>& of, Index query, ParameterGradients<Scal
     Scalar product;
     loops<Scalar>().products(grad, cols, Index(1), cols, of.head.query.row(query), &product, Scalar(1));
     parameters.scale += product;
-    loops<Scalar>().scale(grad, cols, of.head.factor(), grad);
+    loops<Scalar>().scale(grad, cols, of.head.factor, grad);
   }
 }
 
@@ -92,7 +85,7 @@ void pull_row(BackwardHead<Scalar>& of, Index block, Index r, std::span<const Ke
     loops<Scalar>().mix(keys.data(), dz.data(), n, key.data, key.stride, key.cols, of.grad_query_row(query));
     // A query without keys may hold anything.
     if (!keys.empty()) finish_query(of, query, parameters);
-    const Scalar factor = head.factor();
+    const Scalar factor = head.factor;
     for (Scalar& dz_j : dz) dz_j *= factor;
   } else {
     parameters.scale += head.similarity().pull_query(head.query.row(query), key, list, dz.data(), of.grad_query_row(query));

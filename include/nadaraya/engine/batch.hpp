@@ -69,7 +69,9 @@ class Batch {
     }, executor.serial() ? Cost{} : preparing_cost());
     for (std::size_t h = 0; h < heads.size(); ++h) {
       const auto k = static_cast<std::size_t>(heads[h].key_head);
-      heads_.push_back(Head<Scalar>{heads[h].policies, queries_[h].view(), keys_[k] ? &*keys_[k] : heads[h].cached, orders_[h]});
+      const View<Scalar> query = queries_[h].view();
+      heads_.push_back(Head<Scalar>{heads[h].policies, query, keys_[k] ? &*keys_[k] : heads[h].cached, orders_[h],
+                                    heads[h].policies.similarity->product_bound(Scalar(0), query.cols).product});
       if (!screened) heads_.back().policies.screening = Screening::never;
     }
   }

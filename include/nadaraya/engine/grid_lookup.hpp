@@ -100,7 +100,7 @@ void find_by_grid(const Head<Scalar>& head, Index query, BlockScratch<Scalar>& s
   const std::vector<KeyIndex>& others = grid.not_finite();
   const auto most = std::size_t(around) + others.size();
   found.reserve(static_cast<Index>(most));
-  if (scratch.tile.size() < most) scratch.tile.resize(2 * most);
+  if (scratch.tile.size() < most + pack_slack) scratch.tile.resize(2 * (most + pack_slack));
   if (scratch.panel.size() < (most + 1) * std::size_t(key.cols)) scratch.panel.resize(2 * (most + 1) * std::size_t(key.cols));
   // The points lie next to their neighbours in the grid, not among the keys, where they may be anywhere.
   Index count = 0;
@@ -116,13 +116,8 @@ void find_by_grid(const Head<Scalar>& head, Index query, BlockScratch<Scalar>& s
   }
   Scalar* const z = scratch.tile.data();
   head.similarity().score(q, View<Scalar>{scratch.panel.data(), count, key.cols, key.cols}, KeyList::range(0, count), z);
-  std::size_t kept = 0;
-  for (std::size_t j = 0; j < std::size_t(count); ++j) {
-    found.keys[kept] = found.keys[j];
-    z[kept] = z[j];
-    kept += z[j] <= row.floor() ? 0 : 1;
-  }
-  sort_by_key(found.keys.data(), z, static_cast<Index>(kept), key.rows, found, row);
+  const Index kept = loops<Scalar>().prune(z, found.keys.data(), count, row.floor());
+  sort_by_key(found.keys.data(), z, kept, key.rows, found, row);
 }
 
 /// The same for the queries of a block.

@@ -22,6 +22,7 @@ struct Head {
   View<Scalar> query;
   const PreparedKeys<Scalar>* keys = nullptr;
   std::span<const KeyIndex> order;  ///< the queries as the blocks take them; as they come if empty
+  Scalar factor{1};                 ///< of a product, to make a similarity or a bound on one
 
   const RowRule<Scalar>& rule() const { return *policies.rule; }
   const RowSimilarity<Scalar>& similarity() const { return *policies.similarity; }
@@ -41,9 +42,6 @@ struct Head {
   /// Are similarities formed by the product loop, or bounded by it?
   bool by_products() const { return vectorized<Scalar> && similarity().traits().bounded_by_product; }
   bool is_product() const { return vectorized<Scalar> && similarity().traits().is_product; }
-  /// What a product is multiplied with to make a similarity, or a bound on one.
-  Scalar factor() const { return similarity().product_bound(Scalar(0), query.cols).product; }
-
   bool sees_nonfinite_value(Index query_index) const {
     return sees_any(mask(), query_index, nonfinite_values(), extent());
   }

@@ -1,6 +1,7 @@
 // What the engine is asked to compute: heads, each of them operands and an operator's policies.
 #pragma once
 
+#include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/row_mask.hpp"
 #include "nadaraya/engine/row_similarity.hpp"
 #include "nadaraya/row/row_rule.hpp"
@@ -26,6 +27,15 @@ struct HeadPolicies {
   const RowMask<Scalar>* mask = nullptr;
   Screening screening = Screening::never;
 };
+
+/// Sums of no pair yet of the gradients of an operator's parameters.
+template <class Scalar>
+ParameterSums<Scalar> no_parameters(const HeadPolicies<Scalar>& policies) {
+  ParameterSums<Scalar> none;
+  none.similarity = policies.similarity->no_gradient();
+  none.bias = policies.mask->no_gradient();
+  return none;
+}
 
 /// One head. Heads that read the same keys and values follow each other and have the same `key_head`, which counts up
 /// from 0. Everything must outlive the call.

@@ -54,7 +54,7 @@ template <class Scalar>
 void block_products(const Head<Scalar>& head, Index r, Index count, Index first, Index last, const BlockScratch<Scalar>& scratch,
                     Scalar* z, Index ld) {
   const Index cols = head.query.cols;
-  const Scalar factor = head.factor();
+  const Scalar factor = head.factor;
   for (Index key = first; key < last; key += panel_keys) {
     loops<Scalar>().score_panel(count, cols, query_data(head, r, scratch), cols, head.keys->scored().panel(key), factor,
                                 z + (key - first), ld);

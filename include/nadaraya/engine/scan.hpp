@@ -30,16 +30,10 @@ bool lists_candidates(const Head<Scalar>& head) {
 template <class Scalar>
 std::size_t score_exactly(const Head<Scalar>& head, Index query, CandidateRow<Scalar>& row, std::size_t begin, std::size_t end) {
   const auto count = static_cast<Index>(end - begin);
-  head.similarity().score(head.query.row(query), head.key(), KeyList::listed(row.key_data() + begin, count),
-                          row.value_data() + begin);
-  std::size_t kept = begin;
-  for (std::size_t j = begin; j < end; ++j) {
-    const Scalar z = row.value_data()[j];
-    if (z <= row.floor()) continue;
-    row.key_data()[kept] = row.key_data()[j];
-    row.value_data()[kept++] = z;
-  }
-  return kept;
+  KeyIndex* const keys = row.key_data() + begin;
+  Scalar* const z = row.value_data() + begin;
+  head.similarity().score(head.query.row(query), head.key(), KeyList::listed(keys, count), z);
+  return begin + static_cast<std::size_t>(loops<Scalar>().prune(z, keys, count, row.floor()));
 }
 
 /// Adds the candidates of query r of the block among keys `range` of a panel, pair by pair, for masks with holes or a
@@ -61,14 +55,7 @@ void score_pairs(const Head<Scalar>& head, Index query, Index r, const KeyRange&
   const KeyList list = KeyList::listed(keys, count);
   if (!head.is_product()) head.similarity().score(head.query.row(query), head.key(), list, scores);
   if (head.mask().traits().biased) head.mask().add_bias(query, list, head.extent(), scores);
-  std::size_t kept = before;
-  for (Index j = 0; j < count; ++j) {
-    const Scalar score = scores[j];
-    if (score <= row.floor()) continue;
-    row.key_data()[kept] = keys[j];
-    row.value_data()[kept++] = score;
-  }
-  row.resize(kept);
+  row.resize(before + static_cast<std::size_t>(loops<Scalar>().prune(scores, keys, count, row.floor())));
 }
 
 /// Adds the candidates of query r of the block among keys `range` of a panel; z holds the products with the panel, if
@@ -114,10 +101,10 @@ void list_tile(const Head<Scalar>& head, Index first_query, Index r, Index rows,
   const Scalar* const panel = packed_panel(head, first_key, scratch);
   const auto key = static_cast<KeyIndex>(first_key);
   if (head.is_product()) {
-    loops<Scalar>().candidates(cols, query_data(head, r, scratch), cols, panel, key, lists, head.factor());
+    loops<Scalar>().candidates(cols, query_data(head, r, scratch), cols, panel, key, lists, head.factor);
   } else {
     loops<Scalar>().shifted_candidates(cols, query_data(head, r, scratch), cols, panel, head.keys->scored().norms(first_key),
-                                       bound_of(head, r, scratch).key_norm, key, lists, head.factor());
+                                       bound_of(head, r, scratch).key_norm, key, lists, head.factor);
     for (Index i = 0; i < rows; ++i) {
       CandidateRow<Scalar>& row = scratch.rows[static_cast<std::size_t>(r + i)];
       const auto position = [&](const KeyIndex* at) { return static_cast<std::size_t>(at - row.key_data()); };
@@ -147,13 +134,13 @@ void score_tile(const Head<Scalar>& head, Index first_query, Index r, Index rows
       const View<Scalar>& keys = head.key();
       const Index cols = keys.cols;
       if (scored.in_panels()) {
-        loops<Scalar>().score_panel(rows, cols, query_data(head, r, scratch), cols, scored.panel(first_key), head.factor(),
+        loops<Scalar>().score_panel(rows, cols, query_data(head, r, scratch), cols, scored.panel(first_key), head.factor,
                                     scratch.tile.data(), panel_keys);
       } else {
         const Index count = (std::min)(panel_keys, keys.rows - first_key);
         for (Index i = 0; i < rows; ++i) {
           loops<Scalar>().products(keys.row(first_key), keys.stride, count, cols, query_data(head, r + i, scratch),
-                                   scratch.tile.data() + i * panel_keys, head.factor());
+                                   scratch.tile.data() + i * panel_keys, head.factor);
         }
       }
     }
@@ -184,7 +171,7 @@ bool keep_middle(const Head<Scalar>& head, const QueryRange& range, const KeyRan
   const Index asked = (std::min)(tile_queries, range.count);
   const Index cols = head.query.cols;
   loops<Scalar>().score_panel(asked, cols, query_data(head, 0, scratch), cols, packed_panel(head, first_key, scratch),
-                              head.factor(), scratch.tile.data(), panel_keys);
+                              head.factor, scratch.tile.data(), panel_keys);
   double visible = 0, kept = 0;
   for (Index r = 0; r < asked; ++r) {
     CandidateRow<Scalar>& row = scratch.rows[static_cast<std::size_t>(r)];

@@ -45,7 +45,7 @@ void list_keys_of_panel(const Head<Scalar>& head, Index r, Index first_key, Bloc
   const View<Scalar>& key = head.key();
   const Index keys = (std::min)(panel_keys, key.rows - first_key);
   Scalar* const z = scratch.tile.data();
-  loops<Scalar>().products(key.row(first_key), key.stride, keys, key.cols, query_data(head, r, scratch), z, head.factor());
+  loops<Scalar>().products(key.row(first_key), key.stride, keys, key.cols, query_data(head, r, scratch), z, head.factor);
   for (Index j = 0; j < keys; ++j) {
     if ((list.visible >> j & 1) == 0) z[j] = -Scalar(Eigen::NumTraits<Scalar>::infinity());
   }
@@ -62,7 +62,7 @@ void list_exact_panel(const Head<Scalar>& head, Index count, Index first_key, Bl
   const Index cols = key.cols;
   const Index keys = (std::min)(panel_keys, key.rows - first_key);
   const Scalar longest = head.keys->scored().quantized()->longest_listed();
-  const Scalar factor = head.factor();
+  const Scalar factor = head.factor;
   std::uint64_t too_long = 0;
   scratch.lengths.assign(static_cast<std::size_t>(panel_keys), Scalar(0));
   for (Index j = 0; j < keys; ++j) {
@@ -154,7 +154,7 @@ template <class Scalar>
 void score_within(const Head<Scalar>& head, Index count,
                   const detail::FunctionRef<Limits<Scalar>(std::size_t row)>& limits, BlockScratch<Scalar>& scratch) {
   const View<Scalar>& key = head.key();
-  const Scalar factor = head.factor();
+  const Scalar factor = head.factor;
   Index next = pick(head, 0, limits(0), scratch);
   for (Index r = 0; r < count; ++r) {
     const Index picked = next;
@@ -193,7 +193,7 @@ Screened find_by_screening(const Head<Scalar>& head, const QueryRange& range, co
                            const Refine<Scalar>& refine, BlockScratch<Scalar>& scratch) {
   const QuantizedKeys<Scalar>* const keys = head.keys->scored().quantized();
   if (screening_of(head.policies) == Screening::never || keys == nullptr || keys->all_exact()) return Screened::not_worth_it;
-  if (!scratch.quantized.prepare(scratch.query, range.count, *keys, head.factor())) return Screened::not_worth_it;
+  if (!scratch.quantized.prepare(scratch.query, range.count, *keys, head.factor)) return Screened::not_worth_it;
   const std::span<CandidateRow<Scalar>> rows(scratch.rows.data(), static_cast<std::size_t>(range.count));
   for (Index r = 0; r < range.count; ++r) {
     CandidateRow<Scalar>& row = rows[static_cast<std::size_t>(r)];

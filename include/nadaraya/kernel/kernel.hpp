@@ -106,6 +106,16 @@ bool in_support(const K& kernel, const Scalar& t) {
 
 namespace detail {
 
+/// Throws std::invalid_argument if a parameter of a kernel has no meaning, or none in the scalar.
+template <class Scalar, Kernel K>
+void validate_kernel([[maybe_unused]] const K& kernel) {
+  if constexpr (requires { kernel.template validate<Scalar>(); }) {
+    kernel.template validate<Scalar>();
+  } else if constexpr (requires { kernel.validate(); }) {
+    kernel.validate();
+  }
+}
+
 /// Says which member of a kernel is missing, or is there with another signature and would be ignored.
 template <class K>
 constexpr bool check_kernel() {

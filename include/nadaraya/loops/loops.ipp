@@ -13,7 +13,10 @@
 #include "nadaraya/loops/short_rows.ipp"
 
 /// All loops of the tier by name.
-struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, RowSums, KernelRows, ShortRows {};
+struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, RowSums, KernelRows, ShortRows {
+  template <class T>
+  static const LoopTable<T>& table();
+};
 
 /// Those that call no kernel by pointer.
 template <class T>
@@ -49,3 +52,8 @@ inline constexpr LoopTable<T> loop_table = {
     .scatter_gradients = &Loops::scatter_gradients<T>,
     .fetch_rows = &Loops::fetch_rows<T>,
 };
+
+template <class T>
+const LoopTable<T>& Loops::table() {
+  return loop_table<T>;
+}

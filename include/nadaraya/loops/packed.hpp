@@ -1,6 +1,7 @@
 // Rows in memory as the product loop reads them.
 #pragma once
 
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/tiers.hpp"
@@ -45,7 +46,7 @@ class FiniteRows {
       for (Index i = copied_; i < rows.rows; ++i) std::copy_n(rows.row(i), rows.cols, copy_.data() + i * rows.cols);
       for (auto i = std::lower_bound(replaced_.begin(), replaced_.end(), copied_); i != replaced_.end(); ++i) {
         Scalar* const row = copy_.data() + *i * rows.cols;
-        for (Index d = 0; d < rows.cols; ++d) row[d] = row[d] - row[d] == Scalar(0) ? row[d] : Scalar(0);
+        for (Index d = 0; d < rows.cols; ++d) row[d] = detail::is_finite(row[d]) ? row[d] : Scalar(0);
       }
       copied_ = rows.rows;
       view_ = View<Scalar>{copy_.data(), rows.rows, rows.cols, rows.cols};

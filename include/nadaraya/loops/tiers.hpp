@@ -98,18 +98,23 @@ namespace avx512 {
 
 #endif
 
+/// work(loops) with the loops of this machine's tier.
+template <class Work>
+decltype(auto) with_tier(const Work& work) {
+#if NADARAYA_HAS_AVX
+  if (simd::tier() == simd::Tier::avx512) return work(avx512::Loops{});
+  if (simd::tier() == simd::Tier::avx2) return work(avx2::Loops{});
+#endif
+  return work(baseline::Loops{});
+}
+
 /// The loops without a kernel: those of this machine's tier, chosen at the first call, or Portable for a scalar
 /// without vector loops.
 template <class Scalar>
 const auto& loops() {
   if constexpr (vectorized<Scalar>) {
-    static const LoopTable<Scalar>& chosen = []() -> const LoopTable<Scalar>& {
-#if NADARAYA_HAS_AVX
-      if (simd::tier() == simd::Tier::avx512) return avx512::loop_table<Scalar>;
-      if (simd::tier() == simd::Tier::avx2) return avx2::loop_table<Scalar>;
-#endif
-      return baseline::loop_table<Scalar>;
-    }();
+    static const LoopTable<Scalar>& chosen =
+        with_tier([](auto tier) -> const LoopTable<Scalar>& { return tier.template table<Scalar>(); });
     return chosen;
   } else {
     static constexpr Portable portable{};
@@ -136,11 +141,7 @@ Scalar edge_of(const K& kernel) {
 template <class K, class Scalar, class Work>
 auto with_kernel_loops(const Work& work) {
   if constexpr (ElementwiseKernel<K> && vectorized<Scalar>) {
-#if NADARAYA_HAS_AVX
-    if (simd::tier() == simd::Tier::avx512) return work(avx512::Loops{});
-    if (simd::tier() == simd::Tier::avx2) return work(avx2::Loops{});
-#endif
-    return work(baseline::Loops{});
+    return with_tier(work);
   } else {
     return work(Portable{});
   }

@@ -40,22 +40,19 @@ void require_output(const Out& out, Index rows, Index cols, const char* function
       return size == Eigen::Dynamic ? most == Eigen::Dynamic || n <= most : n == size;
     };
     require(takes(Out::RowsAtCompileTime, Out::MaxRowsAtCompileTime, rows) &&
-                        takes(Out::ColsAtCompileTime, Out::MaxColsAtCompileTime, cols),
-                    function, ": out must be [", rows, " x ", cols, "], to which its type cannot be resized; got ",
-                    shape(out));
+                takes(Out::ColsAtCompileTime, Out::MaxColsAtCompileTime, cols),
+            function, ": out must be [", rows, " x ", cols, "], to which its type cannot be resized; got ", shape(out));
   } else {
-    require(out.rows() == rows && out.cols() == cols, function, ": out must be [", rows, " x ", cols, "], got ",
-                    shape(out));
-    require(!footprint(out).collides(), function, ": out ", shape(out),
-                    " must not have two elements in one place");
+    require(out.rows() == rows && out.cols() == cols, function, ": out must be [", rows, " x ", cols, "], got ", shape(out));
+    require(!footprint(out).collides(), function, ": out ", shape(out), " must not have two elements in one place");
   }
 }
 
 /// Throws if an output shares memory with an input.
 template <class Out, class X>
 void require_apart(const Out& out, const X& input, const char* name, const char* function) {
-  require(!Footprint::share(written_footprint(out), footprint(input)), function, ": out ",
-                  shape(out), " must not share memory with ", name, ' ', shape(input));
+  require(!Footprint::share(written_footprint(out), footprint(input)), function, ": out ", shape(out),
+          " must not share memory with ", name, ' ', shape(input));
 }
 
 }  // namespace nadaraya::detail
