@@ -140,12 +140,12 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     std::vector<std::vector<T>> rows;
     std::vector<const T*> z;
     std::vector<Index> n;
-    std::vector<T> known;
+    std::vector<T> floor_bounds;
     std::vector<RowNormalizer<T>> maps(count + 1);
     for (std::size_t i = 0; i < count; ++i) {
       n.push_back(1 + static_cast<Index>(random.below(i == 0 ? 128 : 40)));
       rows.push_back(numbers<T>(n.back(), random));
-      known.push_back(-std::numeric_limits<T>::infinity());
+      floor_bounds.push_back(-std::numeric_limits<T>::infinity());
       maps[i].width = T(kernel.width());
     }
     for (const auto& row : rows) z.push_back(row.data());
@@ -156,14 +156,14 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
       return Portable::profile_sums(kernel, at, T(0), z[i], n[i]).value - 1;
     };
     const auto step_down = [&](int steps) {
-      loops.template step_down<Root>(kernel, T(0), steps, z.data(), n.data(), known.data(), static_cast<Index>(count), maps.data());
+      loops.template step_down<Root>(kernel, T(0), steps, z.data(), n.data(), floor_bounds.data(), static_cast<Index>(count), maps.data());
     };
     // Of two rows of three a floor is known, where a step more starts.
     step_down(2);
     const std::vector<RowNormalizer<T>> two_steps = maps;
     step_down(1);
     for (std::size_t i = 0; i < count; ++i) {
-      if (i % 3 != 0) known[i] = maps[i].pivot - maps[i].width * (maps[i].offset + 16 * epsilon);
+      if (i % 3 != 0) floor_bounds[i] = maps[i].pivot - maps[i].width * (maps[i].offset + 16 * epsilon);
     }
     step_down(1);
     for (std::size_t i = 0; i < count; ++i) {
@@ -179,7 +179,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
         before[i] = maps[i].offset;
         const T slope = Portable::profile_sums(kernel, maps[i], T(0), z[i], n[i]).slope;
         REQUIRE(excess(i, maps[i].offset) >= -8 * epsilon * (1 + slope));
-        if (i % 3 != 0) REQUIRE(maps[i].pivot - maps[i].width * maps[i].offset >= known[i]);
+        if (i % 3 != 0) REQUIRE(maps[i].pivot - maps[i].width * maps[i].offset >= floor_bounds[i]);
         if (steps < 1000) continue;
         REQUIRE(excess(i, maps[i].offset) <= 8 * epsilon * (1 + slope));
         REQUIRE(std::abs(maps[i].mass - 1 - excess(i, maps[i].offset)) <= 8 * epsilon * (1 + slope));
@@ -190,7 +190,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     for (std::size_t i = 0; i < count; ++i) {
       RowNormalizer<T> alone;
       alone.width = maps[i].width;
-      loops.template step_down<Root>(kernel, T(0), 1000, &z[i], &n[i], &known[i], Index(1), &alone);
+      loops.template step_down<Root>(kernel, T(0), 1000, &z[i], &n[i], &floor_bounds[i], Index(1), &alone);
       REQUIRE(alone.pivot == maps[i].pivot);
       REQUIRE(alone.offset == maps[i].offset);
       REQUIRE(alone.mass == maps[i].mass);

@@ -136,7 +136,7 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
     // Nor does the floor of a row of smaller numbers: screening knows bounds on similarities.
     CandidateRow<double> lower;
     for (std::size_t j = 0; j < n; ++j) lower.push(static_cast<KeyIndex>(j), z[j] - 0.3 * random.uniform());
-    lower.set_margin(0.3);
+    lower.set_bound_slack(0.3);
     rule.refine(lower);
     for (std::size_t j = 0; j < n; ++j) {
       if (!(p[j] > 0.0)) continue;

@@ -55,7 +55,7 @@ void list_keys_of_panel(const Head<Scalar>& head, Index r, Index first_key, Bloc
 }
 
 /// The same for many queries. Products with the panel are bounds on what the other order of sums gives, with room to
-/// spare in the margin of the rows but for keys that are far longer than others, or hold NaN: these are scored at once.
+/// spare in the bound slack of the rows but for keys that are far longer than others, or hold NaN: these are scored at once.
 template <class Scalar>
 void list_exact_panel(const Head<Scalar>& head, Index count, Index first_key, BlockScratch<Scalar>& scratch) {
   const View<Scalar>& key = head.key();
@@ -183,7 +183,7 @@ void score_screened(const Head<Scalar>& head, Index count, const Refine<Scalar>&
     refine(scratch.some);
     score_within<Scalar>(head, count, [&](std::size_t r) { return Limits<Scalar>{-infinity, scratch.floors[r]}; }, scratch);
   }
-  for (CandidateRow<Scalar>& row : rows) row.set_margin(Scalar(0));
+  for (CandidateRow<Scalar>& row : rows) row.set_bound_slack(Scalar(0));
 }
 
 /// Fills the rows of a prepared block, which are empty, as find_by_scan does. Stops if there are no quantized keys, or too
@@ -197,7 +197,7 @@ Screened find_by_screening(const Head<Scalar>& head, const QueryRange& range, co
   const std::span<CandidateRow<Scalar>> rows(scratch.rows.data(), static_cast<std::size_t>(range.count));
   for (Index r = 0; r < range.count; ++r) {
     CandidateRow<Scalar>& row = rows[static_cast<std::size_t>(r)];
-    row.set_margin(scratch.quantized.bound_slack(r));
+    row.set_bound_slack(scratch.quantized.bound_slack(r));
     scratch.quantized.set_floor(r, row.floor());
   }
   begin_append_all(head, range.count, scratch);

@@ -8,10 +8,10 @@ struct ShortRows : KernelFormulas {
   /// read to a whole pack past their ends. If
   /// `settled` is not 0, goes on from there as settle of threshold.hpp does.
   template <int Root, class K, class T>
-  static void step_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n, const T* known, Index rows,
+  static void step_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n, const T* floor_bound, Index rows,
                         RowNormalizer<T>* maps, T settled = T(0)) {
-    for (; rows > 0; rows -= lanes<T>, z += lanes<T>, n += lanes<T>, known += lanes<T>, maps += lanes<T>) {
-      step_lanes_down<Root>(kernel, edge, steps, z, n, known, rows < lanes<T> ? rows : lanes<T>, maps, settled);
+    for (; rows > 0; rows -= lanes<T>, z += lanes<T>, n += lanes<T>, floor_bound += lanes<T>, maps += lanes<T>) {
+      step_lanes_down<Root>(kernel, edge, steps, z, n, floor_bound, rows < lanes<T> ? rows : lanes<T>, maps, settled);
     }
   }
 
@@ -46,7 +46,7 @@ struct ShortRows : KernelFormulas {
 
   template <int Root, class K, class T>
   NADARAYA_INLINE static void step_lanes_down(const K& kernel, T edge, int steps, const T* const* z, const Index* n,
-                                              const T* known, Index rows, RowNormalizer<T>* maps, T settled) {
+                                              const T* floor_bound, Index rows, RowNormalizer<T>* maps, T settled) {
     // Independent sums, so that none waits for the one before. Columns are a multiple of the lanes.
     constexpr int Sums = lanes<T> < 4 ? static_cast<int>(lanes<T>) : 4;
     // Similarities, and what becomes of them; one list where those are not needed any more.
@@ -74,7 +74,7 @@ struct ShortRows : KernelFormulas {
     for (Index j = 0; j < columns; ++j) {
       store(column + j * lanes<T>, coordinate(load(numbers + j * lanes<T>) - pivot));
     }
-    for (Index i = 0; i < lanes<T>; ++i) offsets[i] = known[i < rows ? i : 0];
+    for (Index i = 0; i < lanes<T>; ++i) offsets[i] = floor_bound[i < rows ? i : 0];
     PackOf<T> offset = coordinate(pivot - load(offsets));
     const PackOf<T> zero(T(0)), one(T(1)), bound(edge);
     // What goes on from there need not be told the last digits.

@@ -32,35 +32,35 @@ struct Adaptive {
   /// rectified polynomial the tau of any part of the row is a bound as well, from below, as is every
   /// step of Newton's method towards it.
   template <AdaptiveKernel K, class Scalar>
-  Scalar floor(const K& kernel, double, RowView<Scalar> z, const Scalar& known) const {
+  Scalar floor(const K& kernel, double, RowView<Scalar> z, const Scalar& floor_bound) const {
     if constexpr (K::compact) {
-      if (!z.empty()) return detail::ThresholdSearch<K, Scalar>(kernel, z, known).floor(floor_steps);
+      if (!z.empty()) return detail::ThresholdSearch<K, Scalar>(kernel, z, floor_bound).floor(floor_steps);
     }
     return -Scalar(Eigen::NumTraits<Scalar>::infinity());
   }
 
   template <int N, detail::SearchedTogether Scalar>
-  void floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> known,
+  void floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> floor_bound,
               Scalar* floors) const {
-    detail::threshold_floors(kernel, z, known, floor_steps, floors);
+    detail::threshold_floors(kernel, z, floor_bound, floor_steps, floors);
   }
 
   template <AdaptiveKernel K, class Scalar>
-  RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar& known) const {
+  RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar& floor_bound) const {
     if constexpr (ExponentialKernel<K>) {
       return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
     } else {
       if constexpr (std::is_same_v<K, RectifiedPower>) {
         if (kernel.exponent() < 1.0) return detail::steep_threshold(kernel, z);
       }
-      return detail::ThresholdSearch<K, Scalar>(kernel, z, known).threshold();
+      return detail::ThresholdSearch<K, Scalar>(kernel, z, floor_bound).threshold();
     }
   }
 
   template <int N, detail::SearchedTogether Scalar>
-  void solve(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> known,
+  void solve(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> floor_bound,
              RowNormalizer<Scalar>* maps) const {
-    detail::thresholds(kernel, z, known, maps);
+    detail::thresholds(kernel, z, floor_bound, maps);
   }
 
   template <class Scalar, ExponentialKernel K>

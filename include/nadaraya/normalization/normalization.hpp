@@ -21,20 +21,20 @@ namespace nadaraya {
 ///
 /// A model has, for every kernel and scalar it supports (`factor` is the similarity's
 /// distance_factor: squared distance = -factor z; it is 0 for a similarity that is no distance),
-///   S floor(kernel, factor, RowView<S> z, S known) const
+///   S floor(kernel, factor, RowView<S> z, S floor_bound) const
 ///       a bound at or below which no similarity of the row can have weight, whatever keys are still to
-///       come, given those seen so far (perhaps none) that are above `known`, such a bound already;
-///       -infinity if nothing is known
-///   RowNormalizer<S> solve(kernel, factor, RowView<S> z, S known) const
-///       z: the candidates above the bound `known`, at least one, none NaN or infinite
+///       come, given those seen so far (perhaps none) that are above `floor_bound`, such a bound already;
+///       -infinity if there is none
+///   RowNormalizer<S> solve(kernel, factor, RowView<S> z, S floor_bound) const
+///       z: the candidates above the bound `floor_bound`, at least one, none NaN or infinite
 ///   void pullback(kernel, map, RowView<S> t, RowView<S> g, RowOut<S> dz, ParameterGradients<S>&) const
 ///       t: coordinates of the keys that were kept; g = dL/dp; writes dz = dL/dz, adds parameters'
 /// and may have
 ///   void validate() const                       throws if a parameter has no meaning
 ///   template <K, Similarity, Mask> static constexpr void check()   static_asserts on combinations
 ///   void select(CandidateRow<S>&) const                  keeps part of the candidates, by rank
-///   void floors(kernel, std::span<const RowView<S>> z, std::span<const S> known, S* floors) const
-///   void solve(kernel, std::span<const RowView<S>> z, std::span<const S> known, RowNormalizer<S>* maps) const
+///   void floors(kernel, std::span<const RowView<S>> z, std::span<const S> floor_bound, S* floors) const
+///   void solve(kernel, std::span<const RowView<S>> z, std::span<const S> floor_bound, RowNormalizer<S>* maps) const
 ///       the same as `floor` and `solve` for a group of short rows at once
 ///
 /// Laws: the floor never cuts a key that has weight, also where it is that of smaller similarities than
@@ -43,9 +43,9 @@ namespace nadaraya {
 template <class N, class K, class Scalar>
 concept NormalizationOf = std::copyable<N> && Kernel<K> &&
     requires(const N normalization, const K kernel, double factor, RowView<Scalar> in, RowOut<Scalar> out,
-             const Scalar known, const RowNormalizer<Scalar> map, ParameterGradients<Scalar>& parameters) {
-      { normalization.floor(kernel, factor, in, known) } -> std::same_as<Scalar>;
-      { normalization.solve(kernel, factor, in, known) } -> std::same_as<RowNormalizer<Scalar>>;
+             const Scalar floor_bound, const RowNormalizer<Scalar> map, ParameterGradients<Scalar>& parameters) {
+      { normalization.floor(kernel, factor, in, floor_bound) } -> std::same_as<Scalar>;
+      { normalization.solve(kernel, factor, in, floor_bound) } -> std::same_as<RowNormalizer<Scalar>>;
       normalization.pullback(kernel, map, in, in, out, parameters);
     };
 
@@ -56,9 +56,9 @@ concept SelectingNormalization = requires { requires N::selects; };
 /// A normalization that looks at some rows at once, under this kernel.
 template <class N, class K, class Scalar>
 concept ManyRows = requires(const N normalization, const K kernel, std::span<const RowView<Scalar>> z,
-                            std::span<const Scalar> known, Scalar* floors, RowNormalizer<Scalar>* maps) {
-  normalization.floors(kernel, z, known, floors);
-  normalization.solve(kernel, z, known, maps);
+                            std::span<const Scalar> floor_bound, Scalar* floors, RowNormalizer<Scalar>* maps) {
+  normalization.floors(kernel, z, floor_bound, floors);
+  normalization.solve(kernel, z, floor_bound, maps);
 };
 
 /// A normalization that measures from the nearest key, with a width known in advance, and divides by
@@ -90,16 +90,16 @@ concept NearestOfAny = NearestNormalization<N, K, float> || NearestNormalization
 template <class N, class K, class Scalar>
 constexpr bool check_normalization() {
   static_assert(std::copyable<N>, "normalization: must be copyable");
-  static_assert(requires(const N n, const K kernel, double factor, RowView<Scalar> z, const Scalar known) {
-                  { n.floor(kernel, factor, z, known) } -> std::same_as<Scalar>;
+  static_assert(requires(const N n, const K kernel, double factor, RowView<Scalar> z, const Scalar floor_bound) {
+                  { n.floor(kernel, factor, z, floor_bound) } -> std::same_as<Scalar>;
                 },
-                "normalization: S floor(const K& kernel, double factor, RowView<S> z, const S& known) const is missing, or has "
-                "another signature, or is not for this kernel");
-  static_assert(requires(const N n, const K kernel, double factor, RowView<Scalar> z, const Scalar known) {
-                  { n.solve(kernel, factor, z, known) } -> std::same_as<RowNormalizer<Scalar>>;
+                "normalization: S floor(const K& kernel, double factor, RowView<S> z, const S& floor_bound) const is missing, or "
+                "has another signature, or is not for this kernel");
+  static_assert(requires(const N n, const K kernel, double factor, RowView<Scalar> z, const Scalar floor_bound) {
+                  { n.solve(kernel, factor, z, floor_bound) } -> std::same_as<RowNormalizer<Scalar>>;
                 },
-                "normalization: RowNormalizer<S> solve(const K& kernel, double factor, RowView<S> z, const S& known) const is missing, "
-                "or has another signature, or is not for this kernel");
+                "normalization: RowNormalizer<S> solve(const K& kernel, double factor, RowView<S> z, const S& floor_bound) const is "
+                "missing, or has another signature, or is not for this kernel");
   static_assert(requires(const N n, const K kernel, const RowNormalizer<Scalar> map, RowView<Scalar> t, RowOut<Scalar> dz,
                          ParameterGradients<Scalar>& parameters) { n.pullback(kernel, map, t, t, dz, parameters); },
                 "normalization: void pullback(const K& kernel, const RowNormalizer<S>& map, RowView<S> t, RowView<S> g, RowOut<S> dz, "
@@ -120,11 +120,11 @@ constexpr bool check_normalization() {
     static_assert(!Names_floors<N> || ManyRowsOfAny<N, K> || ManyRowsOfAny<N, Epanechnikov> || ManyRowsOfAny<N, Biweight> ||
                       ManyRowsOfAny<N, Triweight> || ManyRowsOfAny<N, Gaussian> || ManyRowsOfAny<N, Uniform> ||
                       ManyRowsOfAny<N, RectifiedPower>,
-                  "normalization: void floors(const K& kernel, std::span<const RowView<S>> z, std::span<const S> known, S* floors) "
-                  "const and solve(kernel, z, known, RowNormalizer<S>* maps) go together; one is missing, or has another signature");
+                  "normalization: void floors(const K& kernel, std::span<const RowView<S>> z, std::span<const S> floor_bound, S* floors) "
+                  "const and solve(kernel, z, floor_bound, RowNormalizer<S>* maps) go together; one is missing, or has another signature");
     static_assert(Names_floors<N> || !requires(const N n, const K kernel, std::span<const RowView<Scalar>> z,
-                                               std::span<const Scalar> known, RowNormalizer<Scalar>* maps) {
-      n.solve(kernel, z, known, maps);
+                                               std::span<const Scalar> floor_bound, RowNormalizer<Scalar>* maps) {
+      n.solve(kernel, z, floor_bound, maps);
     }, "normalization: solve for many rows takes floors for many rows as well");
     static_assert(!Names_nearest_width<N> || NearestOfAny<N, K> || NearestOfAny<N, Epanechnikov> || NearestOfAny<N, Biweight> ||
                       NearestOfAny<N, Gaussian> || NearestOfAny<N, Uniform> || NearestOfAny<N, RectifiedPower>,

@@ -50,7 +50,7 @@ class RowRuleOf final : public RowRule<Scalar> {
       const auto alone = [](const CandidateRow<Scalar>& row) { return !is_short(row); };
       in_groups(rows.size(), row_of, alone, one, [&](const Group& group) {
         Scalar floors[Group::most];
-        normalization_.floors(kernel_, group.z(), group.known(), floors);
+        normalization_.floors(kernel_, group.z(), group.floor_bound(), floors);
         for (std::size_t i = 0; i < group.count; ++i) raise_floor(*rows[group.place[i]], floors[i]);
       });
     } else {
@@ -65,10 +65,10 @@ class RowRuleOf final : public RowRule<Scalar> {
     const auto one = [&](std::size_t r) { maps[r] = solve(rows[r]); };
     if constexpr (ManyRows<N, K, Scalar>) {
       const auto row_of = [&](std::size_t r) -> const CandidateRow<Scalar>& { return rows[r]; };
-      const auto alone = [](const CandidateRow<Scalar>& row) { return !is_short(row) || poisoned(row.values()); };
+      const auto alone = [](const CandidateRow<Scalar>& row) { return !is_short(row) || has_nonfinite(row.values()); };
       in_groups(rows.size(), row_of, alone, one, [&](const Group& group) {
         RowNormalizer<Scalar> solved[Group::most];
-        normalization_.solve(kernel_, group.z(), group.known(), solved);
+        normalization_.solve(kernel_, group.z(), group.floor_bound(), solved);
         for (std::size_t i = 0; i < group.count; ++i) maps[group.place[i]] = solved[i];
       });
     } else {
@@ -77,7 +77,7 @@ class RowRuleOf final : public RowRule<Scalar> {
   }
   RowNormalizer<Scalar> solve(CandidateRow<Scalar>& row) const {
     if (row.empty()) return RowNormalizer<Scalar>{};
-    if (poisoned(row.values())) return poisoned_map();
+    if (has_nonfinite(row.values())) return nonfinite_map();
     if constexpr (SelectingNormalization<N>) normalization_.select(kernel_, row);
     return normalization_.solve(kernel_, factor_, row.values(), row.floor());
   }
@@ -105,7 +105,7 @@ class RowRuleOf final : public RowRule<Scalar> {
 
   RowNormalizer<Scalar> profiles([[maybe_unused]] RowOut<Scalar> z) const override {
     if constexpr (VectorRule<Scalar, K, N>) {
-      if (poisoned(RowView<Scalar>(z))) return poisoned_map();
+      if (has_nonfinite(RowView<Scalar>(z))) return nonfinite_map();
       const RowNormalizer<Scalar> map = normalization_.solve(kernel_, factor_, RowView<Scalar>(z), none());
       if (detail::underflows<K>(map)) {
         for (Scalar& z_j : z) z_j = map.coordinate(z_j);
@@ -179,7 +179,7 @@ class RowRuleOf final : public RowRule<Scalar> {
     Scalar floors[most];
 
     std::span<const RowView<Scalar>> z() const { return {values, count}; }
-    std::span<const Scalar> known() const { return {floors, count}; }
+    std::span<const Scalar> floor_bound() const { return {floors, count}; }
   };
 
   static bool is_short(const CandidateRow<Scalar>& row) {
@@ -219,7 +219,7 @@ class RowRuleOf final : public RowRule<Scalar> {
   static Scalar none() { return -Scalar(Eigen::NumTraits<Scalar>::infinity()); }
 
   /// The map of a row in which no key is told from another.
-  static RowNormalizer<Scalar> poisoned_map() {
+  static RowNormalizer<Scalar> nonfinite_map() {
     const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
     return RowNormalizer<Scalar>{nan, nan, nan, nan};
   }

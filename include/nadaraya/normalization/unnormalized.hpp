@@ -26,8 +26,8 @@ struct Unnormalized {
   }
 
   template <Kernel K, class Scalar>
-  Scalar floor(const K& kernel, double factor, RowView<Scalar> z, const Scalar& known) const {
-    return FixedBandwidth{bandwidth}.floor(kernel, factor, z, known);
+  Scalar floor(const K& kernel, double factor, RowView<Scalar> z, const Scalar& floor_bound) const {
+    return FixedBandwidth{bandwidth}.floor(kernel, factor, z, floor_bound);
   }
 
   template <Kernel K, class Scalar>

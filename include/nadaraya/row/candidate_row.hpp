@@ -33,14 +33,14 @@ class CandidateRow {
   void set_floor(const Scalar& floor) { floor_ = floor; }
 
   /// The numbers are similarities, or lie below them by this much at most.
-  const Scalar& margin() const { return margin_; }
-  void set_margin(const Scalar& margin) { margin_ = margin; }
+  const Scalar& bound_slack() const { return bound_slack_; }
+  void set_bound_slack(const Scalar& slack) { bound_slack_ = slack; }
 
-  /// No keys, no floor and no margin.
+  /// No keys, no floor and no bound slack.
   void clear() {
     size_ = 0;
     floor_ = -Scalar(Eigen::NumTraits<Scalar>::infinity());
-    margin_ = Scalar(0);
+    bound_slack_ = Scalar(0);
   }
 
   void push(KeyIndex j, const Scalar& z) {
@@ -69,7 +69,7 @@ class CandidateRow {
   void keep(const std::vector<std::size_t>& positions) {
     CandidateRow kept;
     kept.floor_ = floor_;
-    kept.margin_ = margin_;
+    kept.bound_slack_ = bound_slack_;
     kept.reserve(positions.size());
     for (const std::size_t position : positions) kept.push(keys_[position], values_[position]);
     *this = std::move(kept);
@@ -90,7 +90,7 @@ class CandidateRow {
   engine::LineVector<Scalar> values_;
   std::size_t size_ = 0;
   Scalar floor_ = -Scalar(Eigen::NumTraits<Scalar>::infinity());
-  Scalar margin_ = Scalar(0);
+  Scalar bound_slack_ = Scalar(0);
 };
 
 }  // namespace nadaraya

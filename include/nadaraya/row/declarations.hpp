@@ -56,9 +56,9 @@ template <class Scalar>
 concept SearchedTogether = engine::vectorized<Scalar>;
 template <int N, SearchedTogether Scalar>
 void threshold_floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows,
-                      std::span<const Scalar> known, int steps, Scalar* floors);
+                      std::span<const Scalar> floor_bound, int steps, Scalar* floors);
 template <int N, SearchedTogether Scalar>
-void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
+void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> floor_bound,
                 RowNormalizer<Scalar>* maps);
 
 // row/steep.hpp

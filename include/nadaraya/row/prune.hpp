@@ -15,7 +15,7 @@ namespace nadaraya {
 
 /// Is a similarity NaN or +infinity?
 template <class Scalar>
-bool poisoned(RowView<Scalar> z) {
+bool has_nonfinite(RowView<Scalar> z) {
   return engine::loops<Scalar>().any_above(z.data(), static_cast<Index>(z.size()),
                                            Scalar(Eigen::NumTraits<Scalar>::highest()));
 }
@@ -24,8 +24,8 @@ bool poisoned(RowView<Scalar> z) {
 template <class Scalar>
 void prune(CandidateRow<Scalar>& row) {
   Scalar bound = row.floor();
-  if (row.margin() > Scalar(0)) {
-    bound -= row.margin() + Scalar(4) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(row.floor()) + row.margin());
+  if (const Scalar slack = row.bound_slack(); slack > Scalar(0)) {
+    bound -= slack + Scalar(4) * Scalar(Eigen::NumTraits<Scalar>::epsilon()) * (detail::abs(row.floor()) + slack);
   }
   const Index kept =
       engine::loops<Scalar>().prune(row.value_data(), row.key_data(), static_cast<Index>(row.size()), bound);

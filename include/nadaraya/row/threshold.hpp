@@ -64,7 +64,7 @@ Scalar floor_of(const K& kernel, const RowNormalizer<Scalar>& map) {
 template <AdaptiveKernel K, class Scalar>
 class ThresholdSearch {
  public:
-  ThresholdSearch(const K& kernel, RowView<Scalar> z, const Scalar& known)
+  ThresholdSearch(const K& kernel, RowView<Scalar> z, const Scalar& floor_bound)
       : kernel_(kernel),
         z_(z),
         edge_(static_cast<Scalar>(edge(kernel))),
@@ -73,7 +73,7 @@ class ThresholdSearch {
         map_{largest(z), static_cast<Scalar>(kernel.width()), high_, Scalar(1)} {
     if constexpr (convex_norm<K>) {
       // A floor is a bound from below on the similarities that have weight: a coordinate from above of the largest.
-      const Scalar offset((map_.pivot - known) / map_.width);
+      const Scalar offset((map_.pivot - floor_bound) / map_.width);
       if (offset < high_) map_.offset = high_ = offset;
     }
   }
@@ -184,7 +184,7 @@ class ThresholdSearch {
 /// the weights. If `settled` is not 0, the maps are settled then.
 template <int N, SearchedTogether Scalar>
 void search_thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows,
-                       std::span<const Scalar> known, int steps, RowNormalizer<Scalar>* maps, const Scalar& settled) {
+                       std::span<const Scalar> floor_bound, int steps, RowNormalizer<Scalar>* maps, const Scalar& settled) {
   const Scalar* z[engine::most_rows_at_once];
   Index n[engine::most_rows_at_once];
   for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -195,24 +195,24 @@ void search_thresholds(const RectifiedPolynomial<N>& kernel, std::span<const Row
   engine::with_kernel_loops<RectifiedPolynomial<N>, Scalar>([&](auto loops) {
     // All roots of the total up to the N-th are convex; square roots are what packs have.
     loops.template step_down<static_cast<int>(std::bit_floor(static_cast<unsigned>(N)))>(
-        kernel, Scalar(edge(kernel)), steps, z, n, known.data(), static_cast<Index>(rows.size()), maps, settled);
+        kernel, Scalar(edge(kernel)), steps, z, n, floor_bound.data(), static_cast<Index>(rows.size()), maps, settled);
   });
 }
 
 /// ThresholdSearch::floor of each row.
 template <int N, SearchedTogether Scalar>
 void threshold_floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows,
-                      std::span<const Scalar> known, int steps, Scalar* floors) {
+                      std::span<const Scalar> floor_bound, int steps, Scalar* floors) {
   RowNormalizer<Scalar> maps[engine::most_rows_at_once];
-  search_thresholds(kernel, rows, known, steps, maps, Scalar(0));
+  search_thresholds(kernel, rows, floor_bound, steps, maps, Scalar(0));
   for (std::size_t i = 0; i < rows.size(); ++i) floors[i] = floor_of(kernel, maps[i]);
 }
 
 /// ThresholdSearch::threshold of each row.
 template <int N, SearchedTogether Scalar>
-void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> known,
+void thresholds(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> rows, std::span<const Scalar> floor_bound,
                 RowNormalizer<Scalar>* maps) {
-  search_thresholds(kernel, rows, known, (std::numeric_limits<int>::max)(), maps,
+  search_thresholds(kernel, rows, floor_bound, (std::numeric_limits<int>::max)(), maps,
                     engine::settled_excess<Scalar>(N == 1, engine::longest_short_row));
 }
 

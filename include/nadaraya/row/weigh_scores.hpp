@@ -15,7 +15,7 @@ template <class Scalar>
 void weigh_scores(const RowRule<Scalar>& rule, CandidateRow<Scalar>& row, RowNormalizer<Scalar>& map,
                   engine::LineVector<Scalar>& p) {
   CandidateRow<Scalar>* const rows[] = {&row};
-  if (!poisoned(row.values())) {
+  if (!has_nonfinite(row.values())) {
     // -infinity is at or below every floor: the invisible keys go first.
     prune(row);
     rule.refine(rows);
