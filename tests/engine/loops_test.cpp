@@ -9,6 +9,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/sanitized.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <type_traits>
@@ -68,6 +69,9 @@ TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, d
       }
       const Index between = loops.between(z.data(), n, T(-0.5), T(0.25), places.data());
       REQUIRE(first(places, between) == expected_places);
+      const std::vector<T> counted = numbers<T>(n, random);
+      REQUIRE(loops.count_above(counted.data(), n, T(0.25)) ==
+              std::count_if(counted.begin(), counted.begin() + n, [](T x) { return x > T(0.25); }));
 
       const T bound = std::numeric_limits<T>::max();
       REQUIRE(loops.any_above(z.data(), n, bound) == (n > 4));

@@ -49,18 +49,29 @@ struct CandidateLoops {
     return kept;
   }
 
+  /// How many of n scalars are above a bound; none is NaN.
+  template <class T>
+  static Index count_above(const T* z, Index n, T bound) {
+    const PackOf<T> least(bound);
+    Index found = 0;
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+      found += simd::count_ones(above(load_up_to(z + j, count), least) & present<T>(count));
+    });
+    return found;
+  }
+
   /// Writes the places of those of n scalars that are above one bound and not above the other, none of which is NaN;
   /// returns how many. The list has a pack of slack.
   template <class T>
   static Index between(const T* z, Index n, T low, T high, KeyIndex* place) {
     const PackOf<T> least(low), most(high);
     Index found = 0;
-    for (Index j = 0; j < n; j += lanes<T>) {
-      const PackOf<T> x = load(z + j);
-      const unsigned mask = above(x, least) & ~above(x, most) & present<T>(n - j);
+    each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+      const PackOf<T> x = load_up_to(z + j, count);
+      const unsigned mask = above(x, least) & ~above(x, most) & present<T>(count);
       compress_run(place + found, mask, static_cast<KeyIndex>(j), T());
       found += simd::count_ones(mask);
-    }
+    });
     return found;
   }
 

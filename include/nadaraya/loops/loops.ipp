@@ -38,6 +38,7 @@ inline constexpr LoopTable<T> loop_table = {
     .shifted_candidates = &Loops::shifted_candidates<T>,
     .filter = &Loops::filter<T>,
     .prune = &Loops::prune<T>,
+    .count_above = &Loops::count_above<T>,
     .between = &Loops::between<T>,
     .within = &Loops::within<T>,
     .ranks = &Loops::ranks,

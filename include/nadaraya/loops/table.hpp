@@ -39,6 +39,7 @@ struct LoopTable {
                              KeyIndex first, Candidates<T>* to, T factor);
   Index (*filter)(const T* z, Index n, T floor, KeyIndex first, T* out_z, KeyIndex* out_key);
   Index (*prune)(T* z, KeyIndex* key, Index n, T floor);
+  Index (*count_above)(const T* z, Index n, T bound);
   Index (*between)(const T* z, Index n, T low, T high, KeyIndex* place);
   Index (*within)(int dimension, const T* const* axes, const KeyIndex* key, KeyIndex first, Index n, const T* q, T bound,
                   KeyIndex* out, KeyIndex* places);

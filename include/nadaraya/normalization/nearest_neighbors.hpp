@@ -11,9 +11,8 @@
 
 #include <algorithm>
 #include <concepts>
-#include <functional>
+#include <cstddef>
 #include <limits>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -65,32 +64,20 @@ struct NearestNeighbors {
     const auto kept_keys = static_cast<std::size_t>(kept<K>());
     const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
     if (z.size() <= kept_keys) return none;
-    std::vector<Scalar> largest(z.begin(), z.end());
-    const auto last = largest.begin() + static_cast<std::ptrdiff_t>(kept_keys - 1);
-    std::nth_element(largest.begin(), last, largest.end(), std::greater<Scalar>());
+    const Scalar last = detail::kth_largest(z, kept_keys);
     const Scalar epsilon(Eigen::NumTraits<Scalar>::epsilon());
-    return Scalar(*last - detail::abs(*last) * epsilon - Scalar((std::numeric_limits<Scalar>::min)()));
+    return Scalar(last - detail::abs(last) * epsilon - Scalar((std::numeric_limits<Scalar>::min)()));
   }
 
   /// Leaves the k best in order of their index; where the kernel borrows its bandwidth and there
-  /// is a (k+1)-th key at a distance, that one comes last.
+  /// is a (k+1)-th key at a distance, that one comes last. O(n).
   template <Kernel K, class Scalar>
   void select(const K&, CandidateRow<Scalar>& row) const {
-    const std::size_t count = (std::min)(row.size(), static_cast<std::size_t>(kept<K>()));
-    std::vector<std::size_t> rank(row.size());
-    for (std::size_t j = 0; j < rank.size(); ++j) rank[j] = j;
-    const auto closer = [&](std::size_t a, std::size_t b) {
-      if (row.values()[b] < row.values()[a]) return true;
-      if (row.values()[a] < row.values()[b]) return false;
-      return row.keys()[a] < row.keys()[b];
-    };
-    std::partial_sort(rank.begin(), rank.begin() + static_cast<std::ptrdiff_t>(count), rank.end(), closer);
-    rank.resize(count);
-    const std::size_t neighbours = (std::min)(count, static_cast<std::size_t>(neighbors));
-    std::sort(rank.begin(), rank.begin() + static_cast<std::ptrdiff_t>(neighbours),
-              [&](std::size_t a, std::size_t b) { return row.keys()[a] < row.keys()[b]; });
-    if (borrows_bandwidth<K> && count > neighbours && !(row.values()[rank.back()] < Scalar(0))) rank.pop_back();
-    row.keep(rank);
+    const auto kept_keys = static_cast<std::size_t>(kept<K>());
+    if (row.size() > kept_keys) detail::keep_largest(row, kept_keys);
+    if constexpr (borrows_bandwidth<K>) {
+      if (row.size() > static_cast<std::size_t>(neighbors)) move_farthest_to_end(row);
+    }
   }
 
   template <Kernel K, class Scalar>
@@ -118,6 +105,22 @@ struct NearestNeighbors {
       }
     }
     detail::divide_by(map.width, dz);
+  }
+
+ private:
+  /// Of keys that are equally far, that of the highest index; drops it if it is at distance zero.
+  template <class Scalar>
+  static void move_farthest_to_end(CandidateRow<Scalar>& row) {
+    Scalar* const z = row.value_data();
+    KeyIndex* const keys = row.key_data();
+    const std::size_t last = row.size() - 1;
+    std::size_t farthest = last;
+    for (std::size_t j = last; j-- > 0;) {
+      if (z[j] < z[farthest]) farthest = j;
+    }
+    std::rotate(z + farthest, z + farthest + 1, z + row.size());
+    std::rotate(keys + farthest, keys + farthest + 1, keys + row.size());
+    if (!(z[last] < Scalar(0))) row.resize(last);
   }
 };
 

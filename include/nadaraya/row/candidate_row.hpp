@@ -7,8 +7,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <span>
-#include <utility>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -64,16 +62,6 @@ class CandidateRow {
 
   /// The first n entries, some of which may just have been written past the old end.
   void resize(std::size_t n) { size_ = n; }
-
-  /// Keeps the entries at the given positions, in the given order.
-  void keep(const std::vector<std::size_t>& positions) {
-    CandidateRow kept;
-    kept.floor_ = floor_;
-    kept.bound_slack_ = bound_slack_;
-    kept.reserve(positions.size());
-    for (const std::size_t position : positions) kept.push(keys_[position], values_[position]);
-    *this = std::move(kept);
-  }
 
  private:
   /// Room for the lists of most rows that are screened, so that they seldom grow.

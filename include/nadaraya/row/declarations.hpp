@@ -7,6 +7,7 @@
 #include "nadaraya/loops/operands.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
 
+#include <cstddef>
 #include <span>
 
 #include "nadaraya/detail/precise.hpp"
@@ -67,6 +68,12 @@ RowNormalizer<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scal
 template <class Scalar>
 void pull_steep(const RectifiedPower& kernel, const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g,
                 RowOut<Scalar> dz, ParameterGradients<Scalar>& parameters);
+
+// row/kth_largest.hpp
+template <class Scalar>
+Scalar kth_largest(RowView<Scalar> z, std::size_t k);
+template <class Scalar>
+void keep_largest(CandidateRow<Scalar>& row, std::size_t k);
 
 // row/alpha_gradient.hpp, row/pull_slopes.hpp
 template <AlphaKernel K, class Scalar>
