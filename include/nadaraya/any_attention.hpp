@@ -7,13 +7,17 @@
 #include "nadaraya/engine/execution.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/instances.hpp"
+#include "nadaraya/head_positions.hpp"
 #include "nadaraya/head_shapes.hpp"
 #include "nadaraya/head_view.hpp"
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/operator/operands.hpp"
 #include "nadaraya/rows.hpp"
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <span>
 #include <utility>
 #include <vector>
@@ -36,24 +40,20 @@ template <class Scalar>
 class AnyAttention {
  public:
   /// One operator for all query heads, or one for each.
-  explicit AnyAttention(std::vector<const AnyOperator<Scalar>*> heads) : heads_(std::move(heads)) {}
+  explicit AnyAttention(std::vector<const AnyOperator<Scalar>*> heads) : owned_(std::move(heads)) {}
 
   /// The regressions alone: no tape. `out` is overwritten.
   template <class E = Serial>
   void operator()(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
                   const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
-    AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::operator()");
-    const engine::Execution<Scalar> execution(executor);
-    tape.forward(policies(), out, execution);
+    run(query, key, value, out, sequences, engine::Execution<Scalar>(executor));
   }
 
   /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
   template <class E = Serial>
   void operator()(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches, const HeadView<Scalar>& out,
                   const E& executor = {}) const {
-    const Index key_heads = validate_cached(query, caches, out);
-    const engine::Execution<Scalar> execution(executor);
-    run_cached(query, caches, key_heads, out, execution);
+    run_cached(query, caches, out, engine::Execution<Scalar>(executor));
   }
 
   /// The regressions with a record for `backward`.
@@ -61,10 +61,8 @@ class AnyAttention {
   AttentionTape<Scalar> forward(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
                                 const HeadView<const Scalar>& value, const HeadView<Scalar>& out, const Packed& sequences,
                                 const E& executor = {}) const {
-    AttentionTape<Scalar> tape = bind(query, key, value, out, sequences, "Attention::forward");
-    const engine::Execution<Scalar> execution(executor);
-    tape.make_records();
-    tape.forward(policies(), out, execution);
+    AttentionTape<Scalar> tape;
+    record(query, key, value, out, sequences, tape, engine::Execution<Scalar>(executor));
     return tape;
   }
 
@@ -74,51 +72,96 @@ class AnyAttention {
   std::vector<engine::ParameterSums<Scalar>> backward(const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out,
                                                       const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key,
                                                       const HeadView<Scalar>& grad_value, const E& executor = {}) const {
-    validate_backward(tape, grad_out, grad_query, grad_key, grad_value);
     const engine::Execution<Scalar> execution(executor);
-    return pull_back(tape, grad_out, grad_query, grad_key, grad_value, execution);
+    engine::LineVector<engine::ParameterSums<Scalar>> sums(&execution.memory());
+    pull_back(tape, grad_out, grad_query, grad_key, grad_value, sums, execution);
+    return {std::move_iterator(sums.begin()), std::move_iterator(sums.end())};
   }
 
  private:
-  /// A tape without records, of validated operands.
-  AttentionTape<Scalar> bind(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
-                             const HeadView<const Scalar>& value, const HeadView<Scalar>& out, const Packed& sequences,
-                             const char* function) const;
+  template <class, class, class, class>
+  friend class Attention;
+
+  /// The operators are listed elsewhere.
+  explicit AnyAttention(std::span<const AnyOperator<Scalar>* const> heads) : borrowed_(heads) {}
+
+  void run(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
+           const HeadView<Scalar>& out, const detail::Offsets& sequences, const engine::Execution<Scalar>& execution) const;
+  void record(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
+              const HeadView<Scalar>& out, const detail::Offsets& sequences, AttentionTape<Scalar>& tape,
+              const engine::Execution<Scalar>& execution) const;
+  /// Writes, for each query head, the gradients of its operator's parameters.
+  void pull_back(const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                 const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+                 engine::LineVector<engine::ParameterSums<Scalar>>& parameters,
+                 const engine::Execution<Scalar>& execution) const;
+
+  /// The heads of validated operands.
+  detail::HeadPositions validated(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
+                                  const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
+                                  const detail::Offsets& sequences, const char* function) const;
 
   /// Returns the number of key heads.
   Index validate_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches,
                         const HeadView<Scalar>& out) const;
-  void run_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches, Index key_heads,
-                  const HeadView<Scalar>& out, const engine::Execution<Scalar>& execution) const;
+  void run_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches, const HeadView<Scalar>& out,
+                  const engine::Execution<Scalar>& execution) const;
 
-  void validate_backward(const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out,
-                         const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key,
-                         const HeadView<Scalar>& grad_value) const;
-  std::vector<engine::ParameterSums<Scalar>> pull_back(const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out,
-                                                       const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key,
-                                                       const HeadView<Scalar>& grad_value,
-                                                       const engine::Execution<Scalar>& execution) const;
-
-  const AnyOperator<Scalar>& head(Index h) const { return *detail::of_head(heads_, h); }
-  std::vector<engine::HeadPolicies<Scalar>> policies() const;
+  std::span<const AnyOperator<Scalar>* const> operators() const { return owned_.empty() ? borrowed_ : owned_; }
+  const AnyOperator<Scalar>& head(Index h) const { return *detail::of_head(operators(), h); }
+  engine::LineVector<engine::HeadPolicies<Scalar>> policies(engine::Arena& memory) const;
 
   /// The number of operators, and their parameters, also where there is no head to compute.
   void validate_operators(Index heads, const char* function) const;
   void validate_head(Index h, Index queries, Index query_cols, Index keys, Index key_cols, const char* function) const;
-  void validate_heads(const AttentionTape<Scalar>& tape, const char* function) const;
+  void validate_heads(const detail::HeadPositions& positions, const char* function) const;
 
-  std::vector<const AnyOperator<Scalar>*> heads_;
+  std::vector<const AnyOperator<Scalar>*> owned_;
+  std::span<const AnyOperator<Scalar>* const> borrowed_;
 };
 
 template <class Scalar>
-AttentionTape<Scalar> AnyAttention<Scalar>::bind(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
-                                                 const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
-                                                 const Packed& sequences, const char* function) const {
-  AttentionTape<Scalar> tape(query, key, value, detail::HeadShape(out), sequences, function);
+detail::HeadPositions AnyAttention<Scalar>::validated(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
+                                                      const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
+                                                      const detail::Offsets& sequences, const char* function) const {
+  const detail::HeadPositions positions{{detail::HeadShape(query), detail::HeadShape(key), detail::HeadShape(value)}, sequences};
+  positions.shapes.validate(sequences, detail::HeadShape(out), function);
   validate_operators(query.heads(), function);
   detail::require_apart({"out", out}, {{"query", query}, {"key", key}, {"value", value}}, function);
-  validate_heads(tape, function);
-  return tape;
+  validate_heads(positions, function);
+  return positions;
+}
+
+template <class Scalar>
+void AnyAttention<Scalar>::run(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
+                               const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
+                               const detail::Offsets& sequences, const engine::Execution<Scalar>& execution) const {
+  const detail::HeadPositions positions = validated(query, key, value, out, sequences, "Attention::operator()");
+  engine::Arena& memory = execution.memory();
+  engine::LineVector<Rows<Scalar>> queries(&memory), keys(&memory), values(&memory);
+  for (auto* rows : {&queries, &keys, &values}) rows->reserve(positions.size());
+  const auto policies = this->policies(memory);
+  engine::LineVector<engine::Problem<Scalar>> problems(&memory);
+  problems.reserve(positions.size());
+  positions.for_each([&](std::size_t, const detail::HeadPosition& at) {
+    queries.emplace_back(at.queries_of(query), memory);
+    if (at.new_keys) {
+      keys.emplace_back(at.keys_of(key), memory);
+      values.emplace_back(at.keys_of(value), memory);
+    }
+    problems.push_back({detail::of_head(policies, at.head), &queries.back(), &keys.back(), &values.back(), at.key_set});
+  });
+  const engine::LineVector<std::span<engine::Record<Scalar>>> no_records(positions.size(), &memory);
+  detail::forward_heads<Scalar>(positions, problems, no_records, out, execution);
+}
+
+template <class Scalar>
+void AnyAttention<Scalar>::record(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
+                                  const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
+                                  const detail::Offsets& sequences, AttentionTape<Scalar>& tape,
+                                  const engine::Execution<Scalar>& execution) const {
+  tape.bind(validated(query, key, value, out, sequences, "Attention::forward"), query, key, value);
+  tape.forward(policies(execution.memory()), out, execution);
 }
 
 template <class Scalar>
@@ -149,28 +192,30 @@ Index AnyAttention<Scalar>::validate_cached(const HeadView<const Scalar>& query,
 
 template <class Scalar>
 void AnyAttention<Scalar>::run_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches,
-                                      Index key_heads, const HeadView<Scalar>& out,
-                                      const engine::Execution<Scalar>& execution) const {
-  std::vector<Rows<Scalar>> queries;
-  std::vector<WritableRows<Scalar>> places;
+                                      const HeadView<Scalar>& out, const engine::Execution<Scalar>& execution) const {
+  const Index key_heads = validate_cached(query, caches, out);
+  engine::Arena& memory = execution.memory();
+  const auto heads = static_cast<std::size_t>(query.batch() * query.heads());
+  engine::LineVector<Rows<Scalar>> queries(&memory);
+  engine::LineVector<WritableRows<Scalar>> places(&memory);
+  engine::LineVector<MatrixMap<Scalar>> outs(&memory);
+  engine::LineVector<engine::Problem<Scalar>> problems(&memory);
+  queries.reserve(heads);
+  places.reserve(heads);
+  outs.reserve(heads);
+  problems.reserve(heads);
+  const Rows<Scalar> no_keys(RowMatrix<Scalar>(0, query.dim())), no_values(RowMatrix<Scalar>(0, out.dim()));
+  const auto policies = this->policies(memory);
   for (Index b = 0; b < query.batch(); ++b) {
     for (Index h = 0; h < query.heads(); ++h) {
-      queries.emplace_back(query.rows(b, h));
-      places.emplace_back(out.rows(b, h));
+      const Index key_head = b * key_heads + h * key_heads / query.heads();
+      queries.emplace_back(query.rows(b, h), memory);
+      outs.push_back(places.emplace_back(out.rows(b, h), memory).matrix());
+      problems.push_back({detail::of_head(policies, h), &queries.back(), &no_keys, &no_values, key_head,
+                          caches[static_cast<std::size_t>(key_head)].prepared});
     }
   }
-  const Rows<Scalar> no_keys(RowMatrix<Scalar>(0, query.dim())), no_values(RowMatrix<Scalar>(0, out.dim()));
-  const auto policies = this->policies();
-  std::vector<engine::Problem<Scalar>> problems;
-  std::vector<MatrixMap<Scalar>> outs;
-  const std::vector<std::span<engine::Record<Scalar>>> no_records(queries.size());
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    const Index h = static_cast<Index>(i) % query.heads();
-    const Index key_head = static_cast<Index>(i) / query.heads() * key_heads + h * key_heads / query.heads();
-    problems.push_back({detail::of_head(policies, h), &queries[i], &no_keys, &no_values, key_head,
-                        caches[static_cast<std::size_t>(key_head)].prepared});
-    outs.push_back(places[i].matrix());
-  }
+  const engine::LineVector<std::span<engine::Record<Scalar>>> no_records(heads, &memory);
   engine::forward<Scalar>(problems, outs, no_records, execution);
   for (std::size_t i = 0; i < places.size(); ++i) {
     places[i].commit(out.rows(static_cast<Index>(i) / query.heads(), static_cast<Index>(i) % query.heads()));
@@ -178,32 +223,16 @@ void AnyAttention<Scalar>::run_cached(const HeadView<const Scalar>& query, std::
 }
 
 template <class Scalar>
-void AnyAttention<Scalar>::validate_backward(const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out,
-                                             const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key,
-                                             const HeadView<Scalar>& grad_value) const {
+void AnyAttention<Scalar>::pull_back(const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out,
+                                     const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key,
+                                     const HeadView<Scalar>& grad_value,
+                                     engine::LineVector<engine::ParameterSums<Scalar>>& parameters,
+                                     const engine::Execution<Scalar>& execution) const {
   const char* const function = "Attention::backward";
-  const detail::AttentionShapes& shapes = tape.shapes_;
-  const auto require_shape = [&](const char* name, const detail::HeadShape& shape, const detail::HeadShape& expected) {
-    detail::require(shape == expected, function, ": ", name, " must be ", expected, ", got ", shape);
-  };
-  require_shape("grad_out", detail::HeadShape(grad_out), shapes.out());
-  require_shape("grad_query", detail::HeadShape(grad_query), shapes.query);
-  require_shape("grad_key", detail::HeadShape(grad_key), shapes.key);
-  require_shape("grad_value", detail::HeadShape(grad_value), shapes.value);
-  validate_operators(shapes.query.heads, function);
-  validate_heads(tape, function);
-  const detail::NamedFootprint by_query("grad_query", grad_query), by_key("grad_key", grad_key),
-      by_value("grad_value", grad_value), by_out("grad_out", grad_out), query("query", tape.inputs_[0], shapes.query),
-      key("key", tape.inputs_[1], shapes.key), value("value", tape.inputs_[2], shapes.value);
-  detail::require_apart(by_query, {by_out, query, key, value}, function);
-  detail::require_apart(by_key, {by_query, by_out, query, key, value}, function);
-  detail::require_apart(by_value, {by_query, by_key, by_out, query, key, value}, function);
-}
-
-template <class Scalar>
-std::vector<engine::ParameterSums<Scalar>> AnyAttention<Scalar>::pull_back(
-    const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
-    const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const engine::Execution<Scalar>& execution) const {
+  tape.validate_shapes(grad_out, grad_query, grad_key, grad_value, function);
+  validate_operators(tape.heads(), function);
+  validate_heads(tape.positions(), function);
+  tape.validate_memory(grad_out, grad_query, grad_key, grad_value, function);
   const detail::AttentionShapes& shapes = tape.shapes_;
   if (shapes.query.heads == 0) {
     // Keys that nobody reads.
@@ -214,12 +243,13 @@ std::vector<engine::ParameterSums<Scalar>> AnyAttention<Scalar>::pull_back(
       }
     }
   }
-  const auto policies = this->policies();
-  const auto sums = tape.backward(policies, grad_out, grad_query, grad_key, grad_value, execution);
-  std::vector<engine::ParameterSums<Scalar>> parameters;
+  const auto policies = this->policies(execution.memory());
+  engine::LineVector<engine::ParameterSums<Scalar>> sums(tape.tapes_.size(), &execution.memory());
+  tape.backward(policies, grad_out, grad_query, grad_key, grad_value, sums, execution);
+  parameters.reserve(static_cast<std::size_t>(shapes.query.heads));
   for (Index h = 0; h < shapes.query.heads; ++h) parameters.push_back(engine::no_parameters(detail::of_head(policies, h)));
   const auto add = [](auto& sum, const auto& more) { sum = Scalar(Scalar(sum) + Scalar(more)); };
-  tape.for_each([&](std::size_t i, const detail::HeadPosition& at) {
+  tape.positions().for_each([&](std::size_t i, const detail::HeadPosition& at) {
     auto& sum = parameters[static_cast<std::size_t>(at.head)];
     add(sum.scale, sums[i].scale);
     add(sum.bandwidth, sums[i].bandwidth);
@@ -227,23 +257,22 @@ std::vector<engine::ParameterSums<Scalar>> AnyAttention<Scalar>::pull_back(
     if (sum.similarity) sum.similarity->add(*sums[i].similarity);
     if (sum.bias) sum.bias->add(*sums[i].bias);
   });
-  return parameters;
 }
 
 template <class Scalar>
-std::vector<engine::HeadPolicies<Scalar>> AnyAttention<Scalar>::policies() const {
-  std::vector<engine::HeadPolicies<Scalar>> all;
-  all.reserve(heads_.size());
-  for (const auto* one : heads_) all.push_back(one->policies());
+engine::LineVector<engine::HeadPolicies<Scalar>> AnyAttention<Scalar>::policies(engine::Arena& memory) const {
+  engine::LineVector<engine::HeadPolicies<Scalar>> all(&memory);
+  all.reserve(operators().size());
+  for (const auto* one : operators()) all.push_back(one->policies());
   return all;
 }
 
 template <class Scalar>
 void AnyAttention<Scalar>::validate_operators(Index heads, const char* function) const {
-  const auto operators = static_cast<Index>(heads_.size());
+  const auto operators = static_cast<Index>(this->operators().size());
   detail::require(operators == 1 || operators == heads, function, ": there are operators for ", operators,
                   " heads, and query has ", heads);
-  for (const auto* one : heads_) one->validate();
+  for (const auto* one : this->operators()) one->validate();
 }
 
 template <class Scalar>
@@ -254,10 +283,9 @@ void AnyAttention<Scalar>::validate_head(Index h, Index queries, Index query_col
 }
 
 template <class Scalar>
-void AnyAttention<Scalar>::validate_heads(const AttentionTape<Scalar>& tape, const char* function) const {
-  tape.for_each([&](std::size_t i, const detail::HeadPosition& at) {
-    const Rows<Scalar>&query = tape.tapes_[i].query(), &key = tape.tapes_[i].key();
-    validate_head(at.head, query.rows(), query.cols(), key.rows(), key.cols(), function);
+void AnyAttention<Scalar>::validate_heads(const detail::HeadPositions& positions, const char* function) const {
+  positions.for_each([&](std::size_t, const detail::HeadPosition& at) {
+    validate_head(at.head, at.queries, positions.shapes.query.dim, at.keys, positions.shapes.key.dim, function);
   });
 }
 

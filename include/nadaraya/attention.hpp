@@ -6,11 +6,13 @@
 #include "nadaraya/attention_tape.hpp"
 #include "nadaraya/head_shapes.hpp"
 #include "nadaraya/head_view.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
+#include "nadaraya/operator/operator_checks.hpp"
 
 #include <concepts>
 #include <cstddef>
-#include <deque>
+#include <optional>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -35,6 +37,8 @@ template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
 class Attention {
  public:
   using Operator = NadarayaWatson<K, N, S, M>;
+  template <class Scalar>
+  using ParametersOf = typename Operator::template ParametersOf<Scalar>;
 
   /// Every head the same.
   explicit Attention(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{}) {
@@ -59,13 +63,12 @@ class Attention {
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
-    (*this)(query, key, value, out, Packed::one(query.tokens(), key.tokens()), executor);
+    regress(query, key, value, out, detail::OneSequence(query.tokens(), key.tokens()), executor);
   }
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
-    check_operands<Q, Ke, V, Scalar>();
-    Heads<Scalar>(operators_).attention(query, key, value, out, sequences, executor);
+    regress(query, key, value, out, sequences, executor);
   }
 
   /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
@@ -74,22 +77,40 @@ class Attention {
                   const HeadView<Scalar>& out, const E& executor = {}) const {
     static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && !std::is_const_v<Scalar>,
                   "out must be writable, of the scalar of query");
-    std::vector<CachedHead<Scalar>> cached;
+    const engine::Execution<Scalar> execution(executor);
+    engine::LineVector<CachedHead<Scalar>> cached(&execution.memory());
+    cached.reserve(caches.size());
     for (const auto& cache : caches) cached.push_back({cache.rows(), cache.key_cols(), cache.value_cols(), cache.prepared()});
-    Heads<Scalar>(operators_).attention(query, cached, out, executor);
+    Heads<Scalar>(operators_, execution).attention().run_cached(query, cached, out, execution);
   }
 
   /// The regressions with a record for `backward`.
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const E& executor = {}) const {
-    return forward(query, key, value, out, Packed::one(query.tokens(), key.tokens()), executor);
+    AttentionTape<Scalar> tape;
+    forward(query, key, value, out, tape, executor);
+    return tape;
   }
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
-    check_operands<Q, Ke, V, Scalar>();
-    return Heads<Scalar>(operators_).attention.forward(query, key, value, out, sequences, executor);
+    AttentionTape<Scalar> tape;
+    forward(query, key, value, out, sequences, tape, executor);
+    return tape;
+  }
+
+  /// The same, with the record in the memory of a tape of an earlier pass: with a Workspace for executor, a repeated call
+  /// allocates nothing.
+  template <class Q, class Ke, class V, class Scalar, class E = Serial>
+  void forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
+               AttentionTape<Scalar>& tape, const E& executor = {}) const {
+    record(query, key, value, out, detail::OneSequence(query.tokens(), key.tokens()), tape, executor);
+  }
+  template <class Q, class Ke, class V, class Scalar, class E = Serial>
+  void forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
+               const Packed& sequences, AttentionTape<Scalar>& tape, const E& executor = {}) const {
+    record(query, key, value, out, sequences, tape, executor);
   }
 
   /// Given grad_out = dL/dout and the tape of this operator's forward pass, overwrites grad_query,
@@ -99,14 +120,27 @@ class Attention {
   template <class G, class Scalar, class E = Serial>
   auto backward(const AttentionTape<Scalar>& tape, const HeadView<G>& grad_out, const HeadView<Scalar>& grad_query,
                 const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const E& executor = {}) const {
+    std::vector<ParametersOf<Scalar>> parameters;
+    backward(tape, grad_out, grad_query, grad_key, grad_value, parameters, executor);
+    return parameters;
+  }
+
+  /// The same, with the gradients of the parameters in the memory of earlier ones, which are overwritten: with a Workspace for
+  /// executor, a repeated call allocates nothing.
+  template <class G, class Scalar, class E = Serial>
+  void backward(const AttentionTape<Scalar>& tape, const HeadView<G>& grad_out, const HeadView<Scalar>& grad_query,
+                const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+                std::vector<ParametersOf<Scalar>>& parameters, const E& executor = {}) const {
     static_assert(std::is_same_v<std::remove_const_t<G>, Scalar>, "grad_out must have the scalar of the forward pass");
-    const auto sums = Heads<Scalar>(operators_).attention.backward(tape, grad_out, grad_query, grad_key, grad_value, executor);
-    std::vector<typename Operator::template ParametersOf<Scalar>> parameters;
+    const engine::Execution<Scalar> execution(executor);
+    engine::LineVector<engine::ParameterSums<Scalar>> sums(&execution.memory());
+    Heads<Scalar>(operators_, execution).attention().pull_back(tape, grad_out, grad_query, grad_key, grad_value, sums, execution);
+    parameters.clear();
+    parameters.reserve(sums.size());
     for (std::size_t h = 0; h < sums.size(); ++h) {
       parameters.push_back(head(static_cast<Index>(h)).template no_parameters<Scalar>());
       parameters.back() += sums[h];
     }
-    return parameters;
   }
 
  private:
@@ -116,33 +150,49 @@ class Attention {
    public:
     explicit Untyped(const Operator& one)
         : operator_(one), policies_(one.kernel(), one.normalization(), one.similarity(), one.mask(), one.screening()) {
-      static_assert(Operator::template check_scalar<Scalar>());
+      static_assert(detail::check_operator<Scalar, K, N, S, M>());
     }
     engine::HeadPolicies<Scalar> policies() const override { return policies_.get(); }
-    void validate() const override { operator_.template validate_parameters<Scalar>(); }
-    void validate(const Extent& n) const override { operator_.validate_mask(n); }
+    void validate() const override {
+      detail::validate_parameters<Scalar>(operator_.kernel(), operator_.normalization(), operator_.similarity());
+    }
+    void validate(const Extent& n) const override { detail::validate_mask(operator_.mask(), n); }
 
    private:
     const Operator& operator_;
     detail::OperatorPolicies<Scalar, K, N, S, M> policies_;
   };
 
-  /// The heads as calls take them that are compiled once for each scalar.
+  /// The heads as calls take them that are compiled once for each scalar, in the memory of one. Neither copied nor moved.
   template <class Scalar>
-  struct Heads {
-    std::deque<Untyped<Scalar>> owned;
-    AnyAttention<Scalar> attention;
-
-    explicit Heads(const std::vector<Operator>& operators) : attention(pointers(operators)) {}
+  class Heads {
+   public:
+    Heads(const std::vector<Operator>& operators, const engine::Execution<Scalar>& execution)
+        : owned_(operators.size(), &execution.memory()), pointers_(&execution.memory()) {
+      pointers_.reserve(operators.size());
+      for (std::size_t h = 0; h < operators.size(); ++h) pointers_.push_back(&owned_[h].emplace(operators[h]));
+    }
+    AnyAttention<Scalar> attention() const { return AnyAttention<Scalar>(pointers_); }
 
    private:
-    std::vector<const AnyOperator<Scalar>*> pointers(const std::vector<Operator>& operators) {
-      std::vector<const AnyOperator<Scalar>*> all;
-      all.reserve(operators.size());
-      for (const Operator& one : operators) all.push_back(&owned.emplace_back(one));
-      return all;
-    }
+    engine::LineVector<std::optional<Untyped<Scalar>>> owned_;
+    engine::LineVector<const AnyOperator<Scalar>*> pointers_;
   };
+
+  template <class Q, class Ke, class V, class Scalar, class E>
+  void regress(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
+               const detail::Offsets& sequences, const E& executor) const {
+    check_operands<Q, Ke, V, Scalar>();
+    const engine::Execution<Scalar> execution(executor);
+    Heads<Scalar>(operators_, execution).attention().run(query, key, value, out, sequences, execution);
+  }
+  template <class Q, class Ke, class V, class Scalar, class E>
+  void record(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
+              const detail::Offsets& sequences, AttentionTape<Scalar>& tape, const E& executor) const {
+    check_operands<Q, Ke, V, Scalar>();
+    const engine::Execution<Scalar> execution(executor);
+    Heads<Scalar>(operators_, execution).attention().record(query, key, value, out, sequences, tape, execution);
+  }
 
   template <class Q, class Ke, class V, class Scalar>
   static constexpr void check_operands() {

@@ -3,8 +3,11 @@
 
 #include "nadaraya/detail/footprint.hpp"
 #include "nadaraya/engine/instances.hpp"
+#include "nadaraya/head_positions.hpp"
 #include "nadaraya/head_shapes.hpp"
 #include "nadaraya/head_view.hpp"
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/tape.hpp"
 
@@ -24,27 +27,26 @@ class AnyAttention;
 namespace detail {
 
 /// What query head h has, of one for all heads or one for each.
-template <class T>
-const T& of_head(const std::vector<T>& each, Index h) {
+template <class Each>
+const auto& of_head(const Each& each, Index h) {
   return each[each.size() == 1 ? 0 : static_cast<std::size_t>(h)];
 }
 
-/// One head in one sequence of one batch entry.
-struct HeadPosition {
-  Index batch, head, key_head;
-  Index first_query, queries, first_key, keys;
-  Index key_set;   ///< numbers the sets of keys
-  bool new_keys;   ///< is this head the first to read them?
-
-  template <class T>
-  auto queries_of(const HeadView<T>& view) const {
-    return view.rows(batch, head, first_query, queries);
-  }
-  template <class T>
-  auto keys_of(const HeadView<T>& view) const {
-    return view.rows(batch, key_head, first_key, keys);
-  }
-};
+/// Regresses the heads at some positions into `out`.
+template <class Scalar>
+void forward_heads(const HeadPositions& positions, std::span<const engine::Problem<Scalar>> heads,
+                   std::span<const std::span<engine::Record<Scalar>>> records, const HeadView<Scalar>& out,
+                   const engine::Execution<Scalar>& execution) {
+  engine::LineVector<WritableRows<Scalar>> places(&execution.memory());
+  engine::LineVector<MatrixMap<Scalar>> outs(&execution.memory());
+  places.reserve(positions.size());
+  outs.reserve(positions.size());
+  positions.for_each([&](std::size_t, const HeadPosition& at) {
+    outs.push_back(places.emplace_back(at.queries_of(out), execution.memory()).matrix());
+  });
+  engine::forward<Scalar>(heads, outs, records, execution);
+  positions.for_each([&](std::size_t i, const HeadPosition& at) { places[i].commit(at.queries_of(out)); });
+}
 
 }  // namespace detail
 
@@ -98,25 +100,29 @@ class AttentionTape {
  private:
   friend class AnyAttention<Scalar>;
 
-  /// A tape without records, of validated operands.
-  AttentionTape(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
-                const detail::HeadShape& out, const Packed& sequences, const char* function);
+  using Policies = engine::LineVector<engine::HeadPolicies<Scalar>>;
 
-  /// visit(i, position) for tapes_[i], numbered by batch entry, sequence and head.
-  void for_each(detail::FunctionRef<void(std::size_t i, const detail::HeadPosition& position)> visit) const;
+  /// Becomes a tape with empty records, of validated operands.
+  void bind(const detail::HeadPositions& positions, const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
+            const HeadView<const Scalar>& value);
+
+  detail::HeadPositions positions() const { return {shapes_, sequences_}; }
 
   /// The heads, given the policies of one query head or of each.
-  std::vector<engine::Problem<Scalar>> problems(const std::vector<engine::HeadPolicies<Scalar>>& heads) const;
+  engine::LineVector<engine::Problem<Scalar>> problems(const Policies& heads, engine::Arena& memory) const;
 
-  void make_records();
-  void forward(const std::vector<engine::HeadPolicies<Scalar>>& heads, const HeadView<Scalar>& out,
-               const engine::Execution<Scalar>& execution);
+  /// Throw if gradients have not the shapes of the operands, or lie where others are read.
+  void validate_shapes(const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                       const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const char* function) const;
+  void validate_memory(const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                       const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const char* function) const;
 
-  /// Returns the gradients of the parameters for each tape.
-  std::vector<engine::ParameterSums<Scalar>> backward(const std::vector<engine::HeadPolicies<Scalar>>& heads,
-                                                      const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
-                                                      const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
-                                                      const engine::Execution<Scalar>& execution) const;
+  void forward(const Policies& heads, const HeadView<Scalar>& out, const engine::Execution<Scalar>& execution);
+
+  /// Writes the gradients of the parameters for each tape.
+  void backward(const Policies& heads, const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+                std::span<engine::ParameterSums<Scalar>> parameters, const engine::Execution<Scalar>& execution) const;
 
   detail::AttentionShapes shapes_;
   Packed sequences_{{}, {}};
@@ -125,100 +131,104 @@ class AttentionTape {
 };
 
 template <class Scalar>
-AttentionTape<Scalar>::AttentionTape(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
-              const detail::HeadShape& out, const Packed& sequences, const char* function)
-    : shapes_{detail::HeadShape(query), detail::HeadShape(key), detail::HeadShape(value)}, sequences_(sequences) {
-  shapes_.validate(sequences, out, function);
+void AttentionTape<Scalar>::bind(const detail::HeadPositions& positions, const HeadView<const Scalar>& query,
+                                 const HeadView<const Scalar>& key, const HeadView<const Scalar>& value) {
+  shapes_ = positions.shapes;
+  sequences_.query.assign(positions.sequences.query.begin(), positions.sequences.query.end());
+  sequences_.key.assign(positions.sequences.key.begin(), positions.sequences.key.end());
   bool refers[3] = {};
-  tapes_.resize(static_cast<std::size_t>(query.batch() * sequences.sequences() * query.heads()));
-  for_each([&](std::size_t i, const detail::HeadPosition& at) {
-    tapes_[i].query_ = Rows<Scalar>(at.queries_of(query));
-    tapes_[i].key_ = Rows<Scalar>(at.keys_of(key));
-    tapes_[i].value_ = Rows<Scalar>(at.keys_of(value));
-    refers[0] = refers[0] || !tapes_[i].query_.copied();
-    refers[1] = refers[1] || !tapes_[i].key_.copied();
-    refers[2] = refers[2] || !tapes_[i].value_.copied();
+  tapes_.resize(positions.size());
+  positions.for_each([&](std::size_t i, const detail::HeadPosition& at) {
+    Tape<Scalar>& tape = tapes_[i];
+    tape.query_.keep(at.queries_of(query));
+    tape.key_.keep(at.keys_of(key));
+    tape.value_.keep(at.keys_of(value));
+    tape.make_records();
+    refers[0] = refers[0] || !tape.query_.copied();
+    refers[1] = refers[1] || !tape.key_.copied();
+    refers[2] = refers[2] || !tape.value_.copied();
   });
+  inputs_ = {};
   if (refers[0]) inputs_[0] = detail::head_footprint(query);
   if (refers[1]) inputs_[1] = detail::head_footprint(key);
   if (refers[2]) inputs_[2] = detail::head_footprint(value);
 }
 
 template <class Scalar>
-void AttentionTape<Scalar>::for_each(detail::FunctionRef<void(std::size_t i, const detail::HeadPosition& place)> visit) const {
-  std::size_t i = 0;
-  Index key_set = -1;
-  for (Index b = 0; b < batch(); ++b) {
-    for (std::size_t s = 0; s + 1 < sequences_.query.size(); ++s) {
-      Index last_key_head = -1;
-      for (Index h = 0; h < heads(); ++h) {
-        const Index key_head = h * shapes_.key.heads / heads();
-        const bool new_keys = key_head != last_key_head;
-        last_key_head = key_head;
-        key_set += new_keys ? 1 : 0;
-        visit(i++, detail::HeadPosition{b, h, key_head, sequences_.query[s], sequences_.query[s + 1] - sequences_.query[s],
-                                     sequences_.key[s], sequences_.key[s + 1] - sequences_.key[s], key_set, new_keys});
-      }
-    }
-  }
+void AttentionTape<Scalar>::validate_shapes(const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                                            const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+                                            const char* function) const {
+  const auto require_shape = [&](const char* name, const detail::HeadShape& shape, const detail::HeadShape& expected) {
+    detail::require(shape == expected, function, ": ", name, " must be ", expected, ", got ", shape);
+  };
+  require_shape("grad_out", detail::HeadShape(grad_out), shapes_.out());
+  require_shape("grad_query", detail::HeadShape(grad_query), shapes_.query);
+  require_shape("grad_key", detail::HeadShape(grad_key), shapes_.key);
+  require_shape("grad_value", detail::HeadShape(grad_value), shapes_.value);
 }
 
 template <class Scalar>
-std::vector<engine::Problem<Scalar>> AttentionTape<Scalar>::problems(const std::vector<engine::HeadPolicies<Scalar>>& heads) const {
-  std::vector<engine::Problem<Scalar>> all;
-  for_each([&](std::size_t i, const detail::HeadPosition& at) {
+void AttentionTape<Scalar>::validate_memory(const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
+                                            const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
+                                            const char* function) const {
+  const detail::NamedFootprint by_query("grad_query", grad_query), by_key("grad_key", grad_key),
+      by_value("grad_value", grad_value), by_out("grad_out", grad_out), query("query", inputs_[0], shapes_.query),
+      key("key", inputs_[1], shapes_.key), value("value", inputs_[2], shapes_.value);
+  detail::require_apart(by_query, {by_out, query, key, value}, function);
+  detail::require_apart(by_key, {by_query, by_out, query, key, value}, function);
+  detail::require_apart(by_value, {by_query, by_key, by_out, query, key, value}, function);
+}
+
+template <class Scalar>
+engine::LineVector<engine::Problem<Scalar>> AttentionTape<Scalar>::problems(const Policies& heads, engine::Arena& memory) const {
+  engine::LineVector<engine::Problem<Scalar>> all(&memory);
+  all.reserve(tapes_.size());
+  positions().for_each([&](std::size_t i, const detail::HeadPosition& at) {
     all.push_back({detail::of_head(heads, at.head), &tapes_[i].query_, &tapes_[i].key_, &tapes_[i].value_, at.key_set});
   });
   return all;
 }
 
 template <class Scalar>
-void AttentionTape<Scalar>::make_records() {
-  for (Tape<Scalar>& one : tapes_) one.make_records();
-}
-
-template <class Scalar>
-void AttentionTape<Scalar>::forward(const std::vector<engine::HeadPolicies<Scalar>>& heads, const HeadView<Scalar>& out,
-             const engine::Execution<Scalar>& execution) {
-  std::vector<WritableRows<Scalar>> places;
-  std::vector<MatrixMap<Scalar>> outs;
-  std::vector<std::span<engine::Record<Scalar>>> records;
-  for_each([&](std::size_t, const detail::HeadPosition& at) { places.emplace_back(at.queries_of(out)); });
-  for (auto& place : places) outs.push_back(place.matrix());
+void AttentionTape<Scalar>::forward(const Policies& heads, const HeadView<Scalar>& out,
+                                    const engine::Execution<Scalar>& execution) {
+  engine::LineVector<std::span<engine::Record<Scalar>>> records(&execution.memory());
+  records.reserve(tapes_.size());
   for (auto& one : tapes_) records.push_back(one.records_);
-  engine::forward<Scalar>(problems(heads), outs, records, execution);
+  detail::forward_heads<Scalar>(positions(), problems(heads, execution.memory()), records, out, execution);
   for (auto& one : tapes_) one.find_rows();
-  for_each([&](std::size_t i, const detail::HeadPosition& at) { places[i].commit(at.queries_of(out)); });
 }
 
 template <class Scalar>
-std::vector<engine::ParameterSums<Scalar>> AttentionTape<Scalar>::backward(const std::vector<engine::HeadPolicies<Scalar>>& heads,
-                                                    const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
-                                                    const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
-                                                    const engine::Execution<Scalar>& execution) const {
-  std::vector<Rows<Scalar>> grads_out(tapes_.size());
-  std::vector<WritableRows<Scalar>> queries, keys, values;
-  std::vector<engine::HeadGradients<Scalar>> places;
-  for_each([&](std::size_t i, const detail::HeadPosition& at) {
-    grads_out[i] = Rows<Scalar>(at.queries_of(grad_out));
-    queries.emplace_back(at.queries_of(grad_query));
-    if (!at.new_keys) return;
-    keys.emplace_back(at.keys_of(grad_key));
-    values.emplace_back(at.keys_of(grad_value));
+void AttentionTape<Scalar>::backward(const Policies& heads, const HeadView<const Scalar>& grad_out,
+                                     const HeadView<Scalar>& grad_query, const HeadView<Scalar>& grad_key,
+                                     const HeadView<Scalar>& grad_value, std::span<engine::ParameterSums<Scalar>> parameters,
+                                     const engine::Execution<Scalar>& execution) const {
+  engine::Arena& memory = execution.memory();
+  const detail::HeadPositions positions = this->positions();
+  engine::LineVector<Rows<Scalar>> grads_out(&memory);
+  engine::LineVector<WritableRows<Scalar>> queries(&memory), keys(&memory), values(&memory);
+  engine::LineVector<engine::HeadGradients<Scalar>> places(&memory);
+  for (auto* rows : {&queries, &keys, &values}) rows->reserve(tapes_.size());
+  grads_out.reserve(tapes_.size());
+  places.reserve(tapes_.size());
+  positions.for_each([&](std::size_t i, const detail::HeadPosition& at) {
+    grads_out.emplace_back(at.queries_of(grad_out), memory);
+    queries.emplace_back(at.queries_of(grad_query), memory);
+    if (at.new_keys) {
+      keys.emplace_back(at.keys_of(grad_key), memory);
+      values.emplace_back(at.keys_of(grad_value), memory);
+    }
+    places.push_back({tapes_[i].records_, grads_out[i].view(), queries[i].matrix(), keys.back().matrix(),
+                      values.back().matrix()});
   });
-  for_each([&](std::size_t i, const detail::HeadPosition& at) {
-    const auto id = static_cast<std::size_t>(at.key_set);
-    places.push_back({tapes_[i].records_, grads_out[i].view(), queries[i].matrix(), keys[id].matrix(),
-                      values[id].matrix()});
-  });
-  auto parameters = engine::backward<Scalar>(problems(heads), places, execution);
-  for_each([&](std::size_t i, const detail::HeadPosition& at) {
+  engine::backward<Scalar>(problems(heads, memory), places, parameters, execution);
+  positions.for_each([&](std::size_t i, const detail::HeadPosition& at) {
     queries[i].commit(at.queries_of(grad_query));
     if (!at.new_keys) return;
     keys[static_cast<std::size_t>(at.key_set)].commit(at.keys_of(grad_key));
     values[static_cast<std::size_t>(at.key_set)].commit(at.keys_of(grad_value));
   });
-  return parameters;
 }
 
 #if defined(NADARAYA_COMPILED)

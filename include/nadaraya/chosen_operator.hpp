@@ -81,7 +81,8 @@ struct AnyRule {
                     "AnyRule: the normalization compares distances, and the similarity is none");
     detail::validate_kernel<Scalar>(kernel);
     if constexpr (requires { normalization.template validate<Scalar>(0.0); }) normalization.template validate<Scalar>(factor);
-    rows = make_row_rule<Scalar, K, N>(kernel, normalization, factor);
+    const auto owned = std::make_shared<const OwnedRowRule<Scalar, K, N>>(kernel, normalization, factor);
+    rows = {owned, &**owned};
   }
 };
 

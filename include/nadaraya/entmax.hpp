@@ -68,7 +68,7 @@ void for_each_score_row(const K& kernel, const Rows<Scalar>& scores, const char*
   require(scores.cols() <= (std::numeric_limits<KeyIndex>::max)(), function, ": more than 2^31 - 1 columns");
   detail::validate_kernel<Scalar>(kernel);
   static_assert(check_compiled<Scalar, K, Adaptive>());
-  const auto rule = make_row_rule<Scalar, K, Adaptive>(kernel, Adaptive{}, 0.0);
+  const OwnedRowRule<Scalar, K, Adaptive> rule(kernel, Adaptive{}, 0.0);
   const auto x = scores.matrix();
   CandidateRow<Scalar> row;
   RowNormalizer<Scalar> map;
@@ -236,7 +236,7 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
     });
   } else {
     const RectifiedPower kernel = RectifiedPower::with_alpha(alpha);
-    const auto rule = make_row_rule<Scalar, RectifiedPower, Adaptive>(kernel, Adaptive{}, 0.0);
+    const OwnedRowRule<Scalar, RectifiedPower, Adaptive> rule(kernel, Adaptive{}, 0.0);
     sum_rows(kernel, [&](const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar>, RowView<Scalar> row) {
       unused.resize(t.size());
       ParameterGradients<Scalar> parameters;

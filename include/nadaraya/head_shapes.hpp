@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <initializer_list>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,28 @@ struct Packed {
 };
 
 namespace detail {
+
+/// The offsets of packed sequences, which they refer to.
+struct Offsets {
+  std::span<const Index> query;
+  std::span<const Index> key;
+
+  Offsets(std::span<const Index> queries, std::span<const Index> keys) : query(queries), key(keys) {}
+  Offsets(const Packed& sequences) : query(sequences.query), key(sequences.key) {}
+
+  Index sequences() const { return query.empty() ? 0 : static_cast<Index>(query.size()) - 1; }
+};
+
+/// Those of a call in which all queries and keys are one sequence.
+class OneSequence {
+ public:
+  OneSequence(Index queries, Index keys) : query_{0, queries}, key_{0, keys} {}
+  operator Offsets() const { return Offsets(query_, key_); }
+
+ private:
+  Index query_[2];
+  Index key_[2];
+};
 
 struct HeadShape {
   Index batch = 0;
@@ -94,7 +117,7 @@ struct AttentionShapes {
 
   HeadShape out() const { return HeadShape(query.batch, query.heads, query.tokens, value.dim); }
 
-  void validate(const Packed& sequences, const HeadShape& out_shape, const char* function) const {
+  void validate(const Offsets& sequences, const HeadShape& out_shape, const char* function) const {
     require(query.batch == key.batch && query.dim == key.dim, function,
             ": query and key must have the same batch and dim, got ", query, " and ", key);
     require(key.heads == 0 ? query.heads == 0 : query.heads % key.heads == 0, function,
@@ -112,7 +135,7 @@ struct AttentionShapes {
     }
   }
 
-  static void validate_offsets(const std::vector<Index>& offsets, Index tokens, const char* of, const char* function) {
+  static void validate_offsets(std::span<const Index> offsets, Index tokens, const char* of, const char* function) {
     require(!offsets.empty() && offsets.front() == 0 && offsets.back() == tokens &&
                 std::is_sorted(offsets.begin(), offsets.end()),
             function, ": the offsets of ", of, " must rise from 0 to its ", tokens, " tokens");

@@ -10,6 +10,7 @@
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
 #include "nadaraya/operator/operands.hpp"
+#include "nadaraya/operator/operator_checks.hpp"
 #include "nadaraya/operator/operator_policies.hpp"
 #include "nadaraya/operator/policy_order.hpp"
 #include "nadaraya/operator/sparse_weights.hpp"
@@ -105,28 +106,33 @@ class NadarayaWatson {
   /// The regression alone: no tape. Returns [Nq x Dv]. Blocks of queries are shared out over the
   /// executor (Serial, Threads{n} or your own); the result does not depend on it.
   template <RealExpression Q, RealExpression Ke, RealExpression V, class E = Serial>
+    requires(!RealExpression<E>)
   RowMatrix<ScalarOf<Q>> operator()(const Q& query, const Ke& key, const V& value, const E& executor = {}) const {
-    using Scalar = ScalarOf<Q>;
-    validate<Scalar>(query, key, "NadarayaWatson::operator()");
-    require_values<Scalar>(key, value, "NadarayaWatson::operator()");
-    const engine::Execution<Scalar> execution(executor);
-    RowMatrix<Scalar> out(query.rows(), value.cols());
-    const Rows<Scalar> queries(query), keys(key), values(value);
-    regress<Scalar>({.query = &queries, .key = &keys, .value = &values}, WritableRows<Scalar>(out).matrix(), {}, execution);
+    RowMatrix<ScalarOf<Q>> out;
+    regress(query, key, value, out, executor);
     return out;
+  }
+
+  /// The same, written to `out`, which is as for `forward`: with a Workspace for executor, a repeated call allocates
+  /// nothing.
+  template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
+    requires(RealExpression<std::remove_cvref_t<Out>>)
+  void operator()(const Q& query, const Ke& key, const V& value, Out&& out, const E& executor = {}) const {
+    regress(query, key, value, out, executor);
   }
 
   /// The same on remembered keys and values. Returns [Nq x Dv].
   template <RealExpression Q, class E = Serial>
+    requires(!RealExpression<E>)
   RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, const E& executor = {}) const {
-    using Scalar = ScalarOf<Q>;
-    validate<Scalar>(query, cache.keys(), "NadarayaWatson::operator()");
-    const engine::Execution<Scalar> execution(executor);
-    RowMatrix<Scalar> out(query.rows(), cache.value_cols());
-    const Rows<Scalar> queries(query), keys(cache.keys()), values(cache.values());
-    regress<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()},
-                    WritableRows<Scalar>(out).matrix(), {}, execution);
+    RowMatrix<ScalarOf<Q>> out;
+    regress_cached(query, cache, out, executor);
     return out;
+  }
+  template <RealExpression Q, class Out, class E = Serial>
+    requires(RealExpression<std::remove_cvref_t<Out>>)
+  void operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, Out&& out, const E& executor = {}) const {
+    regress_cached(query, cache, out, executor);
   }
 
   /// The regression with a record for `backward`. `out` is a matrix that can be resized to [Nq x Dv], or a
@@ -134,45 +140,56 @@ class NadarayaWatson {
   /// nor may two of its elements lie in one place.
   template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
   Tape<ScalarOf<Q>> forward(Q&& query, Ke&& key, V&& value, Out&& out, const E& executor = {}) const {
+    Tape<ScalarOf<Q>> tape;
+    forward(std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape, executor);
+    return tape;
+  }
+
+  /// The same, with the record in the memory of a tape of an earlier pass: with a Workspace for executor, a repeated call
+  /// allocates nothing.
+  template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
+  void forward(Q&& query, Ke&& key, V&& value, Out&& out, Tape<ScalarOf<Q>>& tape, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     using Written = std::remove_reference_t<Out>;
-    static_assert(!std::is_const_v<Written> && (int(Written::Flags) & Eigen::LvalueBit) != 0, "out must be writable");
-    const char* const function = "NadarayaWatson::forward";
-    validate<Scalar>(query, key, function);
-    require_values<Scalar>(key, value, function);
-    detail::require_output<Scalar>(out, query.rows(), value.cols(), function);
-    detail::require_apart(out, query, "query", function);
-    detail::require_apart(out, key, "key", function);
-    detail::require_apart(out, value, "value", function);
+    static_assert(detail::writable<Written>, "out must be writable");
+    validate<Scalar>(query, key, value, out, "NadarayaWatson::forward");
     const engine::Execution<Scalar> execution(executor);
-
-    Tape<Scalar> tape;
-    tape.query_ = Rows<Scalar>::kept(std::forward<Q>(query));
-    tape.key_ = Rows<Scalar>::kept(std::forward<Ke>(key));
-    tape.value_ = Rows<Scalar>::kept(std::forward<V>(value));
+    tape.query_.keep(std::forward<Q>(query));
+    tape.key_.keep(std::forward<Ke>(key));
+    tape.value_.keep(std::forward<V>(value));
     tape.make_records();
     // Not before the inputs are evaluated: an expression may contain `out`.
     if constexpr (detail::OwningMatrix<Written>) out.resize(tape.queries(), tape.value_.cols());
-    WritableRows<Scalar> rows(out);
-    regress<Scalar>({.query = &tape.query_, .key = &tape.key_, .value = &tape.value_}, rows.matrix(), tape.records_, execution);
+    WritableRows<Scalar> rows(out, execution.memory());
+    run<Scalar>({.query = &tape.query_, .key = &tape.key_, .value = &tape.value_}, rows.matrix(), tape.records_, execution);
     rows.commit(out);
     tape.find_rows();
-    return tape;
   }
 
   /// The gradients of a loss L, given `grad_out` = dL/dout [Nq x Dv] and the tape of the forward
   /// pass of this same operator. Work: O(support (D + Dv)) where the tape stores the support. The
   /// result does not depend on the executor.
   template <class Scalar, RealExpression G, class E = Serial>
+    requires(!std::same_as<E, GradientsOf<Scalar>>)
   GradientsOf<Scalar> backward(const Tape<Scalar>& tape, const G& grad_out, const E& executor = {}) const {
+    GradientsOf<Scalar> grads;
+    backward(tape, grad_out, grads, executor);
+    return grads;
+  }
+
+  /// The same, in the memory of earlier gradients, which are overwritten: with a Workspace for executor, a repeated call
+  /// allocates nothing.
+  template <class Scalar, RealExpression G, class E = Serial>
+  void backward(const Tape<Scalar>& tape, const G& grad_out, GradientsOf<Scalar>& grads, const E& executor = {}) const {
     static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "grad_out must have the scalar of the forward pass");
-    detail::require(grad_out.rows() == tape.queries() && grad_out.cols() == tape.value().cols(),
-                    "NadarayaWatson::backward: grad_out must be [", tape.queries(), " x ", tape.value().cols(),
-                    "] like the output, got ", detail::shape(grad_out));
-    validate<Scalar>(tape.query().matrix(), tape.key().matrix(), "NadarayaWatson::backward");
+    const char* const function = "NadarayaWatson::backward";
+    detail::require(grad_out.rows() == tape.queries() && grad_out.cols() == tape.value().cols(), function,
+                    ": grad_out must be [", tape.queries(), " x ", tape.value().cols(), "] like the output, got ",
+                    detail::shape(grad_out));
+    validate<Scalar>(tape.query().matrix(), tape.key().matrix(), function);
+    detail::require_gradients_apart(grads, tape.query(), tape.key(), tape.value(), grad_out, function);
     const engine::Execution<Scalar> execution(executor);
-    const Rows<Scalar> grads_out(grad_out);
-    GradientsOf<Scalar> grads = no_gradients<GradientsOf<Scalar>, Scalar>();
+    const Rows<Scalar> grads_out(grad_out, execution.memory());
     grads.query.resize(tape.queries(), tape.query().cols());
     grads.key.resize(tape.keys(), tape.key().cols());
     grads.value.resize(tape.keys(), tape.value().cols());
@@ -181,8 +198,10 @@ class NadarayaWatson {
     const engine::HeadGradients<Scalar> places{tape.records_, grads_out.view(), WritableRows<Scalar>(grads.query).matrix(),
                                                WritableRows<Scalar>(grads.key).matrix(),
                                                WritableRows<Scalar>(grads.value).matrix()};
-    grads += engine::backward<Scalar>({&problem, 1}, {&places, 1}, execution).front();
-    return grads;
+    engine::ParameterSums<Scalar> sums;
+    engine::backward<Scalar>({&problem, 1}, {&places, 1}, {&sums, 1}, execution);
+    static_cast<ParametersOf<Scalar>&>(grads) = no_parameters<Scalar>();
+    grads += sums;
   }
 
   /// The weights themselves, [Nq x Nk], one entry for each supported pair: what attends to what. For it, include
@@ -207,17 +226,13 @@ class NadarayaWatson {
   friend class Attention;
   friend struct detail::CountedRegression;
 
-  /// Zero, as far as parameters go.
-  template <class Zero, class Scalar>
-  Zero no_gradients() const {
-    Zero zero;
+  /// Zero.
+  template <class Scalar>
+  ParametersOf<Scalar> no_parameters() const {
+    ParametersOf<Scalar> zero;
     if constexpr (ParametricSimilarity<S, Scalar>) zero.similarity = similarity_.template zero_gradient<Scalar>();
     if constexpr (ParametricBias<M, Scalar>) zero.bias = mask_.template zero_gradient<Scalar>();
     return zero;
-  }
-  template <class Scalar>
-  ParametersOf<Scalar> no_parameters() const {
-    return no_gradients<ParametersOf<Scalar>, Scalar>();
   }
 
   /// As the engine takes them; they refer to this operator.
@@ -228,51 +243,59 @@ class NadarayaWatson {
 
   /// Writes the regression of operands to `out`, and records unless there are none.
   template <class Scalar>
-  void regress(engine::Problem<Scalar> problem, const MatrixMap<Scalar>& out, std::span<engine::Record<Scalar>> records,
-               const engine::Execution<Scalar>& execution) const {
+  void run(engine::Problem<Scalar> problem, const MatrixMap<Scalar>& out, std::span<engine::Record<Scalar>> records,
+           const engine::Execution<Scalar>& execution) const {
     const auto policies = this->policies<Scalar>();
     problem.policies = policies.get();
     engine::forward<Scalar>({&problem, 1}, {&out, 1}, {&records, 1}, execution);
   }
 
-  template <class Scalar>
-  static constexpr bool check_scalar() {
-    static_assert(detail::check_scalar<Scalar>());
-    static_assert(!detail::Names_parameter_pullback<S> || ParametricSimilarity<S, Scalar>,
-                  "similarity: zero_gradient and parameter_pullback are not for this scalar");
-    static_assert(!detail::Names_bias_pullback<M> || has_constrained_members<M> || ParametricBias<M, Scalar>,
-                  "mask: zero_gradient and bias_pullback are not for this scalar");
-    static_assert(detail::check_normalization<N, K, Scalar>(),
-                  "the second policy is a normalization; see normalization/normalization.hpp");
-    return true;
+  template <class Q, class Ke, class V, class Out, class E>
+  void regress(const Q& query, const Ke& key, const V& value, Out& out, const E& executor) const {
+    using Scalar = ScalarOf<Q>;
+    static_assert(detail::writable<Out>, "out must be writable");
+    validate<Scalar>(query, key, value, out, "NadarayaWatson::operator()");
+    const engine::Execution<Scalar> execution(executor);
+    const Rows<Scalar> queries(query, execution.memory()), keys(key, execution.memory()), values(value, execution.memory());
+    if constexpr (detail::OwningMatrix<Out>) out.resize(query.rows(), value.cols());
+    WritableRows<Scalar> rows(out, execution.memory());
+    run<Scalar>({.query = &queries, .key = &keys, .value = &values}, rows.matrix(), {}, execution);
+    rows.commit(out);
+  }
+
+  template <class Q, class Scalar, class Out, class E>
+  void regress_cached(const Q& query, const KeyValueCache<Scalar, S>& cache, Out& out, const E& executor) const {
+    static_assert(detail::writable<Out>, "out must be writable");
+    const char* const function = "NadarayaWatson::operator()";
+    validate<Scalar>(query, cache.keys(), function);
+    detail::require_output<Scalar>(out, query.rows(), cache.value_cols(), function);
+    detail::require_apart(out, query, "query", function);
+    const engine::Execution<Scalar> execution(executor);
+    const Rows<Scalar> queries(query, execution.memory()), keys(cache.keys()), values(cache.values());
+    if constexpr (detail::OwningMatrix<Out>) out.resize(query.rows(), cache.value_cols());
+    WritableRows<Scalar> rows(out, execution.memory());
+    run<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()}, rows.matrix(), {}, execution);
+    rows.commit(out);
   }
 
   template <class Scalar, class Q, class Ke>
   void validate(const Q& query, const Ke& key, const char* function) const {
-    static_assert(check_scalar<Scalar>());
+    static_assert(detail::check_operator<Scalar, K, N, S, M>());
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
-    validate_parameters<Scalar>();
-    validate_mask(Extent{query.rows(), key.rows()});
+    detail::validate_parameters<Scalar>(kernel_, normalization_, similarity_);
+    detail::validate_mask(mask_, Extent{query.rows(), key.rows()});
   }
 
-  void validate_mask([[maybe_unused]] const Extent& n) const {
-    if constexpr (requires { mask_.validate(n); }) mask_.validate(n);
-  }
-
-  template <class Scalar>
-  void validate_parameters() const {
-    detail::validate_kernel<Scalar>(kernel_);
-    if constexpr (requires { similarity_.validate(); }) similarity_.validate();
-    if constexpr (requires { normalization_.template validate<Scalar>(0.0); }) {
-      normalization_.template validate<Scalar>(distance_factor<S>());
-    }
-  }
-
-  template <class Scalar, class Ke, class V>
-  static void require_values(const Ke& key, const V& value, const char* function) {
+  template <class Scalar, class Q, class Ke, class V, class Out>
+  void validate(const Q& query, const Ke& key, const V& value, const Out& out, const char* function) const {
     static_assert(std::is_same_v<ScalarOf<V>, Scalar>, "query, key and value must have the same scalar");
+    validate<Scalar>(query, key, function);
     detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
+    detail::require_output<Scalar>(out, query.rows(), value.cols(), function);
+    detail::require_apart(out, query, "query", function);
+    detail::require_apart(out, key, "key", function);
+    detail::require_apart(out, value, "value", function);
   }
 
   K kernel_;

@@ -1,9 +1,11 @@
 // An operand as contiguous rows, copied only where it must be.
 #pragma once
 
+#include "nadaraya/loops/arena.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/view.hpp"
 
+#include <cstddef>
 #include <type_traits>
 #include <utility>
 
@@ -78,6 +80,16 @@ bool owns(const X& x, bool nested = false) {
   }
 }
 
+/// Memory for n numbers of a call; null for scalars that have to be made and destroyed one by one.
+template <class Scalar>
+Scalar* take_numbers([[maybe_unused]] engine::Arena& memory, [[maybe_unused]] Index n) {
+  if constexpr (std::is_trivially_copyable_v<Scalar> && std::is_trivially_destructible_v<Scalar>) {
+    return static_cast<Scalar*>(memory.take(static_cast<std::size_t>(n) * sizeof(Scalar)));
+  } else {
+    return nullptr;
+  }
+}
+
 }  // namespace detail
 
 /// Read-only rows, each contiguous, for the length of a call or, kept(), for longer. Rows that lie in memory
@@ -111,16 +123,34 @@ class Rows {
     own(std::forward<X>(x));
   }
 
-  /// Rows that may be used after the call in which they are made, as those of a tape are. A row-major lvalue and the
-  /// memory of a Map are referred to; a block or a Ref that is a temporary is copied, for its matrix may be one too.
+  /// For the length of a call, in whose memory copies are made.
   template <RealExpression X>
-  static Rows kept(X&& x) {
-    Rows rows;
-    if constexpr (detail::InMemory<std::remove_cvref_t<X>>) {
-      if (!detail::may_end(std::as_const(x), std::is_rvalue_reference_v<X&&>) && rows.refer(x)) return rows;
+  Rows(const X& x, engine::Arena& memory) {
+    if constexpr (detail::InMemory<X>) {
+      if (refer(x)) return;
     }
-    rows.own(std::forward<X>(x));
-    return rows;
+    Scalar* const copy = detail::take_numbers<Scalar>(memory, x.size());
+    if (copy == nullptr) {
+      own(x);
+      return;
+    }
+    Eigen::Map<RowMatrix<Scalar>>(copy, x.rows(), x.cols()) = x;
+    data_ = copy;
+    rows_ = x.rows();
+    cols_ = x.cols();
+    stride_ = cols_;
+  }
+
+  /// Becomes rows that may be used after the call in which they are made, as those of a tape are. A row-major lvalue and the
+  /// memory of a Map are referred to; a block or a Ref that is a temporary is copied, for its matrix may be one too. Copies
+  /// of the same size as the last take its memory.
+  template <RealExpression X>
+  void keep(X&& x) {
+    if constexpr (detail::InMemory<std::remove_cvref_t<X>>) {
+      if (!detail::may_end(std::as_const(x), std::is_rvalue_reference_v<X&&>) && refer(x)) return;
+    }
+    data_ = nullptr;
+    own(std::forward<X>(x));
   }
 
   /// As an Eigen expression, and as the engine reads them.
@@ -171,7 +201,8 @@ template <class Scalar>
 using MatrixMap = Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>;
 
 /// A place for rows: a row-major destination with contiguous rows is written to where it is, any
-/// other through rows that this object owns, until commit(). The destination must outlive it.
+/// other through rows that this object owns, or that are in the memory of a call, until commit(). The destination must
+/// outlive it.
 template <class Scalar>
 class WritableRows {
  public:
@@ -179,33 +210,51 @@ class WritableRows {
 
   template <class Out>
   explicit WritableRows(Out&& out) : rows_(out.rows()), cols_(out.cols()) {
-    using Destination = std::remove_cvref_t<Out>;
-    static_assert(std::is_same_v<typename Destination::Scalar, Scalar>);
-    if constexpr (Destination::IsRowMajor && (int(Destination::Flags) & Eigen::DirectAccessBit) != 0) {
-      if (out.innerStride() == 1) {
-        data_ = out.data();
-        stride_ = out.outerStride();
-        return;
-      }
-    }
-    owned_.resize(rows_, cols_);
+    if (refer(out)) return;
+    own();
+  }
+  template <class Out>
+  WritableRows(Out&& out, engine::Arena& memory) : rows_(out.rows()), cols_(out.cols()) {
+    if (refer(out)) return;
+    data_ = detail::take_numbers<Scalar>(memory, out.size());
     stride_ = cols_;
+    copied_ = true;
+    if (data_ == nullptr) own();
   }
 
   Map matrix() { return Map(data_ != nullptr ? data_ : owned_.data(), rows_, cols_, Eigen::OuterStride<>(stride_)); }
 
   /// Copies what was written to the destination this object was made from, if it is not there already.
   template <class Out>
-  void commit(Out&& out) const {
-    if (owned_.size() > 0) out = owned_;
+  void commit(Out&& out) {
+    if (copied_) out = matrix();
   }
 
  private:
+  template <class Out>
+  bool refer(Out& out) {
+    static_assert(std::is_same_v<typename Out::Scalar, Scalar>);
+    if constexpr (Out::IsRowMajor && (int(Out::Flags) & Eigen::DirectAccessBit) != 0) {
+      if (out.innerStride() == 1) {
+        data_ = out.data();
+        stride_ = out.outerStride();
+        return true;
+      }
+    }
+    return false;
+  }
+  void own() {
+    owned_.resize(rows_, cols_);
+    stride_ = cols_;
+    copied_ = owned_.size() > 0;
+  }
+
   RowMatrix<Scalar> owned_;
   Scalar* data_ = nullptr;
   Index rows_;
   Index cols_;
   Index stride_ = 0;
+  bool copied_ = false;
 };
 
 }  // namespace nadaraya

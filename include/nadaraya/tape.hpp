@@ -23,7 +23,7 @@ class AttentionTape;
 /// those are row-major lvalues or Maps: keep them alive and unchanged until backward. Others, temporary
 /// blocks and Refs among them, it holds a copy of. Moved from, it has no queries. Size: O(queries) and,
 /// where the support is sparse, the support; where it is dense (Gaussian, flat scores) nothing per
-/// pair, and backward forms the pairs again.
+/// pair, and backward forms the pairs again. A forward pass may be given the tape of an earlier one, whose memory it takes.
 template <class Scalar>
 class Tape {
  public:
@@ -75,7 +75,12 @@ class Tape {
   friend class NadarayaWatson;
   friend class AttentionTape<Scalar>;
 
-  void make_records() { records_.resize(static_cast<std::size_t>(engine::block_count(queries()))); }
+  /// Empty ones, in the memory that there is.
+  void make_records() {
+    records_.resize(static_cast<std::size_t>(engine::block_count(queries())));
+    for (auto& record : records_) record.clear();
+    rows_.clear();
+  }
   const engine::Record<Scalar>& record(Index query) const {
     return records_[static_cast<std::size_t>(row_of(query) / engine::block_queries)];
   }

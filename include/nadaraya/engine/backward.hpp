@@ -8,12 +8,13 @@
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/key_sums.hpp"
 #include "nadaraya/engine/pair_lists.hpp"
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -33,20 +34,24 @@ class Backward {
  public:
   /// The gradients are zero, of the shapes of the head's operands; heads may share those of keys and values, if their gathers
   /// do not run at once: all but the one that gathers first are `later`. Everything must outlive this object.
-  Backward(const Head<Scalar>& head, const HeadGradients<Scalar>& gradients, Index group_limit, bool later)
+  Backward(const Head<Scalar>& head, const HeadGradients<Scalar>& gradients, Index group_limit, bool later, Arena& memory)
       : head_(head),
-        of_(head, gradients),
+        of_(head, gradients, memory),
         grad_key_(gradients.key),
         grad_value_(gradients.value),
         later_(later),
         ranges_(head.key().rows),
-        pairs_(gradients.records.size()) {
+        pairs_(&memory),
+        groups_(&memory) {
     const auto& records = gradients.records;
+    pairs_.reserve(records.size());
+    for (std::size_t b = 0; b < records.size(); ++b) pairs_.emplace_back(memory);
     if (std::none_of(records.begin(), records.end(), [](const auto& record) { return record.recompute; })) return;
-    groups_.resize(static_cast<std::size_t>(
-        std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()))));
+    const Index groups = std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()));
+    groups_.reserve(static_cast<std::size_t>(groups));
+    for (Index g = 0; g < groups; ++g) groups_.emplace_back(head.key(), head.value(), memory);
     if (head.is_product() && head.rule().traits().takes_vectors && head.keys->scored().in_panels()) {
-      dense_.emplace(head, gradients.grad_out);
+      dense_.emplace(head, gradients.grad_out, memory);
     }
   }
 
@@ -67,10 +72,8 @@ class Backward {
 
   void backward_group(Index group, BlockScratch<Scalar>& scratch) {
     Group& sums = groups_[static_cast<std::size_t>(group)];
-    sums.key.setZero(head_.key().rows, head_.key().cols);
-    sums.value.setZero(head_.value().rows, head_.value().cols);
-    KeySums<Scalar> to(WritableRows<Scalar>(sums.key).matrix(), WritableRows<Scalar>(sums.value).matrix(), Index(0),
-                       head_.key().rows, Index(0));
+    sums.begin();
+    KeySums<Scalar> to(sums.key(), sums.value(), Index(0), head_.key().rows, Index(0), scratch.key_sums);
     const Index begin = group * blocks() / groups();
     const Index end = (group + 1) * blocks() / groups();
     for (Index block = begin; block < end; ++block) {
@@ -88,16 +91,17 @@ class Backward {
     to.close();
   }
 
-  void gather(Index range) {
+  void gather(Index range, BlockScratch<Scalar>& scratch) {
     const Index first = ranges_.first(range);
     const Index count = ranges_.last(range) - first;
     // What other heads have brought is not to take part in every sum of this one.
-    KeySums<Scalar> to(grad_key_, grad_value_, first, count, later_ ? pair_run_terms - few_terms : Index(0));
+    KeySums<Scalar> to(grad_key_, grad_value_, first, count, later_ ? pair_run_terms - few_terms : Index(0),
+                       scratch.key_sums);
     for (const PairLists<Scalar>& pairs : pairs_) scatter(of_, pairs.range(range), to);
     to.close();
-    for (const Group& group : groups_) {
-      grad_key_.middleRows(first, count) += group.key.middleRows(first, count);
-      grad_value_.middleRows(first, count) += group.value.middleRows(first, count);
+    for (Group& group : groups_) {
+      grad_key_.middleRows(first, count) += group.key().middleRows(first, count);
+      grad_value_.middleRows(first, count) += group.value().middleRows(first, count);
     }
   }
 
@@ -114,9 +118,23 @@ class Backward {
   static constexpr Index run_blocks = 10;
   static constexpr Index few_terms = 16;
 
-  struct Group {
-    RowMatrix<Scalar> key;
-    RowMatrix<Scalar> value;
+  /// The sums of a group, zero from begin() on.
+  class Group {
+   public:
+    Group(const View<Scalar>& keys, const View<Scalar>& values, Arena& memory)
+        : rows_(keys.rows), key_cols_(keys.cols), value_cols_(values.cols), key_(&memory), value_(&memory) {}
+
+    void begin() {
+      key_.assign(static_cast<std::size_t>(rows_ * key_cols_), Scalar(0));
+      value_.assign(static_cast<std::size_t>(rows_ * value_cols_), Scalar(0));
+    }
+    MatrixMap<Scalar> key() { return {key_.data(), rows_, key_cols_, Eigen::OuterStride<>(key_cols_)}; }
+    MatrixMap<Scalar> value() { return {value_.data(), rows_, value_cols_, Eigen::OuterStride<>(value_cols_)}; }
+
+   private:
+    Index rows_, key_cols_, value_cols_;
+    LineVector<Scalar> key_;
+    LineVector<Scalar> value_;
   };
 
   const Head<Scalar>& head_;
@@ -125,8 +143,8 @@ class Backward {
   MatrixMap<Scalar> grad_value_;
   bool later_;
   KeyRanges ranges_;
-  std::vector<PairLists<Scalar>> pairs_;
-  std::vector<Group> groups_;
+  LineVector<PairLists<Scalar>> pairs_;
+  LineVector<Group> groups_;
   std::optional<DenseOperands<Scalar>> dense_;
 };
 

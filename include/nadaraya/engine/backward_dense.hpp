@@ -22,8 +22,10 @@ namespace nadaraya::engine {
 /// zero.
 template <class Scalar>
 struct DenseOperands {
-  DenseOperands(const Head<Scalar>& head, const View<Scalar>& grads)
-      : query(head.query), key(head.key()), grad_out(grads), values(head.finite_value()) {}
+  DenseOperands(const Head<Scalar>& head, const View<Scalar>& grads, Arena& memory)
+      : query(head.query, &memory), key(head.key(), &memory), grad_out(grads, &memory), values(&memory) {
+    values.pack(head.finite_value());
+  }
 
   FiniteRows<Scalar> query;
   FiniteRows<Scalar> key;

@@ -7,13 +7,14 @@
 #include "nadaraya/engine/engine.hpp"
 #include "nadaraya/engine/schedule.hpp"
 #include "nadaraya/engine/work_items.hpp"
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <optional>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -29,7 +30,10 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
   const std::size_t count = batch.last_head(last_key_head - 1) - first;
   using Model = CostModel<Scalar>;
   const auto cost_of = [&](const auto& of_head) { return total_cost(first, first + count, executor, of_head); };
-  std::vector<std::optional<Backward<Scalar>>> passes(count);
+  // What these heads need is given back before the next ones begin. Keys are packed by now.
+  Arena& memory = execution.memory();
+  const Arena::Scope scope(memory);
+  LineVector<std::optional<Backward<Scalar>>> passes(count, &memory);
   executor.parallel_for(static_cast<Index>(count), [&](Index head) {
     const auto i = static_cast<std::size_t>(head);
     const std::size_t h = first + i;
@@ -40,13 +44,13 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
       MatrixMap<Scalar>(to.key).setZero();
       MatrixMap<Scalar>(to.value).setZero();
     }
-    passes[i].emplace(batch.head(h), to, group_limit, later);
+    passes[i].emplace(batch.head(h), to, group_limit, later, memory);
   }, cost_of([&](std::size_t h) {
     const Head<Scalar>& head = batch.head(h);
     return Model::rows(head.query.rows) + Model::copies(head.query.rows + head.key().rows, head.query.cols + head.value().cols);
   }));
 
-  WorkItems items;
+  WorkItems items(memory);
   for (const auto& pass : passes) items.add(pass->groups() + pass->blocks());
   const Cost backward_cost =
       cost_of([&](std::size_t h) { return Model::backward(batch.head(h), gradients[h].records, batch.seen(h)); });
@@ -60,30 +64,30 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
     }
   });
 
-  WorkItems ranges;
+  WorkItems ranges(memory);
   for (std::size_t k = first_key_head; k < last_key_head; ++k) ranges.add(passes[batch.first_head(k) - first]->ranges());
-  executor.parallel_for(ranges.total(), [&](Index i) {
+  const Cost gather_cost = cost_of(
+      [&](std::size_t h) { return Model::gather(batch.head(h), gradients[h].records, passes[h - first]->groups()); });
+  for_each_item<Scalar>(execution, ranges.total(), gather_cost, [&](Index i, BlockScratch<Scalar>& scratch) {
     const auto [position, range] = ranges[i];
     const std::size_t k = first_key_head + position;
-    for (std::size_t h = batch.first_head(k); h < batch.last_head(k); ++h) passes[h - first]->gather(range);
-  }, cost_of([&](std::size_t h) { return Model::gather(batch.head(h), gradients[h].records, passes[h - first]->groups()); }));
+    for (std::size_t h = batch.first_head(k); h < batch.last_head(k); ++h) passes[h - first]->gather(range, scratch);
+  });
   for (std::size_t i = 0; i < count; ++i) parameters[first + i] = passes[i]->parameters();
 }
 
 template <class Scalar>
-std::vector<ParameterSums<Scalar>> backward(std::span<const Problem<Scalar>> heads,
-                                            std::span<const HeadGradients<Scalar>> gradients,
-                                            const Execution<Scalar>& execution) {
+void backward(std::span<const Problem<Scalar>> heads, std::span<const HeadGradients<Scalar>> gradients,
+              std::span<ParameterSums<Scalar>> parameters, const Execution<Scalar>& execution) {
   const bool scored = std::any_of(gradients.begin(), gradients.end(), [](const auto& one) {
     return std::any_of(one.records.begin(), one.records.end(), [](const auto& record) { return record.recompute; });
   });
   const AnyExecutor& executor = execution.executor();
   // Pairs are formed again where most are supported: no bound on the keys would rule many out.
-  const Batch<Scalar> batch(heads, scored ? Queries::in_order : Queries::none, false, executor);
+  const Batch<Scalar> batch(heads, scored ? Queries::in_order : Queries::none, false, execution);
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);
-  std::vector<ParameterSums<Scalar>> parameters(heads.size());
   // One thread is done with the pairs of a head before it begins with the next; several share the work of all heads.
   const std::size_t at_once = executor.serial() ? 1 : (std::max<std::size_t>)(1, batch.key_heads());
   for (std::size_t k = 0; k < batch.key_heads(); k += at_once) {
@@ -99,7 +103,6 @@ std::vector<ParameterSums<Scalar>> backward(std::span<const Problem<Scalar>> hea
     MatrixMap<Scalar> grad_key = gradients[h].key;
     similarity.pull_prepared_back(*heads[h].key, batch.prepared_key(k), grad_key);
   }
-  return parameters;
 }
 
 }  // namespace nadaraya::engine

@@ -8,6 +8,8 @@
 #include "nadaraya/engine/key_sums.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/record.hpp"
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/tiers.hpp"
 
 #include <cstddef>
@@ -25,10 +27,11 @@ struct BackwardHead {
   std::span<const Record<Scalar>> records;
   View<Scalar> grad_out;
   MatrixMap<Scalar> grad_query;
-  std::vector<ParameterSums<Scalar>> parameters;  ///< of each block
+  LineVector<ParameterSums<Scalar>> parameters;  ///< of each block
 
-  BackwardHead(const Head<Scalar>& of, const HeadGradients<Scalar>& gradients)
-      : head(of), records(gradients.records), grad_out(gradients.grad_out), grad_query(gradients.query) {
+  BackwardHead(const Head<Scalar>& of, const HeadGradients<Scalar>& gradients, Arena& memory)
+      : head(of), records(gradients.records), grad_out(gradients.grad_out), grad_query(gradients.query), parameters(&memory) {
+    parameters.reserve(records.size());
     for (std::size_t b = 0; b < records.size(); ++b) parameters.push_back(no_parameters(head.policies));
   }
 
@@ -121,10 +124,10 @@ void pull_unrecorded_rows(BackwardHead<Scalar>& of, Index block, KeySums<Scalar>
                           const Wanted& wanted) {
   const Head<Scalar>& head = of.head;
   const Record<Scalar>& record = of.record(block);
-  std::vector<KeyIndex> keys;
-  std::vector<Scalar> t;
-  std::vector<Scalar> p;
-  std::vector<Pair<Scalar>> pairs;
+  std::vector<KeyIndex>& keys = scratch.keys;
+  std::vector<Scalar>& t = scratch.coordinates;
+  std::vector<Scalar>& p = scratch.profiles;
+  std::vector<Pair<Scalar>>& pairs = scratch.pairs;
   find_candidates<Scalar>(head, block, false, [](std::span<CandidateRow<Scalar>* const>) {}, scratch);
   const QueryRange range = block_range(block, head.query.rows);
   for (Index r = 0; r < range.count; ++r) {

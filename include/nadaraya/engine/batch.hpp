@@ -3,11 +3,14 @@
 
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/cost.hpp"
+#include "nadaraya/engine/execution.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/grid_lookup.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/prepared_keys.hpp"
 #include "nadaraya/engine/problem.hpp"
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/quantized/screening_needs.hpp"
 
 #include <algorithm>
@@ -49,15 +52,23 @@ KnownFloor<Scalar> known_floor(const Problem<Scalar>& head) {
 template <class Scalar>
 class Batch {
  public:
-  Batch(std::span<const Problem<Scalar>> heads, Queries queries_wanted, bool screened, const AnyExecutor& executor)
+  /// In the memory of a call, which takes what it holds.
+  Batch(std::span<const Problem<Scalar>> heads, Queries queries_wanted, bool screened, const Execution<Scalar>& execution)
       : problems_(heads),
         screened_(screened),
-        queries_(heads.size()),
-        orders_(heads.size()),
-        keys_(heads.empty() ? 0 : std::size_t(heads.back().key_head) + 1) {
+        memory_(execution.memory()),
+        queries_(heads.size(), &memory_),
+        orders_(heads.size(), &memory_),
+        radii_(&memory_),
+        keys_(heads.empty() ? 0 : std::size_t(heads.back().key_head) + 1, &memory_),
+        first_head_(&memory_),
+        heads_(&memory_) {
+    const AnyExecutor& executor = execution.executor();
     first_head_.assign(keys_.size() + 1, heads.size());
     for (std::size_t h = heads.size(); h-- > 0;) first_head_[static_cast<std::size_t>(heads[h].key_head)] = h;
     const bool scored = queries_wanted != Queries::none;
+    radii_.reserve(keys_.size());
+    heads_.reserve(heads.size());
     for (std::size_t k = 0; k < keys_.size(); ++k) radii_.push_back(grid_radius(k, scored && screened));
     executor.parallel_for(static_cast<Index>(keys_.size() + heads.size()), [&](Index item) {
       const auto i = static_cast<std::size_t>(item);
@@ -131,11 +142,11 @@ class Batch {
       // As it is, for a few queries or where it is screened; many read it in panels.
       if (queries < ScoredKeys<Scalar>::worth_packing) return;
       if (screening(head) != Screening::never && head.cached->quantized()) return;
-      keys_[key_head].emplace(*head.cached, similarity.traits(), queries);
+      keys_[key_head].emplace(*head.cached, similarity.traits(), queries, memory_);
       return;
     }
     const bool quantized = scored && screens(screening(head), query_count(key_head), head.key->rows(), head.key->cols());
-    keys_[key_head].emplace(similarity, *head.key, *head.value, Search<Scalar>{queries, radii_[key_head], quantized});
+    keys_[key_head].emplace(similarity, *head.key, *head.value, Search<Scalar>{queries, radii_[key_head], quantized}, memory_);
   }
 
   /// Are keys to be screened?
@@ -176,12 +187,13 @@ class Batch {
 
   std::span<const Problem<Scalar>> problems_;
   bool screened_;
-  std::vector<Rows<Scalar>> queries_;
-  std::vector<std::vector<KeyIndex>> orders_;
-  std::vector<Scalar> radii_;
-  std::vector<std::optional<PreparedKeys<Scalar>>> keys_;
-  std::vector<std::size_t> first_head_;
-  std::vector<Head<Scalar>> heads_;
+  Arena& memory_;
+  LineVector<Rows<Scalar>> queries_;
+  LineVector<std::vector<KeyIndex>> orders_;
+  LineVector<Scalar> radii_;
+  LineVector<std::optional<PreparedKeys<Scalar>>> keys_;
+  LineVector<std::size_t> first_head_;
+  LineVector<Head<Scalar>> heads_;
 };
 
 /// The sum of cost(head) over heads [first, last); not computed for one thread.

@@ -1,6 +1,7 @@
 // The memory that a block of queries needs while it is worked on.
 #pragma once
 
+#include "nadaraya/engine/key_sums.hpp"
 #include "nadaraya/extent.hpp"
 #include "nadaraya/index/grid.hpp"
 #include "nadaraya/loops/blocks.hpp"
@@ -42,6 +43,12 @@ struct BlockScratch {
   LineVector<Scalar> dense;               ///< rows over all keys of a chunk; what a row's pairs are pulled back by
   LineVector<Scalar> mixed;               ///< rows of values, while they are summed
   NearKeys near_keys;
+  KeySumScratch<Scalar> key_sums;
+  // A row whose pairs are formed again on the way back:
+  std::vector<KeyIndex> keys;
+  std::vector<Scalar> coordinates;
+  std::vector<Scalar> profiles;
+  std::vector<Pair<Scalar>> pairs;
 };
 
 }  // namespace nadaraya::engine

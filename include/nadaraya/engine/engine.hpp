@@ -12,7 +12,6 @@
 
 #include <memory>
 #include <span>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -34,11 +33,10 @@ struct HeadGradients {
   MatrixMap<Scalar> value;
 };
 
-/// Pulls every head back; returns the gradients of each one's parameters. All maps are overwritten.
+/// Pulls every head back; parameters[h] becomes the gradients of its parameters. All maps are overwritten.
 template <class Scalar>
-std::vector<ParameterSums<Scalar>> backward(std::span<const Problem<Scalar>> heads,
-                                            std::span<const HeadGradients<Scalar>> gradients,
-                                            const Execution<Scalar>& execution);
+void backward(std::span<const Problem<Scalar>> heads, std::span<const HeadGradients<Scalar>> gradients,
+              std::span<ParameterSums<Scalar>> parameters, const Execution<Scalar>& execution);
 
 /// visit(support, weights) for the queries of a head, one after the other, on the calling thread.
 template <class Scalar>

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/pool.hpp"
+#include "nadaraya/loops/arena.hpp"
 #include "nadaraya/types.hpp"
 
 #include <concepts>
@@ -11,12 +13,11 @@
 
 namespace nadaraya::engine {
 
-template <class T>
-class Pool;
 template <class Scalar>
 struct BlockScratch;
 
-/// Scratch memory for blocks, a piece for each of the threads that work at once. Neither copied nor moved.
+/// Memory that calls share: scratch for blocks, a piece for each of the threads that work at once, and an arena for each of
+/// the calls that do. Neither copied nor moved.
 template <class Scalar>
 class ScratchPool {
  public:
@@ -26,41 +27,50 @@ class ScratchPool {
   ScratchPool& operator=(const ScratchPool&) = delete;
 
   Pool<BlockScratch<Scalar>>& pieces() const { return *pieces_; }
+  Pool<Arena>& arenas() { return arenas_; }
 
  private:
   Pool<BlockScratch<Scalar>>* pieces_;
+  Pool<Arena> arenas_;
 };
 
-/// An executor that keeps scratch memory of its own for the scalar.
+/// An executor that keeps memory of its own for the scalar.
 template <class E, class Scalar>
 concept KeepsScratch = requires(const E& executor) {
   { executor.scratch() } -> std::same_as<ScratchPool<Scalar>&>;
 };
 
-/// The executor of a call, validated, and the scratch memory that it keeps or, if it keeps none, that of the call.
+/// The executor of a call, validated, and the memory that it keeps or, if it keeps none, that of the call.
 template <class Scalar>
 class Execution {
  public:
   template <class E>
     requires(detail::check_executor<E>())
   explicit Execution(const E& executor) : executor_(executor) {
-    if constexpr (requires { executor.scratch(); }) {
+    if constexpr (std::same_as<E, AnyExecutor>) {
+      // It may be a workspace's.
+      scratch_ = executor.template kept<ScratchPool<Scalar>>();
+    } else if constexpr (requires { executor.scratch(); }) {
       static_assert(KeepsScratch<E, Scalar>, "the workspace is for another scalar than that of the operands");
       scratch_ = &executor.scratch();
-    } else {
-      scratch_ = &own_.emplace();
     }
+    if (scratch_ == nullptr) scratch_ = &own_.emplace();
+    memory_.emplace(scratch_->arenas());
   }
+  ~Execution() { memory().clear(); }
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
 
   const AnyExecutor& executor() const { return executor_; }
   ScratchPool<Scalar>& scratch() const { return *scratch_; }
+  /// Of this call.
+  Arena& memory() const { return **memory_; }
 
  private:
   AnyExecutor executor_;
   std::optional<ScratchPool<Scalar>> own_;
   ScratchPool<Scalar>* scratch_ = nullptr;
+  std::optional<typename Pool<Arena>::Loan> memory_;
 };
 
 }  // namespace nadaraya::engine

@@ -12,6 +12,7 @@
 
 #include <concepts>
 #include <limits>
+#include <memory>
 #include <type_traits>
 
 #include "nadaraya/detail/precise.hpp"
@@ -123,17 +124,29 @@ struct Threads {
 };
 
 /// Any executor behind one type, so that the passes are compiled once and not once for each. Refers
-/// to an executor, which must outlive it and is validated; costs an indirect call for each piece of work.
+/// to an executor, which must outlive it and is validated; costs an indirect call for each piece of work. Calls find the
+/// memory that the executor keeps, as a Workspace does.
 class AnyExecutor {
  public:
   template <Executor E>
     requires(!std::same_as<std::remove_cvref_t<E>, AnyExecutor>)
   AnyExecutor(const E& executor) : executor_(&executor), run_(&run<E>), serial_(SerialExecutor<E>) {
     if constexpr (requires { executor.validate(); }) executor.validate();
+    if constexpr (requires { std::addressof(executor.scratch()); }) {
+      auto& memory = executor.scratch();
+      kept_ = &memory;
+      type_of_kept_ = &type<std::remove_cvref_t<decltype(memory)>>;
+    }
   }
 
   /// Does everything run on the calling thread?
   bool serial() const { return serial_; }
+
+  /// The memory of that type that the executor keeps; null if there is none.
+  template <class Memory>
+  Memory* kept() const {
+    return type_of_kept_ == &type<Memory> ? static_cast<Memory*>(kept_) : nullptr;
+  }
 
   /// An executor that is not told the cost is only asked where two threads have a share each.
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn, Cost cost = {}) const { run_(executor_, n, fn, cost); }
@@ -153,7 +166,13 @@ class AnyExecutor {
     }
   }
 
+  /// Its address tells types apart.
+  template <class>
+  static constexpr char type = 0;
+
   const void* executor_;
+  void* kept_ = nullptr;
+  const char* type_of_kept_ = nullptr;
   void (*run_)(const void* self, Index n, const Work& fn, const Cost& cost);
   bool serial_;
 };

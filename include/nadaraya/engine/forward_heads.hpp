@@ -20,8 +20,8 @@ namespace nadaraya::engine {
 template <class Scalar>
 void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<Scalar>> outs,
              std::span<const std::span<Record<Scalar>>> records, const Execution<Scalar>& execution) {
-  const Batch<Scalar> batch(heads, Queries::in_any_order, true, execution.executor());
-  WorkItems blocks;
+  const Batch<Scalar> batch(heads, Queries::in_any_order, true, execution);
+  WorkItems blocks(execution.memory());
   for (std::size_t h = 0; h < batch.size(); ++h) blocks.add(batch.head(h).blocks());
   const Cost cost = total_cost(0, batch.size(), execution.executor(), [&](std::size_t h) {
     return CostModel<Scalar>::forward(batch.head(h), batch.seen(h));
@@ -43,7 +43,7 @@ void weigh(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
     std::vector<Scalar> weights;
   };
   constexpr Index blocks_at_once = 64;  // what their parts hold is copied
-  const Batch<Scalar> batch({&problem, 1}, Queries::in_order, true, execution.executor());
+  const Batch<Scalar> batch({&problem, 1}, Queries::in_order, true, execution);
   const Head<Scalar>& head = batch.head(0);
   const Index blocks = head.blocks();
   const Index at_once = execution.executor().serial() ? 1 : (std::min)(blocks_at_once, blocks);

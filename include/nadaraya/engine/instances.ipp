@@ -7,9 +7,10 @@ NADARAYA_INSTANTIATE void forward<NADARAYA_SCALAR>(std::span<const Problem<NADAR
                                                    std::span<const MatrixMap<NADARAYA_SCALAR>>,
                                                    std::span<const std::span<Record<NADARAYA_SCALAR>>>,
                                                    const Execution<NADARAYA_SCALAR>&);
-NADARAYA_INSTANTIATE std::vector<ParameterSums<NADARAYA_SCALAR>> backward<NADARAYA_SCALAR>(
-    std::span<const Problem<NADARAYA_SCALAR>>, std::span<const HeadGradients<NADARAYA_SCALAR>>,
-    const Execution<NADARAYA_SCALAR>&);
+NADARAYA_INSTANTIATE void backward<NADARAYA_SCALAR>(std::span<const Problem<NADARAYA_SCALAR>>,
+                                                    std::span<const HeadGradients<NADARAYA_SCALAR>>,
+                                                    std::span<ParameterSums<NADARAYA_SCALAR>>,
+                                                    const Execution<NADARAYA_SCALAR>&);
 NADARAYA_INSTANTIATE void weigh<NADARAYA_SCALAR>(
     const Problem<NADARAYA_SCALAR>&, const Execution<NADARAYA_SCALAR>&,
     const detail::FunctionRef<void(std::span<const KeyIndex>, std::span<const NADARAYA_SCALAR>)>&);

@@ -1,6 +1,8 @@
 // The recorded pairs of a block on the way back, sorted by ranges of keys.
 #pragma once
 
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/operands.hpp"
 #include "nadaraya/types.hpp"
 
@@ -8,7 +10,6 @@
 #include <array>
 #include <bit>
 #include <cstddef>
-#include <memory>
 #include <numeric>
 #include <span>
 
@@ -43,9 +44,11 @@ class KeyRanges {
 template <class Scalar>
 class PairLists {
  public:
+  explicit PairLists(Arena& memory) : pairs_(&memory) {}
+
   /// Makes room for a pair with each of the keys.
   void open(std::span<const KeyIndex> keys, const KeyRanges& ranges) {
-    pairs_ = std::make_unique_for_overwrite<Pair<Scalar>[]>(keys.size());
+    pairs_.resize(keys.size());
     std::array<std::size_t, KeyRanges::most> counts{};
     for (const KeyIndex key : keys) ++counts[ranges.of(key)];
     std::exclusive_scan(counts.begin(), counts.end(), ends_.begin(), std::size_t(0));
@@ -55,11 +58,11 @@ class PairLists {
   std::span<const Pair<Scalar>> range(Index range) const {
     const auto i = static_cast<std::size_t>(range);
     const std::size_t begin = i == 0 ? 0 : ends_[i - 1];
-    return std::span<const Pair<Scalar>>(pairs_.get() + begin, ends_[i] - begin);
+    return std::span<const Pair<Scalar>>(pairs_.data() + begin, ends_[i] - begin);
   }
 
  private:
-  std::unique_ptr<Pair<Scalar>[]> pairs_;
+  LineVector<Pair<Scalar>> pairs_;
   std::array<std::size_t, KeyRanges::most> ends_{};  ///< of the ranges, as far as they are filled
 };
 

@@ -17,7 +17,7 @@ class Pool {
  public:
   class Loan {
    public:
-    Loan(Pool& pool, std::unique_ptr<T> object) : pool_(pool), object_(std::move(object)) {}
+    explicit Loan(Pool& pool) : pool_(pool), object_(pool.take()) {}
     Loan(const Loan&) = delete;
     Loan& operator=(const Loan&) = delete;
     ~Loan() { pool_.give_back(std::move(object_)); }
@@ -28,19 +28,20 @@ class Pool {
     std::unique_ptr<T> object_;
   };
 
-  Loan borrow() {
+  Loan borrow() { return Loan(*this); }
+
+ private:
+  std::unique_ptr<T> take() {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (idle_.empty()) {
       // Room for every loan to come back without an allocation, which could fail.
       idle_.reserve(++count_);
-      return Loan(*this, std::make_unique<T>());
+      return std::make_unique<T>();
     }
     std::unique_ptr<T> object = std::move(idle_.back());
     idle_.pop_back();
-    return Loan(*this, std::move(object));
+    return object;
   }
-
- private:
   void give_back(std::unique_ptr<T> object) {
     const std::lock_guard<std::mutex> lock(mutex_);
     idle_.push_back(std::move(object));

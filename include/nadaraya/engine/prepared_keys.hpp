@@ -3,6 +3,7 @@
 
 #include "nadaraya/engine/row_similarity.hpp"
 #include "nadaraya/engine/scored_keys.hpp"
+#include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/packed.hpp"
 #include "nadaraya/quantized/screening_needs.hpp"
 #include "nadaraya/rows.hpp"
@@ -19,15 +20,15 @@ class PreparedKeys {
   /// For keys [n x cols], which are read() later.
   PreparedKeys(const SimilarityTraits& similarity, Index cols, Screening screening)
       : scored_(similarity), search_{0, Search<Scalar>{}.radius, may_screen(similarity, cols, screening)} {}
-  /// The operands must outlive this object.
+  /// For a call, in its memory. The operands must outlive this object.
   PreparedKeys(const RowSimilarity<Scalar>& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value,
-               const Search<Scalar>& search)
-      : prepared_key_(similarity.prepare(key)), scored_(similarity.traits()), search_(search) {
+               const Search<Scalar>& search, Arena& memory)
+      : prepared_key_(similarity.prepare(key)), finite_value_(&memory), scored_(similarity.traits(), &memory), search_(search) {
     read(prepared_key_.view(), value.view(), 0);
   }
-  /// Keys that others have prepared, to be read in panels.
-  PreparedKeys(const PreparedKeys& other, const SimilarityTraits& similarity, Index queries)
-      : scored_(similarity), search_{queries} {
+  /// Keys that others have prepared, to be read in panels by a call.
+  PreparedKeys(const PreparedKeys& other, const SimilarityTraits& similarity, Index queries, Arena& memory)
+      : finite_value_(&memory), scored_(similarity, &memory), search_{queries} {
     read(other.key(), other.value(), 0);
   }
   PreparedKeys(const PreparedKeys&) = delete;

@@ -26,6 +26,15 @@ struct Record {
   bool recompute = false;
   bool counts_only = false;  ///< set before the pass: only `queries` and `support_sizes` are recorded
 
+  /// As a new one, in the memory that it has.
+  void clear() {
+    for (auto* list : {&queries, &support_sizes, &keys}) list->clear();
+    maps.clear();
+    coordinates.clear();
+    ends.clear();
+    recompute = counts_only = false;
+  }
+
   Index rows() const { return static_cast<Index>(maps.size()); }
 
   /// The query of a row, in the record of a block.

@@ -3,6 +3,8 @@
 
 #include "nadaraya/engine/row_similarity.hpp"
 #include "nadaraya/index/grid.hpp"
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/packed.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/quantized/keys.hpp"
@@ -12,7 +14,6 @@
 #include <cstddef>
 #include <mutex>
 #include <optional>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -49,7 +50,8 @@ class ScoredKeys {
   /// The least number of queries for which keys are packed: packing a key costs about as much as scoring it four times.
   static constexpr Index worth_packing = 4;
 
-  explicit ScoredKeys(const SimilarityTraits& similarity) : similarity_(similarity) {}
+  explicit ScoredKeys(const SimilarityTraits& similarity, Arena* memory = nullptr)
+      : similarity_(similarity), memory_(memory), rows_(memory), norms_(memory) {}
 
   /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
   void read(const View<Scalar>& keys, [[maybe_unused]] Index kept, [[maybe_unused]] const Search<Scalar>& search) {
@@ -61,11 +63,11 @@ class ScoredKeys {
       packed_ = false;
       if (in_panels_ && !search.quantized) pack();
       if (search.quantized) {
-        if (!quantized_) quantized_.emplace(keys.cols);
+        if (!quantized_) quantized_.emplace(keys.cols, memory_);
         quantized_->update(keys, kept);
       }
       if (similarity_.is_product) return;
-      norms_.resize(PackedRows<Scalar>::padded(keys.rows));
+      norms_.resize(PackedRows<Scalar>::padded(keys.rows), Scalar(0));
       for (Index j = kept; j < keys.rows; ++j) norms_[static_cast<std::size_t>(j)] = bounding_norm(keys.row(j), keys.cols);
     }
   }
@@ -76,7 +78,7 @@ class ScoredKeys {
     if constexpr (vectorized<Scalar>) {
       if (!similarity_.bounded_by_product) return;
       if (quantized) {
-        if (!quantized_) quantized_.emplace(cols);
+        if (!quantized_) quantized_.emplace(cols, memory_);
         quantized_->reserve(keys);
       }
       if (!similarity_.is_product) reserve_more(norms_, PackedRows<Scalar>::padded(keys));
@@ -98,19 +100,20 @@ class ScoredKeys {
     if (packed()) return;
     const std::lock_guard<std::mutex> lock(packing_);
     if (packed()) return;
-    rows_ = PackedRows<Scalar>(keys_);
+    rows_.pack(keys_);
     packed_.store(true, std::memory_order_release);
   }
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
 
  private:
   SimilarityTraits similarity_;
+  Arena* memory_;  ///< of the call; null for keys that outlive it
   View<Scalar> keys_;
   bool in_panels_ = false;
   mutable std::mutex packing_;
   mutable std::atomic<bool> packed_{false};
   mutable PackedRows<Scalar> rows_;
-  std::vector<Scalar> norms_;
+  LineVector<Scalar> norms_;
   std::optional<QuantizedKeys<Scalar>> quantized_;
   Grid<Scalar> grid_;
 };

@@ -1,11 +1,12 @@
 // The work items of several heads, numbered through.
 #pragma once
 
+#include "nadaraya/loops/arena.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -13,6 +14,8 @@ namespace nadaraya::engine {
 
 class WorkItems {
  public:
+  explicit WorkItems(Arena& memory) : ends_(&memory) {}
+
   /// Those of the next head.
   void add(Index items) { ends_.push_back(total() + items); }
   Index total() const { return ends_.empty() ? 0 : ends_.back(); }
@@ -27,7 +30,7 @@ class WorkItems {
   }
 
  private:
-  std::vector<Index> ends_;
+  LineVector<Index> ends_;
 };
 
 }  // namespace nadaraya::engine

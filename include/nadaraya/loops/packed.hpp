@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
+#include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/tiers.hpp"
@@ -28,9 +29,10 @@ void reserve_more(List& list, std::size_t size) {
 template <class Scalar>
 class FiniteRows {
  public:
-  FiniteRows() = default;
+  /// Copies are in memory of an arena or, without one, of the heap.
+  explicit FiniteRows(Arena* memory = nullptr) : copy_(memory) {}
   /// The rows must outlive this object.
-  explicit FiniteRows(const View<Scalar>& rows) { read(rows, 0); }
+  explicit FiniteRows(const View<Scalar>& rows, Arena* memory = nullptr) : copy_(memory) { read(rows, 0); }
 
   /// The same for other rows, of which [0, kept) are as they were the last time.
   void read(const View<Scalar>& rows, [[maybe_unused]] Index kept) {
@@ -105,10 +107,13 @@ void pack_panel(const View<Scalar>& rows, Index first, Scalar* panel) {
 template <class Scalar>
 class PackedRows {
  public:
-  PackedRows() = default;
+  /// In memory of an arena or, without one, of the heap.
+  explicit PackedRows(Arena* memory = nullptr) : panels_(memory) {}
+
   /// A column more, for keys without any have panels too.
-  explicit PackedRows(const View<Scalar>& rows)
-      : cols_(rows.cols), panels_(padded(rows.rows) * std::size_t(rows.cols) + std::size_t(panel_keys)) {
+  void pack(const View<Scalar>& rows) {
+    cols_ = rows.cols;
+    panels_.resize(padded(rows.rows) * std::size_t(rows.cols) + std::size_t(panel_keys));
     for (Index first = 0; first < rows.rows; first += panel_keys) pack_panel(rows, first, panels_.data() + first * cols_);
   }
 

@@ -17,7 +17,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <memory>
+#include <new>
 #include <span>
 
 #include "nadaraya/detail/precise.hpp"
@@ -230,8 +230,10 @@ class RowRuleOf final : public RowRule<Scalar> {
 };
 
 template <class Scalar, class K, class N>
-std::unique_ptr<const RowRule<Scalar>> make_row_rule(const K& kernel, const N& normalization, double distance_factor) {
-  return std::make_unique<const RowRuleOf<Scalar, K, N>>(kernel, normalization, distance_factor);
+const RowRule<Scalar>* make_row_rule(const K& kernel, const N& normalization, double distance_factor, void* memory) {
+  using Rule = RowRuleOf<Scalar, K, N>;
+  static_assert(sizeof(Rule) <= row_rule_bytes<K, N> && alignof(Rule) <= row_rule_alignment<K, N>);
+  return ::new (memory) Rule(kernel, normalization, distance_factor);
 }
 
 }  // namespace nadaraya

@@ -2,9 +2,8 @@
 // the similarities and the masks. The includer defines NADARAYA_INSTANTIATE as `template`, to compile them in a library, or as
 // `extern template`, to use them from there, and includes the policies first.
 
-#define NADARAYA_RULE(K, N)                                                                                  \
-  NADARAYA_INSTANTIATE std::unique_ptr<const RowRule<NADARAYA_SCALAR>> make_row_rule<NADARAYA_SCALAR, K, N>( \
-      const K&, const N&, double);
+#define NADARAYA_RULE(K, N)                                                                          \
+  NADARAYA_INSTANTIATE const RowRule<NADARAYA_SCALAR>* make_row_rule<NADARAYA_SCALAR, K, N>(const K&, const N&, double, void*);
 #define NADARAYA_RULES(K) \
   NADARAYA_RULE(K, FixedBandwidth) NADARAYA_RULE(K, Anchored) NADARAYA_RULE(K, NearestNeighbors) NADARAYA_RULE(K, Unnormalized)
 

@@ -30,6 +30,10 @@ inline void require_key_and_value(Index key_rows, Index key_cols, Index value_ro
           shape(key_rows, key_cols), " and ", shape(value_rows, value_cols));
 }
 
+/// Can an expression be assigned to?
+template <class Out>
+inline constexpr bool writable = !std::is_const_v<Out> && (int(Out::Flags) & Eigen::LvalueBit) != 0;
+
 /// Throws if an output cannot take [rows x cols], or two of its elements lie in one place.
 template <class Scalar, class Out>
 void require_output(const Out& out, Index rows, Index cols, const char* function) {
@@ -53,6 +57,25 @@ template <class Out, class X>
 void require_apart(const Out& out, const X& input, const char* name, const char* function) {
   require(!Footprint::share(written_footprint(out), footprint(input)), function, ": out ", shape(out),
           " must not share memory with ", name, ' ', shape(input));
+}
+
+/// Throws if one of the gradients that backward writes lies where it reads.
+template <class Gradients, class Scalar, class G>
+void require_gradients_apart(const Gradients& grads, const Rows<Scalar>& query, const Rows<Scalar>& key,
+                             const Rows<Scalar>& value, const G& grad_out, const char* function) {
+  const auto require_one = [&](const RowMatrix<Scalar>& grad, const char* name) {
+    const auto require_from = [&](const Footprint& other, const char* other_name) {
+      require(!Footprint::share(footprint(grad), other), function, ": grads.", name, ' ', shape(grad),
+              " must not share memory with ", other_name);
+    };
+    require_from(footprint(grad_out), "grad_out");
+    require_from(footprint(query.matrix()), "query");
+    require_from(footprint(key.matrix()), "key");
+    require_from(footprint(value.matrix()), "value");
+  };
+  require_one(grads.query, "query");
+  require_one(grads.key, "key");
+  require_one(grads.value, "value");
 }
 
 }  // namespace nadaraya::detail

@@ -5,8 +5,6 @@
 #include "nadaraya/operator/built_in_policies.hpp"
 #include "nadaraya/screening.hpp"
 
-#include <memory>
-
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::detail {
@@ -16,7 +14,7 @@ template <class Scalar, class K, class N, class S, class M>
 class OperatorPolicies {
  public:
   OperatorPolicies(const K& kernel, const N& normalization, const S& similarity, const M& mask, Screening screening)
-      : rule_(make_row_rule<Scalar, K, N>(kernel, normalization, distance_factor<S>())),
+      : rule_(kernel, normalization, distance_factor<S>()),
         similarity_(similarity),
         mask_(mask),
         screening_(screening) {
@@ -25,10 +23,10 @@ class OperatorPolicies {
   OperatorPolicies(const OperatorPolicies&) = delete;
   OperatorPolicies& operator=(const OperatorPolicies&) = delete;
 
-  engine::HeadPolicies<Scalar> get() const { return {rule_.get(), &similarity_, &mask_, screening_}; }
+  engine::HeadPolicies<Scalar> get() const { return {&*rule_, &similarity_, &mask_, screening_}; }
 
  private:
-  std::unique_ptr<const RowRule<Scalar>> rule_;
+  OwnedRowRule<Scalar, K, N> rule_;
   engine::RowSimilarityOf<Scalar, S> similarity_;
   engine::RowMaskOf<Scalar, M> mask_;
   Screening screening_;

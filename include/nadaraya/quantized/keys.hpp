@@ -13,7 +13,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
-#include <vector>
 
 // A panel of 64 keys has a centre c, and each key is k = c + step K + r with K whole numbers of a byte or
 // two; a query is q = step' Q + r'. Then
@@ -67,7 +66,8 @@ ResidualNorms<T> norm_bounds(const ResidualNorms<T>& squares, Index n) {
 template <class Scalar>
 class QuantizedKeys {
  public:
-  explicit QuantizedKeys(Index cols) : cols_(cols) {
+  explicit QuantizedKeys(Index cols, Arena* memory = nullptr)
+      : cols_(cols), codes_(memory), centres_(memory), errors_(memory), residuals_(memory), exact_(memory) {
     const Index columns = quantized_loops<Scalar>().group_columns;
     groups_ = (cols + columns - 1) / columns;
   }
@@ -152,6 +152,7 @@ class QuantizedKeys {
   /// Lists hold bounds that may all be as wrong as the worst: a few panels must not spoil those of all.
   void limit_errors() {
     residuals_.clear();
+    reserve_more(residuals_, errors_.size());
     for (std::size_t p = 0; p < errors_.size(); ++p) {
       if (!exact_[p]) residuals_.push_back(errors_[p].residual);
     }
@@ -175,9 +176,9 @@ class QuantizedKeys {
   Index keys_ = 0;
   LineVector<std::uint8_t> codes_;
   LineVector<Scalar> centres_;
-  std::vector<PanelErrors<Scalar>> errors_;
-  std::vector<Scalar> residuals_;  ///< of panels that are not exact, in any order
-  std::vector<char> exact_;
+  LineVector<PanelErrors<Scalar>> errors_;
+  LineVector<Scalar> residuals_;  ///< of panels that are not exact, in any order
+  LineVector<char> exact_;
   bool all_exact_ = true;
   PanelErrors<Scalar> most_;
 };

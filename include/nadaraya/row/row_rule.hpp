@@ -6,7 +6,8 @@
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/types.hpp"
 
-#include <memory>
+#include <algorithm>
+#include <cstddef>
 #include <span>
 
 #include "nadaraya/detail/precise.hpp"
@@ -77,14 +78,40 @@ class RowRule {
   RuleTraits traits_;
 };
 
-/// The rule of a kernel and a normalization, where squared distance = -distance_factor z, or 0 for a similarity that is no
-/// distance. Defined in row/make_row_rule.hpp; not inline, so that `extern template` keeps it from being compiled again.
+/// Makes the rule of a kernel and a normalization in memory of row_rule_bytes, where squared distance = -distance_factor z,
+/// or 0 for a similarity that is no distance. Defined in normalization/row_rule_of.hpp; not inline, so that `extern template`
+/// keeps it from being compiled again.
 template <class Scalar, class K, class N>
-std::unique_ptr<const RowRule<Scalar>> make_row_rule(const K& kernel, const N& normalization, double distance_factor);
+const RowRule<Scalar>* make_row_rule(const K& kernel, const N& normalization, double distance_factor, void* memory);
 
-/// Its class, complete where row/make_row_rule.hpp is included.
+/// Its class, complete where normalization/row_rule_of.hpp is included.
 template <class Scalar, class K, class N>
 class RowRuleOf;
+
+/// An upper bound on its size.
+template <class K, class N>
+inline constexpr std::size_t row_rule_bytes =
+    sizeof(K) + alignof(K) + sizeof(N) + alignof(N) + 2 * sizeof(void*) + sizeof(RuleTraits) + 2 * sizeof(double);
+template <class K, class N>
+inline constexpr std::size_t row_rule_alignment = (std::max)({alignof(K), alignof(N), alignof(void*), alignof(double)});
+
+/// The rule of a kernel and a normalization, held in place: nothing is allocated. Neither copied nor moved.
+template <class Scalar, class K, class N>
+class OwnedRowRule {
+ public:
+  OwnedRowRule(const K& kernel, const N& normalization, double distance_factor)
+      : rule_(make_row_rule<Scalar, K, N>(kernel, normalization, distance_factor, memory_)) {}
+  OwnedRowRule(const OwnedRowRule&) = delete;
+  OwnedRowRule& operator=(const OwnedRowRule&) = delete;
+  ~OwnedRowRule() { rule_->~RowRule(); }
+
+  const RowRule<Scalar>& operator*() const { return *rule_; }
+  const RowRule<Scalar>* operator->() const { return rule_; }
+
+ private:
+  alignas(row_rule_alignment<K, N>) std::byte memory_[row_rule_bytes<K, N>];
+  const RowRule<Scalar>* rule_;
+};
 
 namespace detail {
 
