@@ -36,7 +36,7 @@ class CellLines {
   CellLines() = default;
 
   /// `points` has 1 to 3 columns; cells have the size `side`, positive and finite.
-  CellLines(const View<Scalar>& points, const Scalar& side) : cells_(points, side) {
+  CellLines(const View<Scalar>& points, const Scalar& side) : cells_(points, side), index_(64) {
     std::vector<KeyIndex> line_of(static_cast<std::size_t>(points.rows), -1);
     std::vector<Name> names;
     std::vector<KeyIndex> sizes;

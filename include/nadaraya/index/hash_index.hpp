@@ -14,6 +14,11 @@ namespace nadaraya::engine {
 /// Gives names the numbers 0, 1, ... in the order of their first use. A hash table with open addressing.
 class HashIndex {
  public:
+  /// A placeholder without slots, to be assigned to.
+  HashIndex() = default;
+  /// `slots`, a power of two, is how many there are at first.
+  explicit HashIndex(std::size_t slots) : slots_(slots) {}
+
   /// Returns the number of a name, -1 if it has none.
   KeyIndex find(std::uint64_t name) const { return slots_[slot_of(name)].number; }
 
@@ -62,7 +67,7 @@ class HashIndex {
     }
   }
 
-  std::vector<Slot> slots_ = std::vector<Slot>(64);
+  std::vector<Slot> slots_;
   KeyIndex count_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <memory>
 #include <span>
+#include <type_traits>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -21,6 +22,25 @@ constexpr SimilarityTraits traits_of_similarity() {
   traits.prepares = PreparingSimilarity<S>;
   return traits;
 }
+
+/// Room for a row, uninitialized: on the stack, unless it is long or of a class.
+template <class Scalar>
+class RowRoom {
+ public:
+  explicit RowRoom(Index cols) : cols_(cols) {
+    if (cols > most) long_row_.resize(cols);
+  }
+  auto row() {
+    return Eigen::Map<Eigen::Matrix<Scalar, 1, Eigen::Dynamic>>(cols_ > most ? long_row_.data() : short_row_, cols_);
+  }
+
+ private:
+  static constexpr Index most = std::is_arithmetic_v<Scalar> ? 128 : 0;
+
+  Index cols_;
+  Scalar short_row_[most > 0 ? most : 1];
+  Eigen::Matrix<Scalar, 1, Eigen::Dynamic> long_row_;
+};
 
 template <class Scalar, class S>
 class RowSimilarityOf final : public RowSimilarity<Scalar> {
@@ -102,8 +122,10 @@ Scalar RowSimilarityOf<Scalar, S>::pull_query(const Scalar* query, const View<Sc
                                               const Scalar* dz, Scalar* grad_query) const {
   const auto q = row_of(query, key.cols);
   Eigen::Map<RowVector> grad(grad_query, key.cols);
-  RowVector unused(key.cols), run(key.cols);
+  RowRoom<Scalar> room(key.cols), unused_room(key.cols);
+  auto run = room.row(), unused = unused_room.row();
   run.setZero();
+  unused.setZero();
   Scalar by_scale(0), run_by_scale(0);
   const auto end_run = [&] {
     grad += run;
@@ -125,7 +147,9 @@ Scalar RowSimilarityOf<Scalar, S>::pull_query(const Scalar* query, const View<Sc
 template <class Scalar, class S>
 void RowSimilarityOf<Scalar, S>::pull_keys(const View<Scalar>& query, const View<Scalar>& key,
                                            std::span<const Pair<Scalar>> pairs, MatrixMap<Scalar>& grad_key) const {
-  RowVector unused(key.cols);
+  RowRoom<Scalar> room(key.cols);
+  auto unused = room.row();
+  unused.setZero();
   for (const Pair<Scalar>& pair : pairs) {
     if (pair.dz == Scalar(0)) continue;
     similarity_.pullback(query.eigen_row(pair.query), key.eigen_row(pair.key), pair.dz, unused, grad_key.row(pair.key));
