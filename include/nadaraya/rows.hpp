@@ -5,6 +5,7 @@
 #include "nadaraya/types.hpp"
 #include "nadaraya/view.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <type_traits>
 #include <utility>
@@ -199,6 +200,16 @@ class Rows {
 /// Rows to write to, `stride` apart.
 template <class Scalar>
 using MatrixMap = Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>;
+
+/// Faster than setZero of rows that may lie apart.
+template <class Scalar>
+void set_zero(MatrixMap<Scalar> rows) {
+  if (rows.outerStride() == rows.cols()) {
+    std::fill_n(rows.data(), rows.size(), Scalar(0));
+    return;
+  }
+  for (Index i = 0; i < rows.rows(); ++i) std::fill_n(rows.data() + i * rows.outerStride(), rows.cols(), Scalar(0));
+}
 
 /// A place for rows: a row-major destination with contiguous rows is written to where it is, any
 /// other through rows that this object owns, or that are in the memory of a call, until commit(). The destination must

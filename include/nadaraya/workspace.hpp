@@ -12,14 +12,17 @@
 
 namespace nadaraya {
 
-/// An executor that keeps the scratch memory of its calls for the next time, a piece for each of
-/// the threads that work at once:
+/// An executor that keeps the memory of its calls for the next time, so that a repeated call allocates nothing:
 ///   const Workspace<float, Threads> workspace(Threads{4});
-///   for (...) op.forward(query, key, value, out, workspace);
-/// The same call gives the same bits with it as without. Operators of any policies and sizes may share one,
-/// also at the same time. A piece is as large as the largest block of 96 queries so far has needed: a
-/// number and a key for each of their candidates, and about 100 KiB. Copies that a call makes of its
-/// operands, as for packed keys, are not part of it. Neither copied nor moved.
+///   for (...) op.forward(query, key, value, out, tape, workspace);
+/// The same call gives the same bits with it as without. Operators of any policies and sizes may share one, also at the
+/// same time. It may be passed as AnyExecutor; an executor of your own that wraps one is one itself if it has
+///   auto& scratch() const { return workspace.scratch(); }
+/// Memory: for each of the threads that work at once as much as the largest block of 96 queries so far has needed, a number
+/// and a key for each of their candidates, and about 100 KiB; for each of the calls that run at once the copies that the
+/// largest so far has made of its operands, as for packed keys, and on the way back the recorded pairs of its largest head.
+/// What still allocates: a grid of keys, NearestNeighbors and alpha > 2 (they sort a copy of a row), Cosine, a cache of rows
+/// that has to grow, and policies of your own that do. Neither copied nor moved.
 template <class Scalar, Executor E = Serial>
 class Workspace {
  public:

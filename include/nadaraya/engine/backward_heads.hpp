@@ -38,11 +38,11 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
     const auto i = static_cast<std::size_t>(head);
     const std::size_t h = first + i;
     const HeadGradients<Scalar>& to = gradients[h];
-    MatrixMap<Scalar>(to.query).setZero();
+    set_zero<Scalar>(to.query);
     const bool later = h != batch.first_head(static_cast<std::size_t>(batch.problem(h).key_head));
     if (!later) {
-      MatrixMap<Scalar>(to.key).setZero();
-      MatrixMap<Scalar>(to.value).setZero();
+      set_zero<Scalar>(to.key);
+      set_zero<Scalar>(to.value);
     }
     passes[i].emplace(batch.head(h), to, group_limit, later, memory);
   }, cost_of([&](std::size_t h) {
