@@ -138,7 +138,8 @@ class Attention {
     parameters.clear();
     parameters.reserve(sums.size());
     for (std::size_t h = 0; h < sums.size(); ++h) {
-      parameters.push_back(head(static_cast<Index>(h)).template no_parameters<Scalar>());
+      const Operator& one = head(static_cast<Index>(h));
+      parameters.push_back(detail::no_parameters<ParametersOf<Scalar>, Scalar>(one.similarity(), one.mask()));
       parameters.back() += sums[h];
     }
   }

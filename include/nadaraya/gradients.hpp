@@ -81,6 +81,15 @@ struct OwnGradient<true, Policy, Scalar> {
 template <bool any, class Policy, class Scalar>
 using OwnGradientOf = typename OwnGradient<any, Policy, Scalar>::Type;
 
+/// Gradients by the parameters of an operator, all zero.
+template <class Parameters, class Scalar, class S, class M>
+Parameters no_parameters([[maybe_unused]] const S& similarity, [[maybe_unused]] const M& mask) {
+  Parameters zero;
+  if constexpr (requires { zero.similarity; }) zero.similarity = similarity.template zero_gradient<Scalar>();
+  if constexpr (requires { zero.bias; }) zero.bias = mask.template zero_gradient<Scalar>();
+  return zero;
+}
+
 }  // namespace detail
 
 }  // namespace nadaraya

@@ -113,8 +113,7 @@ class NadarayaWatson {
     return out;
   }
 
-  /// The same, written to `out`, which is as for `forward`: with a Workspace for executor, a repeated call allocates
-  /// nothing.
+  /// The same, written to `out`, as `forward` does. With a Workspace for executor, a repeated call allocates nothing.
   template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
     requires(RealExpression<std::remove_cvref_t<Out>>)
   void operator()(const Q& query, const Ke& key, const V& value, Out&& out, const E& executor = {}) const {
@@ -145,24 +144,18 @@ class NadarayaWatson {
     return tape;
   }
 
-  /// The same, with the record in the memory of a tape of an earlier pass: with a Workspace for executor, a repeated call
-  /// allocates nothing.
+  /// The same, with the record in the memory of an earlier tape. With a Workspace, a repeated call allocates nothing.
   template <RealExpression Q, RealExpression Ke, RealExpression V, class Out, class E = Serial>
   void forward(Q&& query, Ke&& key, V&& value, Out&& out, Tape<ScalarOf<Q>>& tape, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
-    using Written = std::remove_reference_t<Out>;
-    static_assert(detail::writable<Written>, "out must be writable");
     validate<Scalar>(query, key, value, out, "NadarayaWatson::forward");
     const engine::Execution<Scalar> execution(executor);
     tape.query_.keep(std::forward<Q>(query));
     tape.key_.keep(std::forward<Ke>(key));
     tape.value_.keep(std::forward<V>(value));
     tape.make_records();
-    // Not before the inputs are evaluated: an expression may contain `out`.
-    if constexpr (detail::OwningMatrix<Written>) out.resize(tape.queries(), tape.value_.cols());
-    WritableRows<Scalar> rows(out, execution.memory());
-    run<Scalar>({.query = &tape.query_, .key = &tape.key_, .value = &tape.value_}, rows.matrix(), tape.records_, execution);
-    rows.commit(out);
+    run<Scalar>({.query = &tape.query_, .key = &tape.key_, .value = &tape.value_}, tape.value_.cols(), out, tape.records_,
+                execution);
     tape.find_rows();
   }
 
@@ -177,8 +170,7 @@ class NadarayaWatson {
     return grads;
   }
 
-  /// The same, in the memory of earlier gradients, which are overwritten: with a Workspace for executor, a repeated call
-  /// allocates nothing.
+  /// The same, in the memory of earlier gradients, which are overwritten and must not lie where others are read.
   template <class Scalar, RealExpression G, class E = Serial>
   void backward(const Tape<Scalar>& tape, const G& grad_out, GradientsOf<Scalar>& grads, const E& executor = {}) const {
     static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "grad_out must have the scalar of the forward pass");
@@ -200,7 +192,7 @@ class NadarayaWatson {
                                                WritableRows<Scalar>(grads.value).matrix()};
     engine::ParameterSums<Scalar> sums;
     engine::backward<Scalar>({&problem, 1}, {&places, 1}, {&sums, 1}, execution);
-    static_cast<ParametersOf<Scalar>&>(grads) = no_parameters<Scalar>();
+    static_cast<ParametersOf<Scalar>&>(grads) = detail::no_parameters<ParametersOf<Scalar>, Scalar>(similarity_, mask_);
     grads += sums;
   }
 
@@ -226,15 +218,6 @@ class NadarayaWatson {
   friend class Attention;
   friend struct detail::CountedRegression;
 
-  /// Zero.
-  template <class Scalar>
-  ParametersOf<Scalar> no_parameters() const {
-    ParametersOf<Scalar> zero;
-    if constexpr (ParametricSimilarity<S, Scalar>) zero.similarity = similarity_.template zero_gradient<Scalar>();
-    if constexpr (ParametricBias<M, Scalar>) zero.bias = mask_.template zero_gradient<Scalar>();
-    return zero;
-  }
-
   /// As the engine takes them; they refer to this operator.
   template <class Scalar>
   detail::OperatorPolicies<Scalar, K, N, S, M> policies() const {
@@ -242,40 +225,35 @@ class NadarayaWatson {
   }
 
   /// Writes the regression of operands to `out`, and records unless there are none.
-  template <class Scalar>
-  void run(engine::Problem<Scalar> problem, const MatrixMap<Scalar>& out, std::span<engine::Record<Scalar>> records,
+  template <class Scalar, class Out>
+  void run(engine::Problem<Scalar> problem, Index cols, Out& out, std::span<engine::Record<Scalar>> records,
            const engine::Execution<Scalar>& execution) const {
+    // Not before the inputs are evaluated: an expression may contain `out`.
+    if constexpr (detail::OwningMatrix<Out>) out.resize(problem.query->rows(), cols);
+    WritableRows<Scalar> rows(out, execution.memory());
+    const MatrixMap<Scalar> to = rows.matrix();
     const auto policies = this->policies<Scalar>();
     problem.policies = policies.get();
-    engine::forward<Scalar>({&problem, 1}, {&out, 1}, {&records, 1}, execution);
+    engine::forward<Scalar>({&problem, 1}, {&to, 1}, {&records, 1}, execution);
+    rows.commit(out);
   }
 
   template <class Q, class Ke, class V, class Out, class E>
   void regress(const Q& query, const Ke& key, const V& value, Out& out, const E& executor) const {
     using Scalar = ScalarOf<Q>;
-    static_assert(detail::writable<Out>, "out must be writable");
     validate<Scalar>(query, key, value, out, "NadarayaWatson::operator()");
     const engine::Execution<Scalar> execution(executor);
     const Rows<Scalar> queries(query, execution.memory()), keys(key, execution.memory()), values(value, execution.memory());
-    if constexpr (detail::OwningMatrix<Out>) out.resize(query.rows(), value.cols());
-    WritableRows<Scalar> rows(out, execution.memory());
-    run<Scalar>({.query = &queries, .key = &keys, .value = &values}, rows.matrix(), {}, execution);
-    rows.commit(out);
+    run<Scalar>({.query = &queries, .key = &keys, .value = &values}, value.cols(), out, {}, execution);
   }
 
   template <class Q, class Scalar, class Out, class E>
   void regress_cached(const Q& query, const KeyValueCache<Scalar, S>& cache, Out& out, const E& executor) const {
-    static_assert(detail::writable<Out>, "out must be writable");
-    const char* const function = "NadarayaWatson::operator()";
-    validate<Scalar>(query, cache.keys(), function);
-    detail::require_output<Scalar>(out, query.rows(), cache.value_cols(), function);
-    detail::require_apart(out, query, "query", function);
+    validate<Scalar>(query, cache.keys(), cache.values(), out, "NadarayaWatson::operator()");
     const engine::Execution<Scalar> execution(executor);
     const Rows<Scalar> queries(query, execution.memory()), keys(cache.keys()), values(cache.values());
-    if constexpr (detail::OwningMatrix<Out>) out.resize(query.rows(), cache.value_cols());
-    WritableRows<Scalar> rows(out, execution.memory());
-    run<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()}, rows.matrix(), {}, execution);
-    rows.commit(out);
+    run<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()}, cache.value_cols(), out, {},
+                execution);
   }
 
   template <class Scalar, class Q, class Ke>
@@ -288,7 +266,8 @@ class NadarayaWatson {
   }
 
   template <class Scalar, class Q, class Ke, class V, class Out>
-  void validate(const Q& query, const Ke& key, const V& value, const Out& out, const char* function) const {
+  void validate(const Q& query, const Ke& key, const V& value, Out& out, const char* function) const {
+    static_assert(detail::writable<Out>, "out must be writable");
     static_assert(std::is_same_v<ScalarOf<V>, Scalar>, "query, key and value must have the same scalar");
     validate<Scalar>(query, key, function);
     detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);

@@ -201,7 +201,7 @@ class Rows {
 template <class Scalar>
 using MatrixMap = Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>;
 
-/// Faster than setZero of rows that may lie apart.
+/// Faster than setZero, which goes number by number where rows are a stride apart.
 template <class Scalar>
 void set_zero(MatrixMap<Scalar> rows) {
   if (rows.outerStride() == rows.cols()) {

@@ -30,7 +30,7 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
   const std::size_t count = batch.last_head(last_key_head - 1) - first;
   using Model = CostModel<Scalar>;
   const auto cost_of = [&](const auto& of_head) { return total_cost(first, first + count, executor, of_head); };
-  // What these heads need is given back before the next ones begin. Keys are packed by now.
+  // Memory that these heads need is given back before the next ones begin. Keys are packed by now.
   Arena& memory = execution.memory();
   const Arena::Scope scope(memory);
   LineVector<std::optional<Backward<Scalar>>> passes(count, &memory);

@@ -52,7 +52,7 @@ KnownFloor<Scalar> known_floor(const Problem<Scalar>& head) {
 template <class Scalar>
 class Batch {
  public:
-  /// In the memory of a call, which takes what it holds.
+  /// In the memory of the call.
   Batch(std::span<const Problem<Scalar>> heads, Queries queries_wanted, bool screened, const Execution<Scalar>& execution)
       : problems_(heads),
         screened_(screened),

@@ -14,7 +14,7 @@ namespace nadaraya::engine {
 
 inline constexpr std::size_t line_bytes = 64;
 
-/// Memory taken piece by piece, from any thread, and given back all at once, but kept: what is repeated allocates nothing.
+/// Memory taken piece by piece, from any thread, and given back all at once, but kept: repeated work allocates nothing.
 /// Neither copied nor moved.
 class Arena {
   struct Position {
@@ -38,13 +38,13 @@ class Arena {
     return piece;
   }
 
-  /// Gives everything back. What took several blocks fits into one the next time.
+  /// Gives everything back. If there are several blocks, one will do the next time.
   void clear() noexcept {
     at_ = Position{};
     if (blocks_.size() > 1) blocks_.clear();
   }
 
-  /// What is taken during its life is given back at its end. Opened and closed while no other thread takes.
+  /// Gives back, at its end, the pieces taken during its life. Opened and closed while no other thread takes.
   class Scope {
    public:
     explicit Scope(Arena& arena) : arena_(arena), begin_(arena.at_) {}

@@ -53,7 +53,7 @@ void require_output(const Out& out, Index rows, Index cols, const char* function
   }
 }
 
-/// Tells at a glance that two arrays lie apart: where their first and last elements do.
+/// True if two arrays share no memory, as far as the addresses of their first and last elements tell.
 template <class A, class B>
 bool surely_apart(const A& a, const B& b) {
   if constexpr (InMemory<A> && InMemory<B>) {
