@@ -89,6 +89,7 @@ class Batch {
 
   std::size_t size() const { return heads_.size(); }
   const Head<Scalar>& head(std::size_t head) const { return heads_[head]; }
+  std::span<const Head<Scalar>> heads(std::size_t first, std::size_t last) const { return std::span(heads_).subspan(first, last - first); }
   const Problem<Scalar>& problem(std::size_t head) const { return problems_[head]; }
   const Rows<Scalar>& prepared_query(std::size_t head) const { return queries_[head]; }
 

@@ -1,6 +1,7 @@
 // The memory that a block of queries needs while it is worked on.
 #pragma once
 
+#include "nadaraya/engine/key_part.hpp"
 #include "nadaraya/engine/key_sums.hpp"
 #include "nadaraya/extent.hpp"
 #include "nadaraya/index/grid.hpp"
@@ -43,6 +44,10 @@ struct BlockScratch {
   LineVector<Scalar> dense;               ///< rows over all keys of a chunk; what a row's pairs are pulled back by
   LineVector<Scalar> mixed;               ///< rows of values, while they are summed
   NearKeys near_keys;
+  StreamedRows<Scalar> streamed;          ///< of the block's queries
+  LineVector<Scalar> group_queries;       ///< those of several heads, one after the other
+  LineVector<Scalar> group_rows;          ///< ... and their rows of the result
+  std::vector<KeyPart<Scalar>> parts;     ///< of the blocks of a call whose keys are read in parts
   KeySumScratch<Scalar> key_sums;
   // A row whose pairs are formed again on the way back:
   std::vector<KeyIndex> keys;

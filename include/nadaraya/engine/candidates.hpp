@@ -35,6 +35,18 @@ void clear_rows(const QueryRange& range, const Refine<Scalar>& refine, BlockScra
   scratch.screened = false;
 }
 
+/// What the mask leaves a prepared block: each query, and all of them.
+template <class Scalar>
+KeyRange begin_ranges(const Head<Scalar>& head, const QueryRange& range, BlockScratch<Scalar>& scratch) {
+  scratch.ranges.resize(static_cast<std::size_t>(block_queries));
+  scratch.lists.assign(static_cast<std::size_t>(block_queries), Candidates<Scalar>{});
+  scratch.whole = false;
+  for (Index r = 0; r < range.count; ++r) {
+    scratch.ranges[static_cast<std::size_t>(r)] = head.mask().range(range.first + r, head.extent());
+  }
+  return range_of_each(head, range.count, scratch);
+}
+
 /// Makes scratch.rows[r] for the r-th query of a block: the visible keys whose similarity exceeds every floor known while
 /// they were seen (NaN always does). If `sparse` is asked for, of a product, it stops where nearly all of the
 /// keys seen first stay, and of those in the middle: then returns false, and the rows are not made.
@@ -50,26 +62,33 @@ bool find_candidates(const Head<Scalar>& head, Index block, bool sparse, const R
     }
   }
   const KeyRange seen = begin_block(head, range.first, range.count, scratch);
-  scratch.ranges.resize(static_cast<std::size_t>(block_queries));
-  scratch.lists.assign(static_cast<std::size_t>(block_queries), Candidates<Scalar>{});
-  scratch.whole = false;
-  for (Index r = 0; r < range.count; ++r) {
-    scratch.ranges[static_cast<std::size_t>(r)] = head.mask().range(range.first + r, head.extent());
-  }
-  const KeyRange each = range_of_each(head, range.count, scratch);
+  const KeyRange each = begin_ranges(head, range, scratch);
   if constexpr (vectorized<Scalar>) {
-    const Screened screened = find_by_screening(head, range, seen, each, refine, scratch);
+    const Screened screened = screen_keys(head, range, seen, each, refine, scratch);
     scratch.screened = screened == Screened::made;
-    if (scratch.screened) return true;
+    if (scratch.screened) {
+      score_screened(head, range.count, refine, scratch);
+      return true;
+    }
     if (sparse && screened == Screened::nearly_all) return false;
   }
   return find_by_scan(head, range, seen, each, sparse, refine, scratch);
 }
 
-/// Refines rows by the rule of a head.
+/// Refines rows of a block by the rules of a head.
 template <class Scalar>
-auto refining_by(const RowRule<Scalar>& rule) {
-  return [&rule](std::span<CandidateRow<Scalar>* const> rows) { rule.refine(rows); };
+auto refining_by(const Head<Scalar>& head, const BlockScratch<Scalar>& scratch) {
+  return [&head, &scratch](std::span<CandidateRow<Scalar>* const> rows) {
+    if (head.members.empty()) return head.rule().refine(rows);
+    while (!rows.empty()) {
+      const auto rule_of = [&](const CandidateRow<Scalar>* row) { return &head.rule_of(row - scratch.rows.data()); };
+      const RowRule<Scalar>* const rule = rule_of(rows.front());
+      std::size_t count = 1;
+      while (count < rows.size() && rule_of(rows[count]) == rule) ++count;
+      rule->refine(rows.first(count));
+      rows = rows.subspan(count);
+    }
+  };
 }
 
 }  // namespace nadaraya::engine

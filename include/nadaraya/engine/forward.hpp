@@ -5,6 +5,7 @@
 #include "nadaraya/engine/candidates.hpp"
 #include "nadaraya/engine/dense_mix.hpp"
 #include "nadaraya/engine/forward_dense.hpp"
+#include "nadaraya/engine/forward_streaming.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/record.hpp"
 #include "nadaraya/loops/tiers.hpp"
@@ -31,19 +32,32 @@ void take_all_visible(const Head<Scalar>& head, Index query, CandidateRow<Scalar
   }
 }
 
+/// The maps of the rows of a block.
+template <class Scalar>
+void solve(const Head<Scalar>& head, std::size_t count, BlockScratch<Scalar>& scratch) {
+  const std::span<CandidateRow<Scalar>> rows(scratch.rows.data(), count);
+  const std::span<RowNormalizer<Scalar>> maps(scratch.maps);
+  for (std::size_t first = 0, last = 0; first < count; first = last) {
+    const RowRule<Scalar>& rule = head.rule_of(static_cast<Index>(first));
+    last = head.members.empty() ? count : first + 1;
+    while (last < count && &head.rule_of(static_cast<Index>(last)) == &rule) ++last;
+    rule.solve(rows.subspan(first, last - first), maps.subspan(first, last - first));
+  }
+}
+
 /// From the candidates of a block to weights: visit(i, support, weights) for its queries, in their order there.
 template <class Scalar, class Visit>
 void weigh_candidates(const Head<Scalar>& head, const QueryRange& range, BlockScratch<Scalar>& scratch, const Visit& visit) {
   const auto count = static_cast<std::size_t>(range.count);
   scratch.maps.resize(count);
-  head.rule().solve({scratch.rows.data(), count}, scratch.maps);
+  solve(head, count, scratch);
   for (std::size_t r = 0; r < count; ++r) {
     CandidateRow<Scalar>& row = scratch.rows[r];
     const Index query = head.query_at(range.first + static_cast<Index>(r));
     const RowNormalizer<Scalar>& map = scratch.maps[r];
     // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
     if (detail::is_nan(map.mass)) take_all_visible(head, query, row);
-    head.rule().weigh(row, map, scratch.weights);
+    head.rule_of(query).weigh(row, map, scratch.weights);
     visit(query, row.keys(), RowView<Scalar>(scratch.weights.data(), row.size()));
   }
 }
@@ -51,7 +65,7 @@ void weigh_candidates(const Head<Scalar>& head, const QueryRange& range, BlockSc
 /// Score and weigh: visit(i, support, weights) for the queries of a block, in their order there.
 template <class Scalar, class Visit>
 void weigh_block(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& scratch, const Visit& visit) {
-  find_candidates<Scalar>(head, block, false, refining_by(head.rule()), scratch);
+  find_candidates<Scalar>(head, block, false, refining_by(head, scratch), scratch);
   weigh_candidates(head, block_range(block, head.query.rows), scratch, visit);
 }
 
@@ -61,57 +75,58 @@ void mix(const View<Scalar>& value, std::span<const KeyIndex> keys, RowView<Scal
   loops<Scalar>().mix(keys.data(), p.data(), static_cast<Index>(keys.size()), value.data, value.stride, value.cols, out);
 }
 
-/// Is a list of the supported pairs longer, and slower to pull back through, than all visible pairs
-/// formed again?
+/// Is a list of the supported pairs of rows [first, first + count) of a block longer, and slower to pull back through, than
+/// all visible pairs formed again?
 template <class Scalar>
-bool mostly_supported(const Head<Scalar>& head, const QueryRange& range, const BlockScratch<Scalar>& scratch) {
+bool mostly_supported(const Head<Scalar>& head, Index first_query, Index first, Index count, const BlockScratch<Scalar>& scratch) {
   if (!head.is_product() || !head.rule().traits().takes_vectors) return false;
   // Formed again, they would be summed in another order.
   if (scratch.screened) return false;
   std::size_t listed = 0;
   Index visible = 0;
-  for (Index r = 0; r < range.count; ++r) {
+  for (Index r = first; r < first + count; ++r) {
     listed += scratch.rows[static_cast<std::size_t>(r)].size();
-    const KeyRange keys = head.mask().range(range.first + r, head.extent());
+    const KeyRange keys = head.mask().range(first_query + r, head.extent());
     visible += keys.last - keys.first;
   }
-  return listed >= 64 * static_cast<std::size_t>(range.count) && 2 * listed > static_cast<std::size_t>(visible);
+  return listed >= 64 * static_cast<std::size_t>(count) && 2 * listed > static_cast<std::size_t>(visible);
 }
 
-/// Records the first `count` weighed rows of a block. Their lists are kept unless `recomputed`.
+/// Records rows [first, first + count) of a weighed block. Their lists are kept unless `recomputed`.
 template <class Scalar>
-void assign(Record<Scalar>& record, const BlockScratch<Scalar>& scratch, Index count, bool recomputed) {
-  record.support_sizes.assign(scratch.supports.begin(), scratch.supports.begin() + count);
+void assign(Record<Scalar>& record, const BlockScratch<Scalar>& scratch, Index first, Index count, bool recomputed) {
+  record.support_sizes.assign(scratch.supports.begin() + first, scratch.supports.begin() + first + count);
   if (record.counts_only) return;
-  record.maps.assign(scratch.maps.begin(), scratch.maps.begin() + count);
+  record.maps.assign(scratch.maps.begin() + first, scratch.maps.begin() + first + count);
   record.recompute = recomputed;
   record.keys.clear();
   record.coordinates.clear();
   record.ends.clear();
   if (recomputed) return;
+  const std::span<const CandidateRow<Scalar>> rows(scratch.rows.data() + first, static_cast<std::size_t>(count));
   std::size_t total = 0;
-  for (Index r = 0; r < count; ++r) {
-    total += scratch.rows[static_cast<std::size_t>(r)].size();
-    record.ends.push_back(total);
-  }
+  for (const CandidateRow<Scalar>& row : rows) record.ends.push_back(total += row.size());
   record.keys.reserve(total);
   record.coordinates.reserve(total);
-  for (Index r = 0; r < count; ++r) {
-    const auto& row = scratch.rows[static_cast<std::size_t>(r)];
+  for (const CandidateRow<Scalar>& row : rows) {
     record.keys.insert(record.keys.end(), row.keys().begin(), row.keys().end());
     record.coordinates.insert(record.coordinates.end(), row.values().begin(), row.values().end());
   }
 }
 
+/// The records that the rows of a block go to, one for each of its heads and each of as many rows; none if it is not recorded.
+template <class Scalar>
+using Records = std::span<Record<Scalar>* const>;
+
 /// The rows of a block from lists of their keys, whose candidates are found.
 template <class Scalar>
 void forward_sparse(const Head<Scalar>& head, const QueryRange& range, BlockScratch<Scalar>& scratch, MatrixMap<Scalar>& out,
-                    Record<Scalar>* record) {
+                    Records<Scalar> records) {
   DenseMix<Scalar> dense(head.finite_value(), scratch);
   const bool may_be_dense = vectorized<Scalar> && !head.rule().traits().selects;
   std::size_t r = 0;
   weigh_candidates(head, range, scratch, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
-    if (record != nullptr) scratch.supports[r] = static_cast<KeyIndex>(support_size(head, p));
+    if (!records.empty()) scratch.supports[r] = static_cast<KeyIndex>(support_size(head, p));
     ++r;
     Scalar* const out_i = out.data() + i * out.outerStride();
     if (may_be_dense && dense.worthwhile(keys) && !head.sees_nonfinite_value(i)) {
@@ -121,42 +136,64 @@ void forward_sparse(const Head<Scalar>& head, const QueryRange& range, BlockScra
     }
   });
   dense.flush();
-  if (record == nullptr) return;
-  assign(*record, scratch, range.count, !head.rule().traits().sparse || mostly_supported(head, range, scratch));
-  if (head.order.empty()) return;
-  const auto queries = head.order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(range.count));
-  record->queries.assign(queries.begin(), queries.end());
+  Index first = 0;
+  for (Record<Scalar>* const record : records) {
+    const Index count = range.count / static_cast<Index>(records.size());
+    assign(*record, scratch, first, count,
+           !head.rule().traits().sparse || mostly_supported(head, range.first, first, count, scratch));
+    first += count;
+    if (head.order.empty()) continue;
+    const auto queries = head.order.subspan(static_cast<std::size_t>(range.first), static_cast<std::size_t>(count));
+    record->queries.assign(queries.begin(), queries.end());
+  }
 }
 
-/// Writes the rows of a block to `out`, the whole result, and fills `record` unless it is null. Rows are formed without
+/// What is left to do for rows that were summed as products of matrices: records them, and forms those that see a value that
+/// is not finite, where the product used 0, key by key.
+template <class Scalar>
+void finish_dense(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& scratch, MatrixMap<Scalar>& out,
+                  Records<Scalar> records) {
+  const QueryRange range = block_range(block, head.query.rows);
+  Index first = 0;
+  for (Record<Scalar>* const record : records) {
+    const Index count = range.count / static_cast<Index>(records.size());
+    assign(*record, scratch, first, count, true);
+    first += count;
+  }
+  if (head.nonfinite_values().empty()) return;
+  weigh_block(head, block, scratch, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
+    if (head.sees_nonfinite_value(i)) mix(head.value(), keys, p, out.data() + i * out.outerStride());
+  });
+}
+
+/// Writes the rows of a block to `out`, the whole result, and fills their records. Rows are formed without
 /// lists of their keys where that is faster: under a rule that can be summed key by key, and where rows seem to keep nearly
 /// all their keys.
 template <class Scalar>
 void forward_block(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& scratch, MatrixMap<Scalar> out,
-                   Record<Scalar>* record) {
+                   Records<Scalar> records) {
   const QueryRange range = block_range(block, head.query.rows);
   scratch.supports.resize(static_cast<std::size_t>(range.count));
-  bool dense = false;
   if constexpr (vectorized<Scalar>) {
-    dense = head.is_product() && head.keys->scored().in_panels() && head.rule().traits().takes_vectors;
-    if (dense && head.rule().traits().online) {
-      forward_streaming(head, range, scratch, out);
-    } else if (dense) {
-      dense = !find_candidates<Scalar>(head, block, true, refining_by(head.rule()), scratch);
-      if (!dense) return forward_sparse(head, range, scratch, out, record);
-      forward_dense(head, range, scratch, out, record != nullptr);
+    if (streams_rows(head)) {
+      stream_keys(head, range, KeyRange{0, head.key().rows}, scratch, scratch.streamed);
+      finish_streaming(range, out.cols(), scratch.streamed, scratch, out);
+      return finish_dense(head, block, scratch, out, records);
+    }
+    if (head.is_product() && head.keys->scored().in_panels() && head.rule().traits().takes_vectors) {
+      if (head.rule().traits().online) {
+        forward_streaming(head, range, scratch, out);
+        return finish_dense(head, block, scratch, out, records);
+      }
+      if (!find_candidates<Scalar>(head, block, true, refining_by(head, scratch), scratch)) {
+        forward_dense(head, range, scratch, out, !records.empty());
+        return finish_dense(head, block, scratch, out, records);
+      }
+      return forward_sparse(head, range, scratch, out, records);
     }
   }
-  if (!dense) {
-    find_candidates<Scalar>(head, block, false, refining_by(head.rule()), scratch);
-    return forward_sparse(head, range, scratch, out, record);
-  }
-  if (record != nullptr) assign(*record, scratch, range.count, true);
-  if (head.nonfinite_values().empty()) return;
-  // The dense product used 0 for non-finite values: recomputes, key by key, the rows that can see one.
-  weigh_block(head, block, scratch, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
-    if (head.sees_nonfinite_value(i)) mix(head.value(), keys, p, out.data() + i * out.outerStride());
-  });
+  find_candidates<Scalar>(head, block, false, refining_by(head, scratch), scratch);
+  forward_sparse(head, range, scratch, out, records);
 }
 
 }  // namespace nadaraya::engine

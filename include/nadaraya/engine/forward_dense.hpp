@@ -18,9 +18,8 @@ namespace nadaraya::engine {
 /// Similarities held at once where rows are taken whole: half a mebibyte of floats.
 inline constexpr Index whole_entries = Index(1) << 17;
 
-/// Keys and queries whose weights are in flight at once: 50 KiB of floats.
-inline constexpr Index streamed_keys = 512;
-inline constexpr Index streamed_queries = 24;
+/// Queries that are taken whole at once, at most.
+inline constexpr Index most_whole_queries = 24;
 
 /// How many keys have weight; under a dense rule all, though the smallest weights may underflow.
 template <class Scalar>
@@ -58,7 +57,7 @@ void forward_dense(const Head<Scalar>& head, const QueryRange& range, BlockScrat
   const Index first = panel_begin(seen.first);
   const Index keys = seen.last - first;
   const Index ld = panel_begin(keys + panel_keys - 1) + 16;  // not a power of two apart: rows would share their cache sets
-  const Index some = std::clamp(whole_entries / ld / tile_queries * tile_queries, tile_queries, streamed_queries);
+  const Index some = std::clamp(whole_entries / ld / tile_queries * tile_queries, tile_queries, most_whole_queries);
   scratch.dense.resize(static_cast<std::size_t>(some * ld));
   scratch.mixed.resize(static_cast<std::size_t>(some * cols));
   scratch.maps.resize(static_cast<std::size_t>(range.count));
@@ -86,73 +85,6 @@ void forward_dense(const Head<Scalar>& head, const QueryRange& range, BlockScrat
     for (Index i = 0; i < count; ++i) {
       finish_row(r + i, scratch.mixed.data() + i * cols, cols, out.data() + (range.first + r + i) * out.outerStride(), scratch);
     }
-  }
-}
-
-/// Turns the similarities z of query r of a block with the keys [first, last) into weights, not yet divided, and adds them
-/// to the mass. Returns whether there is any.
-template <class Scalar>
-bool weigh_chunk(const Head<Scalar>& head, Index query, Index r, Index first, Index last, BlockScratch<Scalar>& scratch,
-                 Scalar* z, double& mass) {
-  const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
-  RowNormalizer<Scalar>& map = scratch.maps[static_cast<std::size_t>(r)];
-  add_bias(head.mask(), query, head.extent(), first, last, z);
-  const Index visible = hide(head.mask(), query, head.extent(), first, last, none, z);
-  scratch.supports[static_cast<std::size_t>(r)] += static_cast<KeyIndex>(visible);
-  const Index n = last - first;
-  Scalar top = none;
-  if (visible > 0) top = loops<Scalar>().largest(z, n);
-  if (top == none) {
-    // A maximum may miss NaN.
-    const bool has_nan = visible > 0 && loops<Scalar>().any_above(z, n, none);
-    if (has_nan) mass = std::numeric_limits<double>::quiet_NaN();
-    std::fill(z, z + n, Scalar(0));
-    return false;
-  }
-  if (map.pivot < top) {
-    const Scalar rescale = head.rule().rescale(map, top);
-    const Index cols = head.value().cols;
-    Scalar* sum = scratch.mixed.data() + r * cols;
-    loops<Scalar>().scale(sum, cols, rescale, sum);
-    mass *= static_cast<double>(rescale);
-    map.pivot = top;
-  }
-  mass += static_cast<double>(head.rule().online_profiles(map, z, n));
-  return true;
-}
-
-/// The regression of a block, a chunk of keys at a time: weights are relative to the largest similarity so far, and sums are
-/// rescaled when a larger one comes (Milakov and Gimelshein 2018, arXiv 1805.02867). No score of a row is held longer than
-/// its chunk.
-template <class Scalar>
-void forward_streaming(const Head<Scalar>& head, const QueryRange& range, BlockScratch<Scalar>& scratch,
-                       MatrixMap<Scalar>& out) {
-  const View<Scalar>& value = head.finite_value();
-  const Index cols = value.cols;
-  const Index ld = streamed_keys + 16;  // not a power of two apart: rows would share their cache sets
-  scratch.dense.resize(static_cast<std::size_t>(streamed_queries * ld));
-  scratch.mixed.assign(static_cast<std::size_t>(range.count * cols), Scalar(0));
-  const KeyRange seen = begin_block(head, range.first, range.count, scratch);
-  scratch.maps.assign(static_cast<std::size_t>(range.count), head.rule().start());
-  scratch.supports.assign(static_cast<std::size_t>(range.count), 0);
-  double masses[block_queries] = {};
-  for (Index first = panel_begin(seen.first); first < seen.last; first += streamed_keys) {
-    const Index last = (std::min)(first + streamed_keys, seen.last);
-    for (Index r = 0; r < range.count; r += streamed_queries) {
-      const Index count = (std::min)(streamed_queries, range.count - r);
-      block_products(head, r, count, first, last, scratch, scratch.dense.data(), ld);
-      bool any = false;
-      for (Index i = 0; i < count; ++i) {
-        any |= weigh_chunk(head, range.first + r + i, r + i, first, last, scratch, scratch.dense.data() + i * ld, masses[r + i]);
-      }
-      if (!any) continue;
-      loops<Scalar>().add_product(count, last - first, cols, scratch.dense.data(), ld, Index(1), value.row(first),
-                                  value.stride, scratch.mixed.data() + r * cols, cols);
-    }
-  }
-  for (Index r = 0; r < range.count; ++r) {
-    scratch.maps[static_cast<std::size_t>(r)].mass = static_cast<Scalar>(masses[r]);
-    finish_row(r, scratch.mixed.data() + r * cols, cols, out.data() + (range.first + r) * out.outerStride(), scratch);
   }
 }
 

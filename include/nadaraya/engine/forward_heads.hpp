@@ -1,12 +1,13 @@
-// Forward over many heads: all their blocks are one pool of work.
+// Forward over many heads: all their blocks, and parts of keys, are one pool of work.
 #pragma once
 
 #include "nadaraya/engine/batch.hpp"
 #include "nadaraya/engine/cost.hpp"
 #include "nadaraya/engine/engine.hpp"
 #include "nadaraya/engine/forward.hpp"
+#include "nadaraya/engine/forward_units.hpp"
+#include "nadaraya/engine/pool.hpp"
 #include "nadaraya/engine/schedule.hpp"
-#include "nadaraya/engine/work_items.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -21,17 +22,20 @@ template <class Scalar>
 void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<Scalar>> outs,
              std::span<const std::span<Record<Scalar>>> records, const Execution<Scalar>& execution) {
   const Batch<Scalar> batch(heads, Queries::in_any_order, true, execution);
-  WorkItems blocks(execution.memory());
-  for (std::size_t h = 0; h < batch.size(); ++h) blocks.add(batch.head(h).blocks());
+  ForwardUnits<Scalar> units(batch, outs, records, execution.memory());
   const Cost cost = total_cost(0, batch.size(), execution.executor(), [&](std::size_t h) {
     return CostModel<Scalar>::forward(batch.head(h), batch.seen(h));
   });
-  for_each_item<Scalar>(execution, blocks.total(), cost, [&](Index item, BlockScratch<Scalar>& scratch) {
-    // The last blocks first: under a causal mask they are the longest.
-    const auto [h, block] = blocks[blocks.total() - 1 - item];
-    Record<Scalar>* record = records[h].empty() ? nullptr : &records[h][static_cast<std::size_t>(block)];
-    forward_block(batch.head(h), block, scratch, outs[h], record);
-  });
+  const auto work = [&] {
+    for_each_item<Scalar>(execution, units.items(), cost, [&](Index item, BlockScratch<Scalar>& scratch) {
+      // The last blocks first: under a causal mask they are the longest.
+      units.work_on(units.items() - 1 - item, scratch);
+    });
+  };
+  if (!units.in_parts()) return work();
+  const auto shared = execution.scratch().pieces().borrow();
+  units.begin_parts(*shared);
+  work();
 }
 
 template <class Scalar>

@@ -8,6 +8,7 @@
 #include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/screening.hpp"
 
+#include <cstddef>
 #include <span>
 #include <vector>
 
@@ -23,7 +24,12 @@ struct Head {
   const PreparedKeys<Scalar>* keys = nullptr;
   std::span<const KeyIndex> order;  ///< the queries as the blocks take them; as they come if empty
   Scalar factor{1};                 ///< of a product, to make a similarity or a bound on one
+  std::span<const Head> members{};  ///< the heads whose queries these are, one after the other (head_group.hpp); of one, none
 
+  /// The rule of a query. `rule` is that of all as far as its traits go.
+  const RowRule<Scalar>& rule_of(Index query_index) const {
+    return members.empty() ? rule() : members[static_cast<std::size_t>(query_index / members.front().query.rows)].rule();
+  }
   const RowRule<Scalar>& rule() const { return *policies.rule; }
   const RowSimilarity<Scalar>& similarity() const { return *policies.similarity; }
   const RowMask<Scalar>& mask() const { return *policies.mask; }

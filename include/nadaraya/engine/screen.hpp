@@ -186,10 +186,10 @@ void score_screened(const Head<Scalar>& head, Index count, const Refine<Scalar>&
   for (CandidateRow<Scalar>& row : rows) row.set_bound_slack(Scalar(0));
 }
 
-/// Fills the rows of a prepared block, which are empty, as find_by_scan does. Stops if there are no quantized keys, or too
-/// little is ruled out, or nearly nothing.
+/// Fills the rows of a prepared block, which are empty, as find_by_scan does, but with lower bounds on similarities, which
+/// score_screened makes similarities. Stops if there are no quantized keys, or too little is ruled out, or nearly nothing.
 template <class Scalar>
-Screened find_by_screening(const Head<Scalar>& head, const QueryRange& range, const KeyRange& seen, const KeyRange& each,
+Screened screen_keys(const Head<Scalar>& head, const QueryRange& range, const KeyRange& seen, const KeyRange& each,
                            const Refine<Scalar>& refine, BlockScratch<Scalar>& scratch) {
   const QuantizedKeys<Scalar>* const keys = head.keys->scored().quantized();
   if (screening_of(head.policies) == Screening::never || keys == nullptr || keys->all_exact()) return Screened::not_worth_it;
@@ -226,7 +226,6 @@ Screened find_by_screening(const Head<Scalar>& head, const QueryRange& range, co
   }
   end_append_all(range.count, scratch);
   refine(scratch.all);
-  score_screened(head, range.count, refine, scratch);
   return Screened::made;
 }
 

@@ -1,0 +1,132 @@
+// A block of few queries, its keys in parts, on which several threads can work. Parts follow from the problem and not from
+// the threads: results are the same for any number of them.
+#pragma once
+
+#include "nadaraya/engine/block_scratch.hpp"
+#include "nadaraya/engine/candidates.hpp"
+#include "nadaraya/engine/forward.hpp"
+#include "nadaraya/engine/forward_streaming.hpp"
+#include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/key_part.hpp"
+#include "nadaraya/engine/record.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <span>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::engine {
+
+/// The keys [first, last) in parts of `each`.
+struct KeyParts {
+  KeyRange keys;
+  Index each = 0;
+  Index count = 1;
+
+  KeyRange part(Index i) const {
+    const Index first = keys.first + i * each;
+    return KeyRange{first, (std::min)(first + each, keys.last)};
+  }
+};
+
+/// The queries of a block whose keys are worth parts: more make work enough for the threads.
+inline constexpr Index most_queries_of_parts = 8;
+
+/// The least number of keys of a part: what begins anew in each of them, as floors do, costs little then.
+template <class Scalar>
+Index least_keys_of_part(const Head<Scalar>& head) {
+  if (streams_rows(head)) return streamed_keys;
+  const bool screened = screening_of(head.policies) != Screening::never && head.keys->quantized();
+  return screened ? 8192 : 2048;
+}
+
+/// The parts of the keys that heads with few queries see, read as they lie.
+template <class Scalar>
+KeyParts key_parts(std::span<const Head<Scalar>> heads) {
+  constexpr Index most_parts = 32;
+  const Head<Scalar>& head = heads.front();
+  const Index queries = static_cast<Index>(heads.size()) * head.query.rows;
+  if (queries < 1 || queries > most_queries_of_parts || !head.is_product() || head.keys->scored().in_panels()) return KeyParts{};
+  KeyRange seen{head.key().rows, 0};
+  for (const Head<Scalar>& each : heads) {
+    const KeyRange range = range_of_all(each.mask(), 0, each.query.rows, each.extent());
+    seen.first = (std::min)(seen.first, range.first);
+    seen.last = (std::max)(seen.last, range.last);
+  }
+  const Index first = panel_begin(seen.first);
+  const Index least = least_keys_of_part(head);
+  const Index parts = std::clamp<Index>((seen.last - first) / least, 1, most_parts);
+  if (parts == 1) return KeyParts{};
+  const Index each = panel_begin((seen.last - first + parts - 1) / parts + panel_keys - 1);
+  return KeyParts{KeyRange{first, seen.last}, each, (seen.last - first + each - 1) / each};
+}
+
+/// The candidates of a block among a part of the keys, with their similarities or bounds on them.
+template <class Scalar>
+void find_part(const Head<Scalar>& head, const KeyRange& keys, BlockScratch<Scalar>& scratch, KeyPart<Scalar>& part) {
+  const QueryRange range{0, head.query.rows};
+  const auto refine = refining_by(head, scratch);
+  clear_rows<Scalar>(range, refine, scratch);
+  begin_block(head, range.first, range.count, scratch);
+  const KeyRange each = begin_ranges(head, range, scratch);
+  part.screened = screen_keys<Scalar>(head, range, keys, each, refine, scratch) == Screened::made;
+  if (!part.screened) find_by_scan<Scalar>(head, range, keys, each, false, refine, scratch);
+  if (part.rows.size() < scratch.rows.size()) part.rows.resize(scratch.rows.size());
+  for (Index r = 0; r < range.count; ++r) {
+    std::swap(part.rows[static_cast<std::size_t>(r)], scratch.rows[static_cast<std::size_t>(r)]);
+  }
+}
+
+/// The rows of a block from its candidates in all parts.
+template <class Scalar>
+void merge_candidates(const Head<Scalar>& head, std::span<KeyPart<Scalar>> parts, BlockScratch<Scalar>& scratch) {
+  const QueryRange range{0, head.query.rows};
+  const auto refine = refining_by(head, scratch);
+  clear_rows<Scalar>(range, refine, scratch);
+  begin_block(head, range.first, range.count, scratch);
+  for (Index r = 0; r < range.count; ++r) {
+    CandidateRow<Scalar>& row = scratch.rows[static_cast<std::size_t>(r)];
+    for (KeyPart<Scalar>& part : parts) {
+      CandidateRow<Scalar>& some = part.rows[static_cast<std::size_t>(r)];
+      row.reserve(some.size());
+      std::copy_n(some.key_data(), some.size(), row.key_data() + row.size());
+      std::copy_n(some.value_data(), some.size(), row.value_data() + row.size());
+      row.resize(row.size() + some.size());
+      row.set_bound_slack((std::max)(row.bound_slack(), some.bound_slack()));
+    }
+  }
+  refine(scratch.all);
+  for (const KeyPart<Scalar>& part : parts) scratch.screened = scratch.screened || part.screened;
+  if (scratch.screened) score_screened<Scalar>(head, range.count, refine, scratch);
+}
+
+/// Does a part of the work on a block; the last to be done writes the rows, as forward_block does, and returns true.
+template <class Scalar>
+bool forward_part(const Head<Scalar>& head, const KeyRange& keys, Index i, std::span<KeyPart<Scalar>> parts,
+                  BlockScratch<Scalar>& scratch, MatrixMap<Scalar> out, Records<Scalar> records) {
+  const QueryRange range{0, head.query.rows};
+  KeyPart<Scalar>& part = parts[static_cast<std::size_t>(i)];
+  const bool streamed = streams_rows(head);
+  if (streamed) {
+    stream_keys(head, range, keys, scratch, part.streamed);
+  } else {
+    find_part(head, keys, scratch, part);
+  }
+  if (std::atomic_ref<Index>(parts.front().left).fetch_sub(1, std::memory_order_acq_rel) > 1) return false;
+  scratch.supports.resize(static_cast<std::size_t>(range.count));
+  if (streamed) {
+    merge_streamed<Scalar>(head, range.count, parts, scratch.streamed);
+    finish_streaming(range, out.cols(), scratch.streamed, scratch, out);
+    finish_dense(head, Index(0), scratch, out, records);
+  } else {
+    merge_candidates(head, parts, scratch);
+    forward_sparse(head, range, scratch, out, records);
+  }
+  return true;
+}
+
+}  // namespace nadaraya::engine
+
+#include "nadaraya/detail/end_precise.hpp"
