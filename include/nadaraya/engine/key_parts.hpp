@@ -39,7 +39,7 @@ template <class Scalar>
 Index least_keys_of_part(const Head<Scalar>& head) {
   if (streams_rows(head)) return streamed_keys;
   const bool screened = screening_of(head.policies) != Screening::never && head.keys->quantized();
-  return screened ? 8192 : 2048;
+  return screened ? 2 * screened_chunk_keys : 2048;
 }
 
 /// The parts of the keys that heads with few queries see, read as they lie.
@@ -55,11 +55,13 @@ KeyParts key_parts(std::span<const Head<Scalar>> heads) {
     seen.first = (std::min)(seen.first, range.first);
     seen.last = (std::max)(seen.last, range.last);
   }
-  const Index first = panel_begin(seen.first);
   const Index least = least_keys_of_part(head);
+  // Parts end where chunks do whose centres are multiplied at once.
+  const Index step = (std::min)(least, screened_chunk_keys);
+  const Index first = seen.first / step * step;
   const Index parts = std::clamp<Index>((seen.last - first) / least, 1, most_parts);
   if (parts == 1) return KeyParts{};
-  const Index each = panel_begin((seen.last - first + parts - 1) / parts + panel_keys - 1);
+  const Index each = ((seen.last - first + parts - 1) / parts + step - 1) / step * step;
   return KeyParts{KeyRange{first, seen.last}, each, (seen.last - first + each - 1) / each};
 }
 

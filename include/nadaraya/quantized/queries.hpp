@@ -21,6 +21,9 @@
 
 namespace nadaraya::engine {
 
+/// Keys of the panels whose centres are multiplied with queries at once.
+inline constexpr Index screened_chunk_keys = 64 * panel_keys;
+
 /// The queries of one block, quantized while its panels are screened. Reused from block to block.
 template <class Scalar>
 class QuantizedQueries {
@@ -49,8 +52,9 @@ class QuantizedQueries {
     for (Index r = 0; r < count; ++r) {
       if (!prepare_query(scaled_.data() + r * cols, r)) return false;
     }
-    transposed_.resize(static_cast<std::size_t>(cols * padded_));
-    pack_columns(scaled_.data(), cols, count, cols, padded_, transposed_.data());
+    count_ = count;
+    transposed_.resize(count > most_one_by_one ? static_cast<std::size_t>(cols * padded_) : 0);
+    if (!transposed_.empty()) pack_columns(scaled_.data(), cols, count, cols, padded_, transposed_.data());
     chunk_ = -1;
     return true;
   }
@@ -103,7 +107,10 @@ class QuantizedQueries {
   /// The most that a factor may be times the number of columns.
   static constexpr double most_scale = 1 << 20;
   /// Panels whose centres are multiplied with the queries at once.
-  static constexpr Index chunk_panels = 64;
+  static constexpr Index chunk_panels = screened_chunk_keys / panel_keys;
+
+  /// As many are multiplied with the centres one by one: together they would fill up a pack.
+  static constexpr Index most_one_by_one = 8;
 
   /// Rounded up to whole packs, of floats or of the codes' bytes.
   static Index padded(Index n) { return (n + screened_queries - 1) / screened_queries * screened_queries; }
@@ -132,11 +139,21 @@ class QuantizedQueries {
     const Index panels = (std::min)(chunk_panels, keys_->panels() - first);
     const Index cols = keys_->cols();
     centre_.resize(static_cast<std::size_t>(chunk_panels * padded_));
+    if (transposed_.empty()) {
+      std::fill(centre_.begin(), centre_.end(), Scalar(0));
+      Scalar products[chunk_panels];
+      for (Index r = 0; r < count_; ++r) {
+        loops<Scalar>().products(keys_->centres(first), cols, panels, cols, scaled_.data() + r * cols, products, Scalar(1));
+        for (Index panel = 0; panel < panels; ++panel) centre_[static_cast<std::size_t>(panel * padded_ + r)] = products[panel];
+      }
+      return;
+    }
     loops<Scalar>().multiply(panels, cols, padded_, keys_->centres(first), cols, Index(1), transposed_.data(), padded_,
                              centre_.data(), padded_);
   }
 
   const QuantizedKeys<Scalar>* keys_ = nullptr;
+  Index count_ = 0;   ///< queries
   Index padded_ = 0;  ///< the number of queries, rounded up
   Index stride_ = 0;  ///< bytes between the codes of two queries
   Index chunk_ = -1;
@@ -146,7 +163,7 @@ class QuantizedQueries {
   LineVector<std::int32_t> threshold_, zero_;
   std::vector<std::uint16_t> reached_;  ///< a bit for each query
   LineVector<Scalar> norm_, residual_, step_, floor_, base_, unit_, slack_;
-  LineVector<Scalar> transposed_;  ///< the scaled queries, column after column
+  LineVector<Scalar> transposed_;  ///< the scaled queries, column after column; of few, none
   LineVector<Scalar> centre_;
 };
 
