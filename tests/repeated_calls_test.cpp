@@ -72,6 +72,9 @@ TEST_CASE("a repeated call of an operator allocates nothing", "[repeated]") {
   check("sparsemax, screened", NadarayaWatson{Epanechnikov{}}.with(Screening::always));
   check("1.5-entmax of flat scores", NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{.scale = 0.01}});
   check("1.3-entmax", NadarayaWatson{RectifiedPower::with_alpha(1.3)});
+  check("alpha above 2", NadarayaWatson{RectifiedPower::with_alpha(3.0)});
+  check("top-k softmax", NadarayaWatson{Gaussian{}, NearestNeighbors{5}});
+  check("nearest, borrowing the bandwidth", NadarayaWatson{Biweight{}, NearestNeighbors{9}, SquaredDistance{}});
   check("fixed bandwidth", NadarayaWatson{Biweight{}, FixedBandwidth{5.0}, SquaredDistance{}});
 }
 

@@ -32,14 +32,12 @@ struct CountedRegression {
   template <class Scalar, class K, class N, class S, class M, class Q, class Ke, class V, Executor E>
   static std::vector<KeyIndex> regress(const NadarayaWatson<K, N, S, M>& op, const Q& query, const Ke& key, const V& value,
                                        RowMatrix<Scalar>& out, const E& executor, const char* function) {
-    op.template validate<Scalar>(query, key, function);
-    op.template require_values<Scalar>(key, value, function);
+    op.template validate<Scalar>(query, key, value, out, function);
     const engine::Execution<Scalar> execution(executor);
-    const Rows<Scalar> queries(query), keys(key), values(value);
+    const Rows<Scalar> queries(query, execution.memory()), keys(key, execution.memory()), values(value, execution.memory());
     std::vector<engine::Record<Scalar>> records(static_cast<std::size_t>(engine::block_count(query.rows())));
     for (auto& record : records) record.counts_only = true;
-    out.resize(query.rows(), value.cols());
-    op.template regress<Scalar>({.query = &queries, .key = &keys, .value = &values}, WritableRows<Scalar>(out).matrix(), records, execution);
+    op.template run<Scalar>({.query = &queries, .key = &keys, .value = &values}, value.cols(), out, records, execution);
     std::vector<KeyIndex> counts(static_cast<std::size_t>(query.rows()));
     for (std::size_t block = 0; block < records.size(); ++block) {
       const auto& sizes = records[block].support_sizes;

@@ -21,8 +21,8 @@ namespace nadaraya {
 /// Memory: for each of the threads that work at once as much as the largest block of 96 queries so far has needed, a number
 /// and a key for each of their candidates, and about 100 KiB; for each of the calls that run at once the copies that the
 /// largest so far has made of its operands, as for packed keys, and on the way back the recorded pairs of its largest head.
-/// What still allocates: a grid of keys, NearestNeighbors and alpha > 2 (they sort a copy of a row), Cosine, a cache of rows
-/// that has to grow, and policies of your own that do. Neither copied nor moved.
+/// Three things still allocate: a grid of keys, rows prepared by a similarity (Cosine), and policies of your own that do.
+/// Neither copied nor moved.
 template <class Scalar, Executor E = Serial>
 class Workspace {
  public:

@@ -29,7 +29,9 @@ template <class Scalar>
 RowNormalizer<Scalar> steep_threshold(const RectifiedPower& kernel, RowView<Scalar> z) {
   const double r = kernel.exponent();
   const auto width = static_cast<Scalar>(r);
-  std::vector<Scalar> sorted(z.begin(), z.end());
+  static thread_local std::vector<Scalar> kept;  // so that rows do not allocate
+  kept.assign(z.begin(), z.end());
+  std::vector<Scalar>& sorted = kept;
   std::sort(sorted.begin(), sorted.end(), std::greater<Scalar>());
   using Wide = engine::Wide<Scalar>;
   const auto mass_above = [&](std::size_t last) {
