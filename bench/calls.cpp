@@ -1,4 +1,4 @@
-// What a small call costs beside its arithmetic: time and allocations of calls that are repeated with a workspace, and loops
+// The fixed cost of a small call: time and allocations of calls that are repeated with a workspace, and loops
 // written by hand for the same shapes. One thread.
 #include "inputs.hpp"
 

@@ -148,7 +148,7 @@ void forward_sparse(const Head<Scalar>& head, const QueryRange& range, BlockScra
   }
 }
 
-/// What is left to do for rows that were summed as products of matrices: records them, and forms those that see a value that
+/// Finishes rows that were summed as products of matrices: records them, and forms those that see a value that
 /// is not finite, where the product used 0, key by key.
 template <class Scalar>
 void finish_dense(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& scratch, MatrixMap<Scalar>& out,

@@ -1,4 +1,4 @@
-// Heads with few queries that read the same keys, as one head with the queries of all: what they read is read once.
+// Heads with few queries that read the same keys, as one head with the queries of all: keys and values are read once.
 #pragma once
 
 #include "nadaraya/engine/block_scratch.hpp"

@@ -113,9 +113,8 @@ decltype(auto) with_tier(const Work& work) {
 template <class Scalar>
 const auto& loops() {
   if constexpr (vectorized<Scalar>) {
-    static const LoopTable<Scalar>& chosen =
-        with_tier([](auto tier) -> const LoopTable<Scalar>& { return tier.template table<Scalar>(); });
-    return chosen;
+    static const LoopTable<Scalar>* const chosen = with_tier([](auto tier) { return &tier.template table<Scalar>(); });
+    return *chosen;
   } else {
     static constexpr Portable portable{};
     return portable;
