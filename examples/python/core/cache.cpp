@@ -1,0 +1,78 @@
+// The cache of a decoder as a class of Python.
+#include "cache.hpp"
+
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace binding {
+
+nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& cache, nb::object out,
+                         nb::handle threads) {
+  const Input query = input("query", queries);
+  check_dtypes({{"query", &query}});
+  if (choice.options.similarity != cache.similarity()) {
+    program::refuse("similarity must be that of the cache, " + cache.similarity() + ", got " +
+                    choice.options.similarity);
+  }
+  if (holds<float>(query) != cache.is_float32()) {
+    refuse_type(std::string("query must have the dtype of the cache, ") + (cache.is_float32() ? "float32" : "float64") +
+                ", got " + dtype_name(query));
+  }
+  const CacheShape& shape = cache.shape();
+  const auto shapes = [&] { return shapes_of({{"query", &query}}); };
+  if (query.ndim() != shape.rank || head_view<const char>(query).batch() != shape.batch) {
+    program::refuse("query must have " + std::to_string(shape.rank) + " dimensions and the batch of the cache, " +
+                    std::to_string(shape.batch) + " (" + shapes() + ")");
+  }
+  const std::vector<Index> lengths = cache.lengths();
+  const bool equal = std::adjacent_find(lengths.begin(), lengths.end(), std::not_equal_to<>()) == lengths.end();
+  if (!equal &&
+      std::any_of(choice.masks.begin(), choice.masks.end(), [](const MaskPart& one) { return one.array.is_valid(); })) {
+    program::refuse("a mask with an array needs as many keys in every sequence of the cache");
+  }
+  with_scalar(query, [&]<class Scalar>(Scalar) {
+    const auto q = head_view<const Scalar>(query);
+    const auto groups =
+        choice.groups<Scalar>({q.batch(), q.heads(), q.tokens(), lengths.empty() ? 0 : lengths.front()});
+    Shape result_shape = shape_of(query);
+    result_shape.back() = static_cast<std::size_t>(shape.value_dim);
+    const auto result = head_view<Scalar>(out_array<Scalar>(out, result_shape));
+    const auto cached = cache.cached<Scalar>();
+    const auto by = executor(threads);
+    const Index longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
+    without_gil(shapes, [&] {
+      for (const auto& group : groups) {
+        const auto heads = std::span(cached).subspan(static_cast<std::size_t>(group.first * shape.heads),
+                                                     static_cast<std::size_t>(group.count * shape.heads));
+        execute<Scalar>(by, longest, [&](const auto& executor) {
+          group.attention()(entries(q, group.first, group.count), heads, entries(result, group.first, group.count),
+                            executor);
+        });
+      }
+    });
+  });
+  return out;
+}
+
+void bind_cache(nb::module_& m) {
+  nb::class_<Cache>(m, "KeyValueCache")
+      .def("__init__",
+           [](Cache* at, std::size_t rank, Index batch, Index heads, Index key_dim, Index value_dim,
+              std::string similarity, bool float32) {
+             new (at) Cache({rank, batch, heads, key_dim, value_dim}, std::move(similarity), float32);
+           })
+      .def("append", &Cache::append, nb::arg("key").none(), nb::arg("value").none(), nb::arg("sequence") = nb::none())
+      .def("truncate", &Cache::truncate, nb::arg("rows"), nb::arg("sequence") = nb::none())
+      .def("reserve", &Cache::reserve, nb::arg("rows"))
+      .def("copy", [](const Cache& cache) { return Cache(cache); })
+      .def_prop_ro("lengths", &Cache::lengths);
+}
+
+}  // namespace binding

@@ -1,0 +1,219 @@
+// The operator and its tape as classes of Python.
+#include "operator.hpp"
+
+#include "cache.hpp"
+#include "tape.hpp"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace binding {
+namespace {
+
+MaskPart mask_part(const std::string& name, const nb::object& value) {
+  MaskPart part;
+  part.name = name;
+  if (name == "boolean") {
+    part.array = input("mask", value);
+    if (!holds<bool>(part.array))
+      refuse_type("mask must be boolean, got " + dtype_name(part.array) + "; a number that is added is bias");
+  } else if (name == "bias") {
+    part.array = input("bias", value);
+  } else if (name == "key_lengths") {
+    part.array = input("key_lengths", value);
+    if (!holds<std::int64_t>(part.array)) refuse_type("key_lengths must be int64, got " + dtype_name(part.array));
+  } else if (name == "alibi") {
+    part.slopes = PerHead("alibi", value);
+  } else {
+    part.options.prefix = "";
+    part.options.mask = name;
+    if (!value.is_none()) part.options.window = integer("window", value);
+  }
+  if ((name == "boolean" || name == "bias") && part.array.ndim() > 4) {
+    program::refuse((name == "bias" ? "bias" : "mask") + std::string(" must have at most 4 dimensions, got ") +
+                    text(shape_of(part.array)));
+  }
+  return part;
+}
+
+class Operator {
+ public:
+  Operator(std::string kernel, std::string normalization, std::string similarity,
+           const std::vector<std::tuple<std::string, nb::object>>& masks, const nb::object& exponent,
+           const nb::object& alpha, const nb::object& bandwidth, const nb::object& neighbors, const nb::object& scale,
+           const nb::object& mass) {
+    auto choice = std::make_shared<Choice>();
+    program::OperatorOptions& o = choice->options;
+    o.prefix = "";
+    o.kernel = std::move(kernel);
+    o.normalization = std::move(normalization);
+    o.similarity = std::move(similarity);
+    if (!neighbors.is_none()) o.neighbors = integer("neighbors", neighbors);
+    choice->exponent = PerHead("exponent", exponent);
+    choice->alpha = PerHead("alpha", alpha);
+    choice->bandwidth = PerHead("bandwidth", bandwidth);
+    choice->scale = PerHead("scale", scale);
+    choice->mass = PerHead("mass", mass);
+    program::check_names(o);
+    for (const auto& [name, value] : masks) {
+      const MaskPart& part = choice->masks.emplace_back(mask_part(name, value));
+      program::OperatorOptions named = o;
+      named.mask = part.options.mask;
+      named.window = part.options.window;
+      program::check_names(named);
+      check_numbers(*choice, named);
+    }
+    check_numbers(*choice, o);
+    choice_ = std::move(choice);
+  }
+
+  nb::object call(nb::handle query, nb::handle key, nb::handle value, nb::object out, nb::handle threads) const {
+    const Operands in(query, key, value);
+    with_scalar(in.query, [&]<class Scalar>(Scalar) {
+      const auto q = head_view<const Scalar>(in.query), k = head_view<const Scalar>(in.key),
+                 v = head_view<const Scalar>(in.value);
+      const auto groups = choice_->groups<Scalar>(mask_sizes(q, k));
+      const auto result = head_view<Scalar>(out_array<Scalar>(out, in.out_shape()));
+      const auto one = nadaraya::Packed::one(q.tokens(), k.tokens());
+      const auto by = executor(threads);
+      without_gil([&] { return in.shapes(); },
+                  [&] {
+                    for (const auto& group : groups) {
+                      const auto of = [&](const auto& view) { return entries(view, group.first, group.count); };
+                      execute<Scalar>(by, k.tokens(), [&](const auto& executor) {
+                        group.attention()(of(q), of(k), of(v), of(result), one, executor);
+                      });
+                    }
+                  });
+    });
+    return out;
+  }
+
+  nb::tuple forward(nb::handle query, nb::handle key, nb::handle value, nb::object out, nb::handle threads) const {
+    Tape tape(choice_, Operands(query, key, value));
+    nb::object result = tape.forward(std::move(out), threads);
+    return nb::make_tuple(result, nb::cast(std::move(tape)));
+  }
+
+  nb::object attend_cached(nb::handle query, const Cache& cache, nb::object out, nb::handle threads) const {
+    return binding::attend_cached(*choice_, query, cache, std::move(out), threads);
+  }
+
+  /// For each head of each batch entry (data, indices, indptr) of a compressed sparse row matrix.
+  nb::list weights(nb::handle query, nb::handle key, nb::handle threads) const {
+    const Operands in(query, key, key);
+    nb::list result;
+    with_scalar(in.query, [&]<class Scalar>(Scalar) {
+      const auto q = head_view<const Scalar>(in.query), k = head_view<const Scalar>(in.key);
+      const auto shapes = [&] { return shapes_of({{"query", &in.query}, {"key", &in.key}}); };
+      try {
+        nadaraya::detail::AttentionShapes{nadaraya::detail::HeadShape(q), nadaraya::detail::HeadShape(k),
+                                          nadaraya::detail::HeadShape(k)}
+            .validate(nadaraya::Packed::one(q.tokens(), k.tokens()),
+                      nadaraya::detail::HeadShape(q.batch(), q.heads(), q.tokens(), k.dim()), "weights");
+      } catch (const std::invalid_argument& error) {
+        program::refuse(program::complaint(error) + " (" + shapes() + ")");
+      }
+      for (const auto& group : choice_->groups<Scalar>(mask_sizes(q, k))) {
+        for (Index b = group.first; b < group.first + group.count; ++b) {
+          for (Index h = 0; h < q.heads(); ++h) {
+            result.append(weights_of_head<Scalar>(group.head(h), q.rows(b, h), k.rows(b, h * k.heads() / q.heads()),
+                                                  shapes, executor(threads)));
+          }
+        }
+      }
+    });
+    return result;
+  }
+
+  /// Of the parameters scale, bandwidth and alpha: None if the operator has none, else whether each head has its own.
+  nb::tuple parameters() const {
+    const auto own = [](bool exists, bool each) {
+      return exists ? nb::object(nb::bool_(each)) : nb::object(nb::none());
+    };
+    const Choice& c = *choice_;
+    return nb::make_tuple(
+        own(true, c.scale.for_each_head()), own(c.bandwidth.given(), c.bandwidth.for_each_head()),
+        own(c.exponent.given() || c.alpha.given(), c.exponent.for_each_head() || c.alpha.for_each_head()));
+  }
+
+ private:
+  /// The options with each head's numbers.
+  static void check_numbers(const Choice& choice, program::OperatorOptions o) {
+    std::size_t heads = 1;
+    const PerHead* const numbers[] = {&choice.exponent, &choice.alpha, &choice.bandwidth, &choice.mass, &choice.scale};
+    for (const PerHead* number : numbers) {
+      if (number->for_each_head()) heads = number->size();
+    }
+    for (std::size_t h = 0; h < heads; ++h) {
+      const auto value = [&](const PerHead& number) -> std::optional<double> {
+        if (!number.given() || (number.for_each_head() && h >= number.size())) return std::nullopt;
+        return number.at(static_cast<Index>(h));
+      };
+      o.exponent = value(choice.exponent);
+      o.alpha = value(choice.alpha);
+      o.bandwidth = value(choice.bandwidth);
+      o.mass = value(choice.mass);
+      o.scale = value(choice.scale);
+      program::check_options(o);
+    }
+  }
+
+  template <class Scalar, class Rows, class Shapes>
+  static nb::tuple weights_of_head(const nadaraya::ChosenOperator<Scalar>& op, const Rows& query, const Rows& key,
+                                   const Shapes& shapes, const nadaraya::Threads& threads) {
+    std::vector<Scalar> data;
+    std::vector<std::int32_t> indices;
+    std::vector<std::int64_t> offsets = {0};
+    without_gil(shapes, [&] {
+      const nadaraya::Rows<Scalar> queries(query), keys(key);
+      const auto policies = op.policies();
+      const nadaraya::engine::Problem<Scalar> problem{
+          .policies = policies, .query = &queries, .key = &keys, .value = &keys};
+      nadaraya::engine::weigh<Scalar>(problem, nadaraya::engine::Execution<Scalar>(threads),
+                                      [&](std::span<const nadaraya::KeyIndex> support, std::span<const Scalar> p) {
+                                        indices.insert(indices.end(), support.begin(), support.end());
+                                        data.insert(data.end(), p.begin(), p.end());
+                                        offsets.push_back(static_cast<std::int64_t>(data.size()));
+                                      });
+    });
+    return nb::make_tuple(copied(data), copied(indices), copied(offsets));
+  }
+
+  std::shared_ptr<const Choice> choice_;
+};
+
+}  // namespace
+
+void bind_operator(nb::module_& m) {
+  nb::class_<Tape>(m, "Tape")
+      .def("backward", &Tape::backward, nb::arg("grad_output").none(), nb::arg("threads") = nb::none())
+      .def_prop_ro("mean_support", &Tape::mean_support)
+      .def_prop_ro("empty_rows", &Tape::empty_rows)
+      .def_prop_ro("support_sizes", &Tape::support_sizes);
+  nb::class_<Operator>(m, "Operator")
+      .def(nb::init<std::string, std::string, std::string, const std::vector<std::tuple<std::string, nb::object>>&,
+                    const nb::object&, const nb::object&, const nb::object&, const nb::object&, const nb::object&,
+                    const nb::object&>(),
+           nb::arg("kernel"), nb::arg("normalization"), nb::arg("similarity"), nb::arg("masks"),
+           nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("bandwidth").none(),
+           nb::arg("neighbors").none(), nb::arg("scale").none(), nb::arg("mass").none())
+      .def("__call__", &Operator::call, nb::arg("query").none(), nb::arg("key").none(), nb::arg("value").none(),
+           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none())
+      .def("forward", &Operator::forward, nb::arg("query").none(), nb::arg("key").none(), nb::arg("value").none(),
+           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none())
+      .def("attend_cached", &Operator::attend_cached, nb::arg("query").none(), nb::arg("cache"),
+           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none())
+      .def_prop_ro("parameters", &Operator::parameters)
+      .def("weights", &Operator::weights, nb::arg("query").none(), nb::arg("key").none(),
+           nb::arg("threads") = nb::none());
+}
+
+}  // namespace binding

@@ -1,0 +1,173 @@
+// The operator that keyword arguments choose, for the heads and batch entries of a call.
+#pragma once
+
+#include "arrays.hpp"
+#include "executor.hpp"
+#include "masks.hpp"
+#include "numbers.hpp"
+
+#include "../../support/operator_by_name.hpp"
+
+#include <nadaraya/any_attention.hpp>
+#include <nadaraya/chosen_operator.hpp>
+
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace binding {
+
+/// Runs a call of the library with the GIL released. Its error messages get the shapes of the caller: shapes().
+template <class Shapes, class Call>
+void without_gil(const Shapes& shapes, const Call& call) {
+  try {
+    const nb::gil_scoped_release released;
+    call();
+  } catch (const std::invalid_argument& error) {
+    program::refuse(program::complaint(error) + " (" + shapes() + ")");
+  }
+}
+
+/// "query [4, 8], key [5, 8]"
+inline std::string shapes_of(std::initializer_list<Named> arrays) {
+  std::string result;
+  for (const Named& one : arrays)
+    result += (result.empty() ? "" : ", ") + (one.name + (" " + text(shape_of(*one.array))));
+  return result;
+}
+
+inline void check_ranks(std::initializer_list<Named> arrays) {
+  const std::size_t rank = arrays.begin()->array->ndim();
+  for (const Named& one : arrays) {
+    if (one.array->ndim() == rank && rank >= 2 && rank <= 4) continue;
+    program::refuse("all must be [N, D], [H, N, D] or [B, H, N, D] alike, got " + shapes_of(arrays));
+  }
+}
+
+/// The operators of some entries of the batch: one for all query heads, or one for each.
+template <class Scalar>
+struct Group {
+  Index first, count;
+  std::vector<nadaraya::ChosenOperator<Scalar>> heads;
+
+  /// Refers to the operators.
+  nadaraya::AnyAttention<Scalar> attention() const {
+    std::vector<const nadaraya::AnyOperator<Scalar>*> pointers;
+    for (const auto& one : heads) pointers.push_back(&one);
+    return nadaraya::AnyAttention<Scalar>(std::move(pointers));
+  }
+  const nadaraya::ChosenOperator<Scalar>& head(Index h) const {
+    return heads[heads.size() == 1 ? 0 : static_cast<std::size_t>(h)];
+  }
+};
+
+/// The choice, before the scalar and the sizes are known.
+struct Choice {
+  program::OperatorOptions options;
+  PerHead exponent, alpha, bandwidth, mass, scale;
+  std::vector<MaskPart> masks;
+
+  bool of_heads() const {
+    for (const PerHead* number : {&exponent, &alpha, &bandwidth, &mass, &scale}) {
+      if (number->for_each_head()) return true;
+    }
+    return std::any_of(masks.begin(), masks.end(), [](const MaskPart& one) { return one.of_heads(); });
+  }
+
+  program::OperatorOptions of_head(Index h) const {
+    program::OperatorOptions o = options;
+    o.exponent = exponent.value(h);
+    o.alpha = alpha.value(h);
+    o.bandwidth = bandwidth.value(h);
+    o.mass = mass.value(h);
+    o.scale = scale.value(h);
+    return o;
+  }
+
+  /// Throws before anything is written if a parameter or mask is not for these sizes.
+  template <class Scalar>
+  std::vector<Group<Scalar>> groups(const MaskSizes& n) const {
+    const std::pair<const char*, const PerHead*> numbers[] = {
+        {"exponent", &exponent}, {"alpha", &alpha}, {"bandwidth", &bandwidth}, {"mass", &mass}, {"scale", &scale}};
+    for (const auto& [name, number] : numbers) number->check(name, n.heads);
+    for (const MaskPart& one : masks) one.check(n);
+    const bool of_batch =
+        n.batch > 1 && std::any_of(masks.begin(), masks.end(), [](const MaskPart& one) { return one.of_batch(); });
+    const Index operators = of_heads() ? n.heads : 1;
+    std::vector<Group<Scalar>> result;
+    for (Index b = 0; b < (of_batch ? n.batch : 1); ++b) {
+      Group<Scalar>& group = result.emplace_back(Group<Scalar>{b, of_batch ? 1 : n.batch, {}});
+      for (Index h = 0; h < operators; ++h) {
+        group.heads.push_back(chosen<Scalar>(b, h, n));
+        group.heads.back().validate(nadaraya::Extent{n.queries, n.keys});
+      }
+    }
+    return result;
+  }
+
+ private:
+  template <class Scalar>
+  nadaraya::ChosenOperator<Scalar> chosen(Index batch, Index head, const MaskSizes& n) const {
+    const program::OperatorOptions o = of_head(head);
+    program::check_options(o);
+    if (std::is_same_v<Scalar, float>) program::check_float32(o);
+    try {
+      const auto similarity = program::similarity<Scalar>(o);
+      AnyMask<Scalar> mask = masks.empty() ? program::mask<Scalar>(o) : masks[0].mask<Scalar>(batch, head, n);
+      for (std::size_t i = 1; i < masks.size(); ++i) mask = both(mask, masks[i].mask<Scalar>(batch, head, n));
+      return nadaraya::ChosenOperator<Scalar>(program::rule<Scalar>(o, similarity), similarity, std::move(mask));
+    } catch (const std::invalid_argument& error) {
+      program::refuse(program::fractions(o) + ": " + program::complaint(error));
+    }
+  }
+};
+
+/// The inputs of a call, on the CPU, of one dtype and rank.
+struct Operands {
+  Input query, key, value;
+
+  Operands(nb::handle q, nb::handle k, nb::handle v)
+      : query(input("query", q)), key(input("key", k)), value(input("value", v)) {
+    check_dtypes({{"query", &query}, {"key", &key}, {"value", &value}});
+    check_ranks({{"query", &query}, {"key", &key}, {"value", &value}});
+    // The library sees some entries of the batch at a time.
+    if (query.ndim() == 4 && (query.shape(0) != key.shape(0) || query.shape(0) != value.shape(0))) {
+      program::refuse("query, key and value must have the same batch, got " + shapes());
+    }
+  }
+
+  std::string shapes() const { return shapes_of({{"query", &query}, {"key", &key}, {"value", &value}}); }
+
+  Shape out_shape() const {
+    Shape shape = shape_of(query);
+    shape.back() = value.shape(value.ndim() - 1);
+    return shape;
+  }
+};
+
+template <class T, class U>
+MaskSizes mask_sizes(const HeadView<T>& query, const HeadView<U>& key) {
+  return {query.batch(), query.heads(), query.tokens(), key.tokens()};
+}
+
+/// An argument `out`, or a new array where there is none.
+template <class Scalar>
+Output out_array(nb::object& out, const Shape& shape) {
+  if (out.is_none()) {
+    NewArray<Scalar> made(shape);
+    out = made.object;
+    return made.array;
+  }
+  const Output array = output("out", out);
+  if (!holds<Scalar>(array)) refuse_type("out must have the dtype of query, got " + dtype_name(array));
+  if (shape_of(array) != shape) program::refuse("out must be " + text(shape) + ", got " + text(shape_of(array)));
+  return array;
+}
+
+void bind_operator(nb::module_& m);
+void bind_cache(nb::module_& m);
+void bind_rows(nb::module_& m);
+void bind_regression(nb::module_& m);
+
+}  // namespace binding
