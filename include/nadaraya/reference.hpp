@@ -11,6 +11,7 @@
 #include <cmath>
 #include <cstddef>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
@@ -19,18 +20,22 @@ namespace nadaraya::reference {
 
 // --- profiles, as functions of u^2 ---
 
+/// kappa(u) of the box, from u^2.
 template <class S>
 S profile(const Uniform&, const S& u2) {
   return u2 < S(1) ? S(1) : S(0);
 }
+/// [1 - u^2]_+^N
 template <int N, class S>
 S profile(const RectifiedPolynomial<N>&, const S& u2) {
   return u2 < S(1) ? S(std::pow(S(1) - u2, S(N))) : S(0);
 }
+/// [1 - u^2]_+^r
 template <class S>
 S profile(const RectifiedPower& kernel, const S& u2) {
   return u2 < S(1) ? S(std::exp(S(kernel.exponent()) * std::log1p(-u2))) : S(0);
 }
+/// exp(-u^2 / 2)
 template <class S>
 S profile(const Gaussian&, const S& u2) {
   return S(std::exp(-u2 / S(2)));
@@ -57,6 +62,7 @@ S coordinate_profile(const K& kernel, const S& t) {
 
 // --- similarities, and squared distances where they are ---
 
+/// Products in the order of the columns.
 template <class S>
 S dot(const auto& a, const auto& b) {
   S sum(0);
@@ -64,11 +70,13 @@ S dot(const auto& a, const auto& b) {
   return sum;
 }
 
+/// scale (q.k)
 template <class S>
 S similarity(const DotProduct& policy, const auto& q, const auto& k) {
   const S fallback = q.size() == 0 ? S(1) : S(1) / S(std::sqrt(S(q.size())));
   return (policy.scale ? S(*policy.scale) : fallback) * dot<S>(q, k);
 }
+/// scale |q - k|^2
 template <class S>
 S squared_distance(const SquaredDistance& policy, const auto& q, const auto& k) {
   S sum(0);
@@ -94,6 +102,7 @@ std::vector<S> unit(const auto& x) {
   divide_by(S(std::sqrt(squares)));
   return u;
 }
+/// scale |q/|q| - k/|k||^2, from the normalized rows.
 template <class S>
 S squared_distance(const Cosine& policy, const auto& q, const auto& k) {
   const std::vector<S> p = unit<S>(q), r = unit<S>(k);
@@ -101,10 +110,12 @@ S squared_distance(const Cosine& policy, const auto& q, const auto& k) {
   for (std::size_t d = 0; d < p.size(); ++d) cosine += p[d] * r[d];
   return S(policy.scale) * S(2) * (S(1) - cosine);
 }
+/// Minus the squared distance.
 template <class S>
 S similarity(const SquaredDistance& policy, const auto& q, const auto& k) {
   return -squared_distance<S>(policy, q, k);
 }
+/// Minus half of the squared distance.
 template <class S>
 S similarity(const Cosine& policy, const auto& q, const auto& k) {
   return -squared_distance<S>(policy, q, k) / S(2);
@@ -120,6 +131,7 @@ std::vector<S> divided_by_sum(std::vector<S> w) {
   return w;
 }
 
+/// p_j = kappa(d_j / h) / sum.
 template <class K, class S>
 std::vector<S> row(const K& kernel, const FixedBandwidth& rule, const std::vector<S>&, const std::vector<S>& distance) {
   std::vector<S> w;
@@ -127,6 +139,7 @@ std::vector<S> row(const K& kernel, const FixedBandwidth& rule, const std::vecto
   return divided_by_sum(w);
 }
 
+/// p_j = kappa(d_j / h) / mass.
 template <class K, class S>
 std::vector<S> row(const K& kernel, const Unnormalized& rule, const std::vector<S>&, const std::vector<S>& distance) {
   std::vector<S> w;
@@ -136,6 +149,7 @@ std::vector<S> row(const K& kernel, const Unnormalized& rule, const std::vector<
   return w;
 }
 
+/// p_j = kappa(u_j) / sum, u_j^2 = (max z - z_j) / h^2.
 template <class K, class S>
 std::vector<S> row(const K& kernel, const Anchored& rule, const std::vector<S>& z, const std::vector<S>&) {
   const S largest = *std::max_element(z.begin(), z.end());
@@ -144,6 +158,7 @@ std::vector<S> row(const K& kernel, const Anchored& rule, const std::vector<S>& 
   return divided_by_sum(w);
 }
 
+/// exp(z_j - max z) / sum.
 template <class S>
 std::vector<S> softmax(const std::vector<S>& z) {
   const S largest = *std::max_element(z.begin(), z.end());
@@ -152,6 +167,7 @@ std::vector<S> softmax(const std::vector<S>& z) {
   return divided_by_sum(w);
 }
 
+/// Softmax.
 template <class S>
 std::vector<S> row(const Gaussian&, const Adaptive&, const std::vector<S>& z, const std::vector<S>&) {
   return softmax(z);
@@ -199,6 +215,7 @@ std::vector<std::size_t> ranked(const std::vector<S>& z) {
   return order;
 }
 
+/// The k nearest by rank, then the kernel among them.
 template <class K, class S>
 std::vector<S> row(const K& kernel, const NearestNeighbors& rule, const std::vector<S>& z,
                    const std::vector<S>& distance) {
@@ -262,6 +279,74 @@ RowMatrix<S> attend(const NadarayaWatson<K, N, Sim, M>& op, const Q& query, cons
     }
   }
   return out;
+}
+
+// --- mixes ---
+
+/// Solves a x = b by elimination with pivots, row by row.
+template <class S>
+std::vector<S> solve(std::vector<std::vector<S>> a, std::vector<S> b) {
+  const std::size_t n = b.size();
+  for (std::size_t k = 0; k < n; ++k) {
+    std::size_t pivot = k;
+    for (std::size_t i = k + 1; i < n; ++i) {
+      if (std::abs(a[i][k]) > std::abs(a[pivot][k])) pivot = i;
+    }
+    std::swap(a[k], a[pivot]);
+    std::swap(b[k], b[pivot]);
+    for (std::size_t i = k + 1; i < n; ++i) {
+      const S factor = a[i][k] / a[k][k];
+      for (std::size_t j = k; j < n; ++j) a[i][j] -= factor * a[k][j];
+      b[i] -= factor * b[k];
+    }
+  }
+  for (std::size_t k = n; k-- > 0;) {
+    for (std::size_t j = k + 1; j < n; ++j) b[k] -= a[k][j] * b[j];
+    b[k] /= a[k][k];
+  }
+  return b;
+}
+
+/// The products of powers of x with a total degree of at most `degree`, 1 among them.
+template <class S>
+std::vector<S> monomials(const std::vector<S>& x, int degree, std::size_t axis = 0) {
+  if (axis == x.size()) return {S(1)};
+  std::vector<S> all;
+  S power(1);
+  for (int n = 0; n <= degree; ++n, power *= x[axis]) {
+    for (const S& rest : monomials(x, degree - n, axis + 1)) all.push_back(power * rest);
+  }
+  return all;
+}
+
+/// The weights by which the value at q of the polynomial in k - q that minimizes
+///   sum_j w_j (v_j - f(k_j))^2 + ridge (sum w) |coefficients but the constant|^2
+/// sums values: w_j x_j^T A^-1 e, A = sum w x x^T + ridge (sum w) diag(0, 1, ..., 1). query [D], key [s x D].
+template <class S>
+std::vector<S> local_fit(int degree, const S& ridge, const auto& query, const auto& key, const std::vector<S>& w) {
+  std::vector<std::vector<S>> rows;
+  for (Index j = 0; j < key.rows(); ++j) {
+    std::vector<S> offset;
+    for (Index d = 0; d < key.cols(); ++d) offset.push_back(S(key(j, d)) - S(query(d)));
+    rows.push_back(monomials(offset, degree));
+  }
+  if (rows.empty()) return {};
+  const std::size_t n = rows[0].size();
+  std::vector<std::vector<S>> a(n, std::vector<S>(n, S(0)));
+  for (std::size_t j = 0; j < rows.size(); ++j) {
+    for (std::size_t m = 0; m < n; ++m) {
+      for (std::size_t k = 0; k < n; ++k) a[m][k] += w[j] * rows[j][m] * rows[j][k];
+      if (m > 0) a[m][m] += ridge * w[j];
+    }
+  }
+  std::vector<S> constant(n, S(0));
+  constant[0] = S(1);
+  constant = solve(a, constant);
+  std::vector<S> c;
+  for (std::size_t j = 0; j < rows.size(); ++j) {
+    c.push_back(w[j] * std::inner_product(rows[j].begin(), rows[j].end(), constant.begin(), S(0)));
+  }
+  return c;
 }
 
 }  // namespace nadaraya::reference

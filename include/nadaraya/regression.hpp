@@ -74,8 +74,8 @@ ScalarOf<X> leave_one_out_error(const K& kernel, double bandwidth, const X& x, c
   return Scalar((predicted - observed.matrix()).squaredNorm() / Scalar(static_cast<double>(x.rows())));
 }
 
-/// y(x) = sum_j kappa(|x - x_j| / h) y_j / sum_j kappa(|x - x_j| / h), with a copy of the data
-/// (Nadaraya 1964; Watson 1964). No result depends on the executor.
+/// Kernel regression: y(x) = sum_j kappa(|x - x_j| / h) y_j / sum_j kappa(|x - x_j| / h), with a copy of the data (Nadaraya
+/// 1964; Watson 1964). No result depends on the executor.
 ///   const auto model = KernelRegression<Biweight>::fit(Biweight{}, x, y, {0.5, 1.0, 2.0});
 ///   model.predict(queries).values
 template <Kernel K, RealScalar Scalar = double>
@@ -115,11 +115,12 @@ class KernelRegression {
     return KernelRegression(kernel, best, points, observed);
   }
 
-  double bandwidth() const { return regression_.normalization().bandwidth; }
-  const K& kernel() const { return regression_.kernel(); }
-  const RowMatrix<Scalar>& x() const { return x_; }
-  const RowMatrix<Scalar>& y() const { return y_; }
+  double bandwidth() const { return regression_.normalization().bandwidth; }  ///< h, given or chosen by `fit`.
+  const K& kernel() const { return regression_.kernel(); }  ///< The kernel.
+  const RowMatrix<Scalar>& x() const { return x_; }  ///< The points [N x Dx].
+  const RowMatrix<Scalar>& y() const { return y_; }  ///< The observations [N x Dy].
 
+  /// The leave-one-out error at bandwidth().
   template <Executor E = Serial>
   Scalar leave_one_out_error(const E& executor = {}) const {
     return nadaraya::leave_one_out_error(kernel(), bandwidth(), x_, y_, executor);

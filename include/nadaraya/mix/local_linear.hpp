@@ -1,0 +1,78 @@
+// A plane through the values of the support: local linear regression.
+#pragma once
+
+#include "nadaraya/mix/mix.hpp"
+#include "nadaraya/mix/ridged_fit.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <span>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya {
+
+/// c_j = w_j (1 - rho^T (k_j - q)) over their sum, rho = (sum w (k - q)(k - q)^T + ridge (sum w) I)^-1 sum w (k - q): the
+/// value at the query of the plane a + b^T (k - q) that minimizes sum w (v - a - b^T (k - q))^2 + ridge (sum w) |b|^2.
+/// It has no bias of first order at the edge of the data, and none where keys lie unevenly (Fan 1992); as attention it
+/// is Local Linear Attention (arXiv 2510.01450).
+///
+/// The ridge is a squared distance. Where the support spans less than the space, or a single point, the plane is flat in the
+/// other directions: LocalConstant's answer there. A large ridge gives LocalConstant everywhere. The error of the weights
+/// is about the rounding error times |k - q|^2 / ridge in a direction in which the keys do not vary.
+///
+/// It is solved in D x D, or for s < D in s x s; both agree to rounding. O(s D min(s, D)).
+struct LocalLinear {
+  double ridge = 1e-6;
+
+  template <class Scalar>
+  using Scratch = detail::RidgedFit<Scalar>;
+
+  template <class Scalar>
+  void validate(Index) const {
+    detail::require_ridge<Scalar>(ridge, "LocalLinear");
+  }
+
+  template <class Scalar>
+  void correct(const WeightedKeys<Scalar>& support, std::span<Scalar> corrected, Scratch<Scalar>& fit) const {
+    if (support.size() == 0) return;
+    prepare(support, fit);
+    fit.corrected(typename Scratch<Scalar>::Column(corrected.data(), support.size()));
+  }
+
+  template <class Scalar>
+  Scalar pullback(const WeightedKeys<Scalar>& support, std::span<const Scalar> grad_corrected,
+                  const WeightedKeyGradients<Scalar>& gradients, Scratch<Scalar>& fit) const {
+    using Vector = typename Scratch<Scalar>::Vector;
+    std::fill_n(gradients.query, support.dimension, Scalar(0));
+    if (support.size() == 0) return Scalar(0);
+    prepare(support, fit);
+    fit.pull(Eigen::Map<const Vector>(grad_corrected.data(), support.size()));
+    fit.weight_slopes(typename Scratch<Scalar>::Column(gradients.weights.data(), support.size()));
+    const auto p = fit.weights();
+    const auto tilt = fit.tilt(), residual = fit.residual();
+    for (Index j = 0; j < support.size(); ++j) {
+      typename Scratch<Scalar>::Column(gradients.keys + j * support.dimension, support.dimension) =
+          Scalar(p(j) * residual(j)) * fit.beta() - Scalar(p(j) * (Scalar(1) + tilt(j))) * fit.nu();
+    }
+    // A common shift changes nothing: minus the sum over the keys.
+    typename Scratch<Scalar>::Column(gradients.query, support.dimension) = fit.nu();
+    return fit.ridge_slope();
+  }
+
+ private:
+  template <class Scalar>
+  void prepare(const WeightedKeys<Scalar>& support, Scratch<Scalar>& fit) const {
+    const Index s = support.size(), d = support.dimension;
+    fit.resize(s, d);
+    const Eigen::Map<const RowMatrix<Scalar>> keys(support.keys, s, d);
+    const Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>> query(support.query, d);
+    fit.columns() = keys.rowwise() - query;
+    fit.weights() = Eigen::Map<const typename Scratch<Scalar>::Vector>(support.weights.data(), s);
+    fit.fit(Scalar(ridge));
+  }
+};
+
+}  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"
