@@ -191,7 +191,7 @@ void run(const Options& o) {
           [](double k) { return NadarayaWatson{Uniform{}, NearestNeighbors{static_cast<Index>(k)}, DotProduct{1.0}}; },
           in);
 
-  // Whom one query attends to.
+  // The weights of one query.
   const Index query = o.test / 2;
   const std::size_t at = static_cast<std::size_t>(o.memory + o.validation + query);
   const auto before = [&](std::size_t position, std::size_t length) {
@@ -217,6 +217,9 @@ void run(const Options& o) {
       previous = rank;
       data += std::to_string(j + 1) + " " + gnuplot::number(static_cast<double>(sorted[j].first)) + "\n";
     }
+    // The other keys: exactly zero.
+    const auto all = static_cast<std::size_t>(o.memory);
+    if (sorted.size() < all) data += std::to_string(sorted.size() + 1) + " 0\n" + std::to_string(all) + " 0\n";
     program::write_file(o.output_dir + "/" + name, data, output + ": " + name);
   };
   save("sparsemax.dat", sparsemax);
@@ -225,15 +228,17 @@ void run(const Options& o) {
   save("softmax.dat", softmax);
   const std::string script =
       "set output 'attention.svg'\nset terminal svg size 800,480 font 'sans,14' background '#ffffff'\n"
-      "set title 'Whom one query attends to, of " +
+      "set title 'Attention weights of one query (" +
       std::to_string(o.memory) +
-      " remembered characters'\n"
-      "set logscale xy\nset format y '10^{%L}'\nset format x '10^{%L}'\nset yrange [1e-12:1]\n"
-      "set xlabel 'keys, by weight'\nset ylabel 'weight'\nset key top right\nset grid lc rgb '#dddddd'\n"
-      "plot 'sparsemax.dat' with lines lw 3 lc rgb '#0072b2' title 'Epanechnikov (sparsemax)', \\\n"
-      "  'entmax15.dat' with lines lw 3 lc rgb '#009e73' title 'biweight (1.5-entmax)', \\\n"
-      "  'entmax43.dat' with lines lw 3 lc rgb '#d55e00' title 'triweight (4/3-entmax)', \\\n"
-      "  'softmax.dat' with lines lw 3 lc rgb '#555555' dt 2 title 'Gaussian (softmax)'\n";
+      " keys)'\n"
+      "set logscale xy\nset format x '10^{%L}'\nset yrange [1e-46:10]\nset xrange [1:" + std::to_string(o.memory) + "]\n"
+      "set ytics ('1' 1, '10^{-10}' 1e-10, '10^{-20}' 1e-20, '10^{-30}' 1e-30, '10^{-40}' 1e-40, 'exactly 0' 1e-45)\n"
+      "set xlabel 'keys, by weight'\nset ylabel 'weight'\nset key at graph 0.79, 0.6 samplen 2\nset grid lc rgb '#dddddd'\n"
+      "weight(w) = w > 0 ? w : 1e-45\n"
+      "plot 'sparsemax.dat' using 1:(weight($2)) with lines lw 3 lc rgb '#0072b2' title 'Epanechnikov (sparsemax)', \\\n"
+      "  'entmax15.dat' using 1:(weight($2)) with lines lw 3 lc rgb '#009e73' title 'biweight (1.5-entmax)', \\\n"
+      "  'entmax43.dat' using 1:(weight($2)) with lines lw 3 lc rgb '#d55e00' title 'triweight (4/3-entmax)', \\\n"
+      "  'softmax.dat' using 1:(weight($2)) with lines lw 3 lc rgb '#555555' dt 2 title 'Gaussian (softmax)'\n";
   if (gnuplot::draw(o.output_dir, "attention.gp", script, {"attention.svg"}, output)) {
     std::printf("\npicture: %s\n", (o.output_dir + "/attention.svg").c_str());
   } else {

@@ -1,0 +1,61 @@
+# The target docs: a site of the public headers and the pages of examples/guide, in docs/ of the build folder. It needs
+# Doxygen and awk.
+find_package(Doxygen QUIET)
+find_program(NADARAYA_AWK awk)
+mark_as_advanced(NADARAYA_AWK)
+if(NOT DOXYGEN_FOUND OR NOT NADARAYA_AWK)
+  message(STATUS "nadaraya: there is no target docs, it needs Doxygen and awk")
+  return()
+endif()
+
+# Public: the headers that a program names. The rest of include/ is theirs.
+set(docs_headers "${CMAKE_CURRENT_SOURCE_DIR}/include/nadaraya")
+file(GLOB docs_sources CONFIGURE_DEPENDS "${docs_headers}/*.hpp")
+list(FILTER docs_sources EXCLUDE REGEX "/(definitions|view)\\.hpp$")
+foreach(folder kernel normalization similarity mask mosaic)
+  list(APPEND docs_sources "${docs_headers}/${folder}")
+endforeach()
+# Named by users as well: executors, and the rows that a normalization of their own is given.
+list(APPEND docs_sources "${docs_headers}/engine/executor.hpp" "${docs_headers}/loops/row_normalizer.hpp"
+  "${docs_headers}/row/candidate_row.hpp")
+set(docs_tools "${CMAKE_CURRENT_SOURCE_DIR}/cmake/docs")
+
+set(DOXYGEN_OUTPUT_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/docs")
+set(DOXYGEN_PROJECT_BRIEF "Exact sparse attention on the CPU")
+set(DOXYGEN_USE_MDFILE_AS_MAINPAGE "${CMAKE_CURRENT_SOURCE_DIR}/examples/guide/README.md")
+set(DOXYGEN_IMAGE_PATH "${CMAKE_CURRENT_SOURCE_DIR}/examples/guide/pictures" "${CMAKE_CURRENT_SOURCE_DIR}/examples/regression"
+  "${CMAKE_CURRENT_SOURCE_DIR}/bench")
+set(DOXYGEN_FILE_PATTERNS *.hpp *.md *.dox)
+set(DOXYGEN_EXCLUDE_PATTERNS *_of.hpp)
+# As one value, which CMake would quote once more.
+set(DOXYGEN_FILTER_PATTERNS
+  "\"*.hpp=${NADARAYA_AWK} -f ${docs_tools}/comments.awk\" \"*.md=${NADARAYA_AWK} -f ${docs_tools}/pages.awk\"")
+set(DOXYGEN_VERBATIM_VARS DOXYGEN_FILTER_PATTERNS)
+set(DOXYGEN_STRIP_FROM_PATH "${CMAKE_CURRENT_SOURCE_DIR}/include")
+set(DOXYGEN_STRIP_FROM_INC_PATH "${CMAKE_CURRENT_SOURCE_DIR}/include")
+set(DOXYGEN_HTML_EXTRA_STYLESHEET "${docs_tools}/style.css")
+set(DOXYGEN_HTML_COLORSTYLE_HUE 215)
+set(DOXYGEN_EXCLUDE_SYMBOLS nadaraya::detail nadaraya::detail::* nadaraya::engine nadaraya::engine::* nadaraya::mosaic::detail
+  nadaraya::mosaic::detail::* DeductionGuide *::DeductionGuide)
+set(DOXYGEN_PREDEFINED NADARAYA_INLINE=inline)
+set(DOXYGEN_MACRO_EXPANSION YES)
+set(DOXYGEN_EXPAND_ONLY_PREDEF YES)
+set(DOXYGEN_SEARCH_INCLUDES NO)
+set(DOXYGEN_JAVADOC_AUTOBRIEF YES)
+set(DOXYGEN_EXTRACT_LOCAL_CLASSES NO)
+set(DOXYGEN_HIDE_FRIEND_COMPOUNDS YES)
+set(DOXYGEN_HIDE_IN_BODY_DOCS YES)
+set(DOXYGEN_SHOW_USED_FILES NO)
+set(DOXYGEN_VERBATIM_HEADERS NO)
+set(DOXYGEN_DISABLE_INDEX NO)
+set(DOXYGEN_GENERATE_TREEVIEW YES)
+set(DOXYGEN_FULL_SIDEBAR NO)
+set(DOXYGEN_TOC_INCLUDE_HEADINGS 0)
+set(DOXYGEN_HAVE_DOT NO)
+set(DOXYGEN_CLASS_GRAPH NO)
+set(DOXYGEN_GENERATE_LATEX NO)
+set(DOXYGEN_QUIET YES)
+set(DOXYGEN_TIMESTAMP NO)
+set(DOXYGEN_HTML_TIMESTAMP NO)
+set(DOXYGEN_WARN_IF_UNDOCUMENTED YES)
+doxygen_add_docs(docs "${CMAKE_CURRENT_SOURCE_DIR}/examples/guide" "${docs_tools}" ${docs_sources} COMMENT "Writing docs/html/index.html")
