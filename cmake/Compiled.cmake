@@ -32,3 +32,38 @@ target_compile_definitions(nadaraya_compiled PUBLIC NADARAYA_COMPILED)
 set_target_properties(nadaraya_compiled PROPERTIES POSITION_INDEPENDENT_CODE ON EXPORT_NAME compiled)
 # g++ would otherwise not inline functions that another library could replace.
 target_compile_options(nadaraya_compiled PRIVATE "$<$<CXX_COMPILER_ID:GNU>:-fno-semantic-interposition>")
+
+# nadaraya::c: the C interface, nadaraya/nadaraya.h. A shared library, which other languages can load and which exports
+# nothing else; static where BUILD_SHARED_LIBS is set to OFF.
+if(NADARAYA_BUILD_C)
+  foreach(scalar IN ITEMS float double)
+    if(NOT scalar IN_LIST NADARAYA_COMPILED_SCALARS)
+      message(FATAL_ERROR "NADARAYA_BUILD_C needs float and double in NADARAYA_COMPILED_SCALARS")
+    endif()
+  endforeach()
+  set(c_kind SHARED)
+  if(DEFINED BUILD_SHARED_LIBS AND NOT BUILD_SHARED_LIBS)
+    set(c_kind STATIC)
+  endif()
+  set(source "${CMAKE_CURRENT_BINARY_DIR}/compiled/c.cpp")
+  write_if_changed("${source}" "#include \"nadaraya/compiled/c_source.ipp\"\n")
+  add_library(nadaraya_c ${c_kind} "${source}")
+  add_library(nadaraya::c ALIAS nadaraya_c)
+  target_include_directories(nadaraya_c INTERFACE "$<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>")
+  target_link_libraries(nadaraya_c PRIVATE nadaraya_compiled)
+  # Its functions check arguments and call the compiled library: -O3 takes longer to compile and gains nothing.
+  target_compile_options(nadaraya_c PRIVATE "$<$<CONFIG:Release>:-O2>")
+  target_compile_definitions(nadaraya_c PRIVATE NADARAYA_C_EXPORTS)
+  # Before 1.0, minor versions are not compatible with each other.
+  set_target_properties(nadaraya_c PROPERTIES POSITION_INDEPENDENT_CODE ON EXPORT_NAME c
+    VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+  set(exports "${CMAKE_CURRENT_LIST_DIR}/nadaraya_c.map")
+  include(CheckCXXSourceCompiles)
+  set(CMAKE_REQUIRED_LINK_OPTIONS "-Wl,--version-script=${exports}")
+  check_cxx_source_compiles("int main() {}" NADARAYA_VERSION_SCRIPT)
+  unset(CMAKE_REQUIRED_LINK_OPTIONS)
+  if(NADARAYA_VERSION_SCRIPT)
+    target_link_options(nadaraya_c PRIVATE "-Wl,--version-script=${exports}")
+    set_target_properties(nadaraya_c PROPERTIES LINK_DEPENDS "${exports}")
+  endif()
+endif()

@@ -1,80 +1,21 @@
-// attend: attention of .npy files, forward and, with --grad-output, backward.
+// attend: attention of arrays in files, forward and, with --grad-output, backward.
+#include "input.hpp"
 #include "npy.hpp"
 #include "output.hpp"
 #include "problem.hpp"
+#include "weights.hpp"
 
 #include "../support/main.hpp"
 
 #include <nlohmann/json.hpp>
 
-#include <chrono>
-#include <cmath>
 #include <iostream>
-#include <limits>
-#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace program {
 namespace {
-
-const std::vector<std::string> kernels = {"epanechnikov", "biweight", "triweight", "polynomial", "gaussian", "uniform"};
-
-void check_options(const Options& o) {
-  const auto belongs = [](bool wanted, bool given, const std::string& flag, const std::string& to) {
-    if (wanted && !given) refuse(to + " needs " + flag);
-    if (!wanted && given) refuse(flag + " goes with " + to + " only");
-  };
-  belongs(o.kernel == "polynomial", o.exponent || o.alpha, "--exponent or --alpha", "--kernel polynomial");
-  if (o.exponent && o.alpha) refuse("--exponent and --alpha say the same thing; give one");
-  belongs(o.normalization == "fixed" || o.normalization == "anchored", o.bandwidth.has_value(), "--bandwidth",
-          "--normalization fixed or anchored");
-  belongs(o.normalization == "nearest", o.neighbors.has_value(), "--neighbors", "--normalization nearest");
-  belongs(o.mask == "window", o.window.has_value(), "--window", "--mask window");
-
-  const auto positive = [](double x) { return x > 0 && std::isfinite(x); };
-  if (o.exponent && !positive(*o.exponent)) refuse("--exponent must be positive and finite");
-  if (o.alpha && !(*o.alpha > 1 && std::isfinite(*o.alpha))) {
-    refuse("--alpha must be finite and exceed 1 (alpha = 1 is --kernel gaussian)");
-  }
-  if (o.bandwidth && !positive(*o.bandwidth)) refuse("--bandwidth must be positive and finite");
-  if (o.scale && !std::isfinite(*o.scale)) refuse("--scale must be finite");
-  if (o.scale && o.similarity != "dot" && !positive(*o.scale)) {
-    refuse("--scale must be positive with --similarity " + o.similarity);
-  }
-  if (o.neighbors && *o.neighbors < 1) refuse("--neighbors must be at least 1");
-  if (o.window && *o.window < 1) refuse("--window must be at least 1");
-  check_threads(o.threads);
-}
-
-/// The options that are given as fractions, for a message about them.
-std::string fractions(const Options& o) {
-  std::ostringstream text;
-  const auto add = [&](const char* flag, const std::optional<double>& value) {
-    if (value) text << (text.tellp() == 0 ? "" : " ") << flag << ' ' << *value;
-  };
-  add("--exponent", o.exponent);
-  add("--alpha", o.alpha);
-  add("--bandwidth", o.bandwidth);
-  add("--scale", o.scale);
-  return text.str();
-}
-
-/// What is a number in double may be none, or 0, in float.
-void check_float32(const Options& o) {
-  const auto check = [](const char* flag, const std::optional<double>& value, double used) {
-    const double size = std::abs(used);
-    if (value && used != 0 && (size > static_cast<double>((std::numeric_limits<float>::max)()) || size < static_cast<double>((std::numeric_limits<float>::min)()))) {
-      std::ostringstream text;
-      text << flag << ' ' << *value << " is out of the range of float32";
-      refuse(text.str());
-    }
-  };
-  check("--exponent", o.exponent, o.exponent.value_or(0));
-  check("--alpha", o.alpha, o.alpha ? 1 / (*o.alpha - 1) : 0.0);
-  check("--scale", o.scale, o.scale.value_or(0));
-}
 
 /// The library knows no options: where it refuses their numbers, together or alone, the message gets them.
 Result compute(const Problem& in, const Options& o) {
@@ -83,19 +24,6 @@ Result compute(const Problem& in, const Options& o) {
     return in.query.is_float32() ? run_float32(in, o) : run_float64(in, o);
   } catch (const std::invalid_argument& error) {
     refuse(fractions(o) + ": " + complaint(error));
-  }
-}
-
-npy::Array load(const std::string& flag, const std::string& path) {
-  try {
-    npy::Array array = npy::read(path);
-    if (array.shape.size() != 2 && array.shape.size() != 4) {
-      throw npy::Error("it must be [N, D] or [batch, heads, N, D], and has " + std::to_string(array.shape.size()) +
-                       (array.shape.size() == 1 ? " dimension" : " dimensions"));
-    }
-    return array;
-  } catch (const npy::Error& error) {
-    refuse(flag + " " + path + ": " + error.what());
   }
 }
 
@@ -135,22 +63,39 @@ void check_shapes(const Problem& in) {
   }
 }
 
+void check_plot(const Problem& in, const Options& o) {
+  const Shape q(in.query), k(in.key);
+  const Index heads = q.batch * q.heads, head = o.plot_head.value_or(0);
+  if (head < 0 || head >= heads) {
+    refuse("--plot-head must lie between 0 and " + std::to_string(heads - 1) + ", of " + std::to_string(heads) + " heads, got " +
+           std::to_string(head));
+  }
+  if (q.rows == 0 || k.rows == 0) refuse("--plot " + *o.plot + ": there are no weights to draw");
+}
+
+std::string plot(const Problem& in, const Options& o, const Weights& weights) {
+  const Index queries = Shape(in.query).rows, head = o.plot_head.value_or(0);
+  return picture(weights, head * queries, queries, o.kernel + ", head " + std::to_string(head), "--plot " + *o.plot);
+}
+
 void run(const Options& o) {
   check_options(o);
+  check_threads(o.threads);
+  if (o.plot_head && !o.plot) refuse("--plot-head goes with --plot only");
   Problem in;
   in.query = load("--query", o.query);
   in.key = load("--key", o.key);
   in.value = load("--value", o.value);
   if (o.grad_output) in.grad_output = load("--grad-output", *o.grad_output);
   check_shapes(in);
+  if (o.plot) check_plot(in, o);
   Output output(o.output_dir);
   output.open();
 
-  const auto start = std::chrono::steady_clock::now();
   const Result result = compute(in, o);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-
   for (const auto& [name, array] : result.files) output.stage(name, array);
+  if (o.weights) output.stage("--weights", *o.weights, npz(*result.weights));
+  if (o.plot) output.stage("--plot", *o.plot, plot(in, o, *result.weights));
   // Before the files get their names, so that a failure here leaves no trace either.
   std::cout << nlohmann::json{{"query", in.query.shape},
                               {"key", in.key.shape},
@@ -159,7 +104,7 @@ void run(const Options& o) {
                               {"dtype", in.query.is_float32() ? "float32" : "float64"},
                               {"mean_support", result.mean_support},
                               {"empty_rows", result.empty_rows},
-                              {"seconds", seconds}}
+                              {"seconds", result.seconds}}
                    .dump()
             << std::endl;
   if (!std::cout) refuse("standard output cannot be written");
@@ -171,26 +116,36 @@ void run(const Options& o) {
 
 int main(int argc, char** argv) {
   program::Options o;
-  CLI::App app{"Attention of .npy files: query, key, value [N, D] or [batch, heads, N, D], float32 or float64."};
-  app.add_option("--query", o.query, "query .npy")->required();
-  app.add_option("--key", o.key, "key .npy; fewer heads are shared by groups of query heads")->required();
-  app.add_option("--value", o.value, "value .npy")->required();
-  app.add_option("--grad-output", o.grad_output, "gradient of the output: also write grad_query, grad_key, grad_value");
+  CLI::App app{
+      "Attention of arrays: query, key, value [N, D] or [batch, heads, N, D], float32 or float64, float16 or bfloat16 (as "
+      "float32). An ARRAY is FILE.npy, or FILE.safetensors:NAME."};
+  app.add_option("--query", o.query, "query")->required()->type_name("ARRAY");
+  app.add_option("--key", o.key, "key; fewer heads are shared by groups of query heads")->required()->type_name("ARRAY");
+  app.add_option("--value", o.value, "value")->required()->type_name("ARRAY");
+  app.add_option("--grad-output", o.grad_output, "gradient of the output: also write grad_query, grad_key, grad_value")
+      ->type_name("ARRAY");
   app.add_option("--output-dir", o.output_dir, "folder for out.npy and the gradients")->required();
-  app.add_option("--kernel", o.kernel, "kernel")->required()->check(CLI::IsMember(program::kernels));
+  app.add_option("--kernel", o.kernel, "kernel")->required()->check(CLI::IsMember(program::kernel_names));
   app.add_option("--exponent", o.exponent, "exponent of the polynomial kernel");
   app.add_option("--alpha", o.alpha, "alpha of the polynomial kernel, 1 + 1/exponent");
   app.add_option("--normalization", o.normalization, "normalization, default adaptive")
-      ->check(CLI::IsMember({"adaptive", "fixed", "anchored", "nearest"}));
-  app.add_option("--bandwidth", o.bandwidth, "bandwidth for fixed and anchored");
+      ->check(CLI::IsMember(program::normalization_names));
+  app.add_option("--bandwidth", o.bandwidth, "bandwidth for fixed, anchored and unnormalized");
+  app.add_option("--mass", o.mass, "what unnormalized divides by, default 1");
   app.add_option("--neighbors", o.neighbors, "number of neighbours for nearest");
   app.add_option("--similarity", o.similarity, "similarity, default dot")
-      ->check(CLI::IsMember({"dot", "cosine", "euclidean"}));
+      ->check(CLI::IsMember(program::similarity_names));
   app.add_option("--scale", o.scale, "scale of the similarity; dot: default 1/sqrt(D), others 1");
   app.add_option("--mask", o.mask, "mask, default none")
-      ->check(CLI::IsMember({"none", "causal", "strictly-causal", "window"}));
+      ->check(CLI::IsMember(program::mask_names));
   app.add_option("--window", o.window, "number of keys that mask window leaves visible");
-  app.add_option("--threads", o.threads, "threads that share the work, default 1; the result does not depend on it");
+  app.add_option("--threads", o.threads, "threads that share the work, default one for each processor; the result does not depend on it");
+  app.add_option("--weights", o.weights,
+                 "also write the weights of all heads as FILE.npz for scipy.sparse.load_npz: a row for each query of each head, "
+                 "a column for each key")
+      ->type_name("FILE.npz");
+  app.add_option("--plot", o.plot, "also draw the weights of a head, by gnuplot")->type_name("FILE.svg");
+  app.add_option("--plot-head", o.plot_head, "the head to draw, counted through all batch entries, default 0");
   return program::run_main("attend", app, argc, argv, [&] {
     try {
       program::run(o);

@@ -1,7 +1,8 @@
-// Reading and writing NumPy's .npy files of float32 and float64.
+// Reading and writing NumPy's .npy files of float32 and float64, and reading those of float16 and bfloat16.
 // Format: numpy.lib.format, versions 1.0 to 3.0: headers as numpy.load takes them, whoever wrote them.
 #pragma once
 
+#include "../support/sixteen_bits.hpp"
 #include "../support/usage.hpp"
 
 #include <algorithm>
@@ -85,13 +86,15 @@ inline std::vector<char> take(std::istream& stream, std::size_t n) {
   return bytes;
 }
 
-/// Elements of a file: 'f' floating-point, 'i' and 'u' whole numbers.
+/// Elements of a file: 'f' floating-point, 'i' and 'u' whole numbers, 'V' bytes, as which NumPy writes bfloat16 (the package
+/// ml_dtypes has it).
 struct Type {
   char kind = 0;
   std::size_t size = 0;
   bool big_endian = false;
 
   bool is_float() const { return kind == 'f' && (size == 4 || size == 8); }
+  bool is_sixteen_bits() const { return size == 2 && (kind == 'f' || kind == 'V'); }
 };
 
 /// What numpy.dtype makes of a description: a byte order, or none, and a code; or a name. Kind 0 where it is no number of at
@@ -103,11 +106,13 @@ inline Type parse_type(std::string_view text) {
   };
   // l and L as on Linux.
   static constexpr Word codes[] = {
+      {"f2", {'f', 2}}, {"e", {'f', 2}},  {"V2", {'V', 2}},
       {"f4", {'f', 4}}, {"f8", {'f', 8}}, {"f", {'f', 4}},  {"d", {'f', 8}},  {"i1", {'i', 1}}, {"i2", {'i', 2}},
       {"i4", {'i', 4}}, {"i8", {'i', 8}}, {"u1", {'u', 1}}, {"u2", {'u', 2}}, {"u4", {'u', 4}}, {"u8", {'u', 8}},
       {"b", {'i', 1}},  {"h", {'i', 2}},  {"i", {'i', 4}},  {"l", {'i', 8}},  {"q", {'i', 8}},  {"B", {'u', 1}},
       {"H", {'u', 2}},  {"I", {'u', 4}},  {"L", {'u', 8}},  {"Q", {'u', 8}}};
   static constexpr Word names[] = {
+      {"float16", {'f', 2}}, {"half", {'f', 2}},
       {"float32", {'f', 4}}, {"single", {'f', 4}}, {"float64", {'f', 8}}, {"double", {'f', 8}}, {"float", {'f', 8}},
       {"int8", {'i', 1}},    {"int16", {'i', 2}},  {"int32", {'i', 4}},   {"int64", {'i', 8}},  {"int", {'i', 8}},
       {"uint8", {'u', 1}},   {"uint16", {'u', 2}}, {"uint32", {'u', 4}},  {"uint64", {'u', 8}}};
@@ -426,21 +431,49 @@ inline Array read(const std::string& path) {
   return read(stream);
 }
 
-/// Throws Error when the file cannot be written whole.
-inline void write(const std::string& path, const Array& array) {
-  std::string header = "{'descr': '";
-  header += array.is_float32() ? "<f4" : "<f8";
-  header += "', 'fortran_order': False, 'shape': (";
-  for (const std::size_t n : array.shape) header += std::to_string(n) + ", ";
+/// An array of float32 whose elements are the 16-bit numbers of an array of bytes.
+inline Array from_sixteen_bits(std::vector<std::size_t> shape, const std::vector<char>& bytes, bool is_bfloat16) {
+  Array array = zeros<float>(shape);
+  float* to = array.data<float>();
+  for (std::size_t at = 0; at + 2 <= bytes.size(); at += 2) {
+    std::uint16_t bits;
+    std::memcpy(&bits, &bytes[at], 2);
+    *to++ = is_bfloat16 ? sixteen_bits::from_bfloat16(bits) : sixteen_bits::from_half(bits);
+  }
+  return array;
+}
+
+/// Reads as `read` does, and float16 and bfloat16 as float32.
+inline Array read_with_sixteen_bits(const std::string& path) {
+  std::ifstream stream = detail::open(path);
+  detail::Numbers numbers = detail::read_numbers(
+      stream, [](const detail::Type& type) { return type.is_float() || type.is_sixteen_bits(); },
+      "its elements are neither float32 nor float64, nor float16 or bfloat16, little-endian or big-endian");
+  if (numbers.type.is_sixteen_bits()) {
+    return from_sixteen_bits(std::move(numbers.shape), numbers.bytes, numbers.type.kind == 'V');
+  }
+  return Array{std::move(numbers.shape), numbers.type.size, std::move(numbers.bytes)};
+}
+
+/// The bytes that come before an array's elements in its file, whose type is described as NumPy does: "<f4".
+inline std::string prologue(const std::string& type, const std::vector<std::size_t>& shape) {
+  std::string header = "{'descr': '" + type + "', 'fortran_order': False, 'shape': (";
+  for (const std::size_t n : shape) header += std::to_string(n) + ", ";
   header += "), }";
   header.append(63 - (10 + header.size()) % 64, ' ');
   header += '\n';
+  std::string text("\x93NUMPY\x01\x00", 8);
+  text += static_cast<char>(header.size() & 255u);
+  text += static_cast<char>(header.size() >> 8);
+  return text + header;
+}
+
+/// Throws Error when the file cannot be written whole.
+inline void write(const std::string& path, const Array& array) {
+  const std::string before = prologue(array.is_float32() ? "<f4" : "<f8", array.shape);
   errno = 0;
   std::ofstream stream(path, std::ios::binary);
-  const auto low = static_cast<char>(header.size() & 255u);
-  const auto high = static_cast<char>(header.size() >> 8);
-  stream.write("\x93NUMPY\x01\x00", 8).put(low).put(high);
-  stream.write(header.data(), static_cast<std::streamsize>(header.size()));
+  stream.write(before.data(), static_cast<std::streamsize>(before.size()));
   stream.write(array.bytes.data(), static_cast<std::streamsize>(array.bytes.size()));
   stream.close();
   if (!stream) throw Error("it cannot be written" + program::reason(errno));

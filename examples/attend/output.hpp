@@ -1,4 +1,4 @@
-// The folder that receives the files: all of them, or none.
+// The files that the program writes: all of them, or none.
 #pragma once
 
 #include "problem.hpp"
@@ -7,7 +7,9 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -26,7 +28,7 @@ class Output {
 
   ~Output() {
     std::error_code ignored;
-    for (const auto& [part, unused] : staged_) fs::remove(part, ignored);
+    for (const Staged& one : staged_) fs::remove(one.part, ignored);
     for (; !made_.empty(); made_.pop_back()) fs::remove(made_.back(), ignored);
   }
 
@@ -46,36 +48,63 @@ class Output {
     if (::access(folder_.c_str(), W_OK | X_OK) != 0) fail("it cannot be written" + reason(errno));
   }
 
+  /// Stages an array as a file of the folder.
   void stage(const std::string& name, const npy::Array& array) {
-    const fs::path target = fs::path(folder_) / (name + ".npy");
-    std::error_code ignored;
-    if (fs::is_directory(target, ignored)) fail(name + ".npy: it is a folder");
-    fs::path part = target;
-    part += ".part";
-    staged_.emplace_back(part, target);
+    const std::string what = "--output-dir " + folder_ + ": " + name + ".npy";
+    const fs::path part = add(fs::path(folder_) / (name + ".npy"), what);
     try {
       npy::write(part.string(), array);
     } catch (const npy::Error& error) {
-      fail(name + ".npy: " + error.what());
+      refuse(what + ": " + error.what());
     }
+  }
+
+  /// Stages a file at a path of its own, which an option names.
+  void stage(const std::string& option, const std::string& path, std::string_view content) {
+    const std::string what = option + " " + path;
+    const fs::path part = add(path, what);
+    errno = 0;
+    std::ofstream stream(part, std::ios::binary);
+    stream.write(content.data(), static_cast<std::streamsize>(content.size()));
+    stream.close();
+    if (!stream) refuse(what + ": it cannot be written" + reason(errno));
   }
 
   void commit() {
     for (; !staged_.empty(); staged_.pop_back()) {
-      const auto& [part, target] = staged_.back();
+      const auto& [part, target, what] = staged_.back();
       std::error_code failure;
       fs::rename(part, target, failure);
-      if (failure) fail(target.filename().string() + ": it cannot be put in place: " + failure.message());
+      if (failure) refuse(what + ": it cannot be put in place: " + failure.message());
     }
     made_.clear();
   }
 
  private:
+  struct Staged {
+    fs::path part, target;  ///< temporary and final name
+    std::string what;
+  };
+
+  /// Returns the temporary name of a file.
+  fs::path add(const fs::path& target, const std::string& what) {
+    std::error_code ignored;
+    if (fs::is_directory(target, ignored)) refuse(what + ": it is a folder");
+    const fs::path same = fs::weakly_canonical(target, ignored);
+    for (const Staged& other : staged_) {
+      if (fs::weakly_canonical(other.target, ignored) == same) refuse(what + ": it is the file of " + other.what);
+    }
+    fs::path part = target;
+    part += ".part";
+    staged_.push_back(Staged{part, target, what});
+    return part;
+  }
+
   [[noreturn]] void fail(const std::string& what) const { refuse("--output-dir " + folder_ + ": " + what); }
 
   std::string folder_;
-  std::vector<fs::path> made_;                         // outermost first
-  std::vector<std::pair<fs::path, fs::path>> staged_;  // temporary and final name
+  std::vector<fs::path> made_;  // outermost first
+  std::vector<Staged> staged_;
 };
 
 }  // namespace program

@@ -1,29 +1,29 @@
-// What the parts of the program hand to each other: options, inputs, results, and one function a scalar.
+// The data that the parts of the program share: options, inputs, results, and one function for each scalar.
 #pragma once
 
 #include "npy.hpp"
 
-#include "../support/usage.hpp"
+#include "../support/operator_options.hpp"
 
-#include <nadaraya/types.hpp>
-
+#include <algorithm>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
 namespace program {
 
-using nadaraya::Index;
+/// As many as there are processors.
+inline int default_threads() { return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads); }
 
-struct Options {
+struct Options : OperatorOptions {
   std::string query, key, value, output_dir;
-  std::optional<std::string> grad_output;
-  std::string kernel, normalization = "adaptive", similarity = "dot", mask = "none";
-  std::optional<double> exponent, alpha, bandwidth, scale;
-  std::optional<Index> neighbors, window;
-  int threads = 1;
+  std::optional<std::string> grad_output, weights, plot;
+  std::optional<Index> plot_head;
+  int threads = default_threads();
 };
 
 /// The inputs, all of one scalar and one rank, their shapes checked. With a gradient of the output
@@ -33,11 +33,21 @@ struct Problem {
   std::optional<npy::Array> grad_output;
 };
 
+/// The weights of all heads in compressed sparse rows, one for each query: of heads, of batch entries.
+struct Weights {
+  Index rows = 0, cols = 0;
+  std::vector<std::int64_t> offsets;
+  std::vector<std::int32_t> columns;
+  npy::Array values;
+};
+
 struct Result {
   /// Name and content of each file: out, then grad_query, grad_key, grad_value.
   std::vector<std::pair<std::string, npy::Array>> files;
   double mean_support = 0;
   Index empty_rows = 0;
+  double seconds = 0;  ///< of the attention, forward and backward
+  std::optional<Weights> weights;
 };
 
 /// [batch, heads, rows, cols]; [rows, cols] is one head.

@@ -1,23 +1,16 @@
-// One scalar: the policies by name, and the calls.
+// One scalar: the calls.
 #pragma once
 
 #include "problem.hpp"
 
+#include "../support/operator_by_name.hpp"
+
 #include <nadaraya/any_attention.hpp>
-#include <nadaraya/chosen_operator.hpp>
+#include <nadaraya/compiled/head_weights.hpp>
 #include <nadaraya/engine/executor.hpp>
-#include <nadaraya/kernel/gaussian.hpp>
-#include <nadaraya/kernel/rectified_polynomial.hpp>
-#include <nadaraya/kernel/rectified_power.hpp>
-#include <nadaraya/kernel/uniform.hpp>
-#include <nadaraya/mask/causal.hpp>
-#include <nadaraya/normalization/adaptive.hpp>
-#include <nadaraya/normalization/anchored.hpp>
-#include <nadaraya/normalization/fixed_bandwidth.hpp>
-#include <nadaraya/normalization/nearest_neighbors.hpp>
-#include <nadaraya/similarity/cosine.hpp>
-#include <nadaraya/similarity/dot_product.hpp>
-#include <nadaraya/similarity/squared_distance.hpp>
+
+#include <chrono>
+#include <cstring>
 
 namespace program {
 
@@ -34,7 +27,16 @@ nadaraya::HeadView<Scalar> heads(npy::Array& array) {
 }
 
 template <class Scalar>
+Weights weights(const Problem& in, const Options& o, const nadaraya::AnyOperator<Scalar>& op) {
+  auto all = nadaraya::head_weights<Scalar>({&op}, heads<Scalar>(in.query), heads<Scalar>(in.key), nadaraya::Threads{o.threads});
+  npy::Array values = npy::zeros<Scalar>({all.values.size()});
+  if (!all.values.empty()) std::memcpy(values.bytes.data(), all.values.data(), values.bytes.size());
+  return Weights{all.rows, all.cols, std::move(all.offsets), std::move(all.columns), std::move(values)};
+}
+
+template <class Scalar>
 Result run_operator(const Problem& in, const Options& o, const nadaraya::AnyOperator<Scalar>& op) {
+  const auto start = std::chrono::steady_clock::now();
   const nadaraya::AnyAttention<Scalar> attention({&op});
   const nadaraya::Threads threads{o.threads};
   std::vector<std::size_t> shape = in.query.shape;
@@ -57,60 +59,9 @@ Result run_operator(const Problem& in, const Options& o, const nadaraya::AnyOper
     result.files.emplace_back("grad_key", std::move(grad_key));
     result.files.emplace_back("grad_value", std::move(grad_value));
   }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (o.weights || o.plot) result.weights = weights(in, o, op);
   return result;
-}
-
-template <class Scalar>
-nadaraya::AnySimilarity<Scalar> similarity(const Options& o) {
-  using namespace nadaraya;
-  if (o.similarity == "cosine") return AnySimilarity<Scalar>(Cosine{o.scale.value_or(1.0)});
-  if (o.similarity == "euclidean") return AnySimilarity<Scalar>(SquaredDistance{o.scale.value_or(1.0)});
-  return AnySimilarity<Scalar>(DotProduct{o.scale});
-}
-
-template <class Scalar>
-nadaraya::AnyMask<Scalar> mask(const Options& o) {
-  using namespace nadaraya;
-  if (o.mask == "causal") return AnyMask<Scalar>(Causal{});
-  if (o.mask == "strictly-causal") return AnyMask<Scalar>(StrictlyCausal{});
-  if (o.mask == "window") return AnyMask<Scalar>(SlidingWindow{*o.window});
-  return AnyMask<Scalar>(NoMask{});
-}
-
-template <class Scalar, class K>
-nadaraya::AnyRule<Scalar> rule(const Options& o, const K& kernel, const nadaraya::AnySimilarity<Scalar>& similarity) {
-  using namespace nadaraya;
-  using Rule = AnyRule<Scalar>;
-  const bool metric = similarity.distance_factor > 0;
-  if (o.normalization == "adaptive") {
-    if constexpr (AdaptiveKernel<K>) {
-      return Rule(kernel, Adaptive{}, similarity);
-    } else {
-      refuse("--kernel " + o.kernel +
-             " has no --normalization adaptive: its profile jumps; use fixed, anchored or nearest");
-    }
-  }
-  if (o.normalization == "anchored") return Rule(kernel, Anchored{*o.bandwidth}, similarity);
-  if (o.normalization == "fixed") {
-    if (!metric) refuse("--normalization fixed compares distances and --similarity dot is none; use cosine or euclidean");
-    return Rule(kernel, FixedBandwidth{*o.bandwidth}, similarity);
-  }
-  if (!metric && NearestNeighbors::borrows_bandwidth<K>) {
-    refuse("--normalization nearest takes the bandwidth of --kernel " + o.kernel +
-           " from distances and --similarity dot is none; use cosine or euclidean, or kernel gaussian or uniform");
-  }
-  return Rule(kernel, NearestNeighbors{*o.neighbors}, similarity);
-}
-
-template <class Scalar>
-nadaraya::AnyRule<Scalar> rule(const Options& o, const nadaraya::AnySimilarity<Scalar>& similarity) {
-  using namespace nadaraya;
-  if (o.kernel == "epanechnikov") return rule<Scalar>(o, Epanechnikov{}, similarity);
-  if (o.kernel == "biweight") return rule<Scalar>(o, Biweight{}, similarity);
-  if (o.kernel == "triweight") return rule<Scalar>(o, Triweight{}, similarity);
-  if (o.kernel == "gaussian") return rule<Scalar>(o, Gaussian{}, similarity);
-  if (o.kernel == "uniform") return rule<Scalar>(o, Uniform{}, similarity);
-  return rule<Scalar>(o, o.alpha ? RectifiedPower::with_alpha(*o.alpha) : RectifiedPower::with_exponent(*o.exponent), similarity);
 }
 
 template <class Scalar>

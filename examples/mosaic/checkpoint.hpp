@@ -4,7 +4,7 @@
 #include "data.hpp"
 #include "history.hpp"
 #include "network.hpp"
-#include "safetensors.hpp"
+#include "../support/safetensors.hpp"
 #include "settings.hpp"
 
 #include <set>

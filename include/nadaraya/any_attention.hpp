@@ -29,8 +29,10 @@ namespace nadaraya {
 /// The cached keys and values of one head, whatever the similarity they were prepared for.
 template <class Scalar>
 struct CachedHead {
-  Index keys, key_cols, value_cols;
-  const engine::PreparedKeys<Scalar>* prepared;
+  Index keys;        ///< Nk
+  Index key_cols;    ///< D
+  Index value_cols;  ///< Dv
+  const engine::PreparedKeys<Scalar>* prepared;  ///< the keys and values as the engine reads them
 };
 
 /// Attention with operators whose policies are chosen at run time: shapes, results, errors and cost are those of

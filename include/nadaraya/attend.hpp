@@ -19,12 +19,14 @@ RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, const Q& query, const K
   return NadarayaWatson(std::move(kernel), std::move(normalization))(query, key, value);
 }
 
+/// attend with a similarity or a mask; the other is the default.
 template <class K, class N, class P, RealExpression Q, RealExpression Ke, RealExpression V>
 RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, P similarity_or_mask, const Q& query, const Ke& key,
                               const V& value) {
   return NadarayaWatson(std::move(kernel), std::move(normalization), std::move(similarity_or_mask))(query, key, value);
 }
 
+/// attend with every policy.
 template <class K, class N, class S, class M, RealExpression Q, RealExpression Ke, RealExpression V>
 RowMatrix<ScalarOf<Q>> attend(K kernel, N normalization, S similarity, M mask, const Q& query, const Ke& key,
                               const V& value) {

@@ -36,7 +36,8 @@ namespace nadaraya {
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
 class Attention {
  public:
-  using Operator = NadarayaWatson<K, N, S, M>;
+  using Operator = NadarayaWatson<K, N, S, M>;  ///< of one head
+  /// Gradients of the parameters of one head's operator.
   template <class Scalar>
   using ParametersOf = typename Operator::template ParametersOf<Scalar>;
 
@@ -65,13 +66,14 @@ class Attention {
                   const HeadView<Scalar>& out, const E& executor = {}) const {
     regress(query, key, value, out, detail::OneSequence(query.tokens(), key.tokens()), executor);
   }
+  /// Sequences packed along the tokens, each attending to itself alone.
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
     regress(query, key, value, out, sequences, executor);
   }
 
-  /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
+  /// Inference on cached keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
   template <class Q, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, std::span<const KeyValueCache<std::remove_const_t<Q>, S>> caches,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
@@ -92,6 +94,7 @@ class Attention {
     forward(query, key, value, out, tape, executor);
     return tape;
   }
+  /// forward of packed sequences.
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {

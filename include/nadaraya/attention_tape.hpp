@@ -56,13 +56,15 @@ template <class Scalar>
 class AttentionTape {
  public:
   AttentionTape() = default;
-  AttentionTape(const AttentionTape&) = default;
-  AttentionTape& operator=(const AttentionTape&) = default;
+  AttentionTape(const AttentionTape&) = default;  ///< Refers to the same operands.
+  AttentionTape& operator=(const AttentionTape&) = default;  ///< As the copy constructor.
+  /// Leaves a tape of nothing behind.
   AttentionTape(AttentionTape&& other) noexcept
       : shapes_(std::exchange(other.shapes_, {})),
         sequences_(std::move(other.sequences_)),
         tapes_(std::move(other.tapes_)),
         inputs_(std::exchange(other.inputs_, {})) {}
+  /// As the move constructor.
   AttentionTape& operator=(AttentionTape&& other) noexcept {
     shapes_ = std::exchange(other.shapes_, {});
     sequences_ = std::exchange(other.sequences_, Packed({}, {}));
@@ -71,9 +73,9 @@ class AttentionTape {
     return *this;
   }
 
-  Index batch() const { return shapes_.query.batch; }
-  Index heads() const { return shapes_.query.heads; }
-  Index sequences() const { return sequences_.sequences(); }
+  Index batch() const { return shapes_.query.batch; }  ///< B
+  Index heads() const { return shapes_.query.heads; }  ///< H, the heads of query.
+  Index sequences() const { return sequences_.sequences(); }  ///< How many packed sequences.
 
   /// What a query head did in one sequence of a batch entry.
   const Tape<Scalar>& head(Index batch, Index head, Index sequence = 0) const {

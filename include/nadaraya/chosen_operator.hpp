@@ -31,7 +31,7 @@ struct PolicyOnRows {
 /// A similarity chosen at run time.
 template <class Scalar>
 struct AnySimilarity {
-  std::shared_ptr<const engine::RowSimilarity<Scalar>> rows;
+  std::shared_ptr<const engine::RowSimilarity<Scalar>> rows;  ///< The similarity as the engine calls it.
   double distance_factor;  ///< squared distance = -factor z; 0 for a similarity that is no distance
 
   /// Throws std::invalid_argument if a parameter has no meaning.
@@ -47,9 +47,10 @@ struct AnySimilarity {
 /// A mask chosen at run time.
 template <class Scalar>
 struct AnyMask {
-  std::shared_ptr<const engine::RowMask<Scalar>> rows;
+  std::shared_ptr<const engine::RowMask<Scalar>> rows;  ///< The mask as the engine calls it.
   std::function<void(const Extent&)> validate;  ///< throws if the mask is for other sizes; empty if it fits all
 
+  /// Copies the mask.
   template <class M>
     requires(!std::is_same_v<M, AnyMask>) && Mask<M>
   explicit AnyMask(const M& mask) {
@@ -64,8 +65,8 @@ struct AnyMask {
 /// A kernel and a normalization chosen at run time, for the distances of a similarity.
 template <class Scalar>
 struct AnyRule {
-  std::shared_ptr<const RowRule<Scalar>> rows;
-  bool compares_distances;
+  std::shared_ptr<const RowRule<Scalar>> rows;  ///< The rule as the engine calls it.
+  bool compares_distances;  ///< True if it is defined for distances alone: a metric similarity, no bias.
 
   /// Of the combinations that do not compile elsewhere, those of a kernel and a normalization do not compile here. A
   /// built-in normalization that compares distances with a similarity that is none, and a parameter without meaning, are
@@ -86,8 +87,9 @@ struct AnyRule {
   }
 };
 
-/// An operator of such parts. A program that lets its user choose compiles each kernel, similarity and mask once, and not
-/// every combination: examples/attend. Gradients of parameters come as sums, see AnyAttention::backward.
+/// An operator of a rule, a similarity and a mask chosen at run time. A program that lets its user choose compiles each
+/// kernel, similarity and mask once, and not every combination: examples/attend. Gradients of parameters come as sums, see
+/// AnyAttention::backward.
 template <class Scalar>
 class ChosenOperator final : public AnyOperator<Scalar> {
  public:

@@ -11,14 +11,14 @@ namespace nadaraya {
 
 /// The keys [first, last).
 struct KeyRange {
-  Index first = 0;
-  Index last = 0;
+  Index first = 0;  ///< The first key.
+  Index last = 0;  ///< The key after the last one.
 };
 
 /// The sizes of the problem a mask is asked about.
 struct Extent {
-  Index queries = 0;
-  Index keys = 0;
+  Index queries = 0;  ///< Nq, those of the call.
+  Index keys = 0;  ///< Nk, cached ones included.
 
   /// The key at a query's own position, when the last query is aligned with the last key. It may lie
   /// outside [0, keys).

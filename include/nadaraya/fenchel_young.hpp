@@ -13,8 +13,8 @@ namespace nadaraya {
 /// Losses [N], one for each row of scores, and the gradient of their sum by the scores [N x C].
 template <class Scalar>
 struct FenchelYoungLoss {
-  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> losses;
-  RowMatrix<Scalar> gradient;
+  Eigen::Matrix<Scalar, Eigen::Dynamic, 1> losses;  ///< [N], none negative
+  RowMatrix<Scalar> gradient;  ///< [N x C], of the sum of the losses by the scores: p - y
 };
 
 /// A list of class indices: std::vector or std::span of integers, an Eigen vector of integers.

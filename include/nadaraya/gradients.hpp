@@ -47,6 +47,7 @@ struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, d
                       std::conditional_t<Alpha, detail::AlphaGradient<Scalar>, detail::NoGradient<2>>,
                       std::conditional_t<std::is_void_v<Similarity>, detail::NoGradient<3>, detail::SimilarityGradient<Similarity>>,
                       std::conditional_t<std::is_void_v<Bias>, detail::NoGradient<4>, detail::BiasGradient<Bias>> {
+  /// Adds the sums of some queries, parameter by parameter.
   OwnGradients& operator+=(const engine::ParameterSums<Scalar>& more) {
     if constexpr (Scale) this->scale += Scalar(more.scale);
     if constexpr (Bandwidth) this->bandwidth += Scalar(more.bandwidth);
@@ -59,12 +60,12 @@ struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, d
   }
 };
 
-/// The same, and by its inputs, each of its input's shape.
+/// Gradients with respect to the parameters and to query, key and value; each matrix has the shape of its input.
 template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void>
 struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha, Similarity, Bias> {
-  RowMatrix<Scalar> query;
-  RowMatrix<Scalar> key;
-  RowMatrix<Scalar> value;
+  RowMatrix<Scalar> query;  ///< dL/dquery [Nq x D]
+  RowMatrix<Scalar> key;  ///< dL/dkey [Nk x D]
+  RowMatrix<Scalar> value;  ///< dL/dvalue [Nk x Dv]
 };
 
 namespace detail {

@@ -23,16 +23,18 @@ namespace nadaraya {
 /// queries [query[s], query[s + 1]) and the keys [key[s], key[s + 1]), and sees nothing else. Masks
 /// count from its own beginning.
 struct Packed {
-  std::vector<Index> query;
-  std::vector<Index> key;
+  std::vector<Index> query;  ///< Offsets of the queries: from 0, rising, to the number of query tokens.
+  std::vector<Index> key;  ///< Offsets of the keys, as many as of the queries.
 
+  /// Offsets, checked by the call that uses them.
   Packed(std::vector<Index> query_offsets, std::vector<Index> key_offsets)
       : query(std::move(query_offsets)), key(std::move(key_offsets)) {}
-  /// The same offsets for queries and keys.
+  /// One list of offsets for queries and keys.
   explicit Packed(std::vector<Index> offsets) : query(offsets), key(std::move(offsets)) {}
 
-  static Packed one(Index queries, Index keys) { return Packed({0, queries}, {0, keys}); }
+  static Packed one(Index queries, Index keys) { return Packed({0, queries}, {0, keys}); }  ///< A single sequence.
 
+  /// How many sequences there are.
   Index sequences() const { return query.empty() ? 0 : static_cast<Index>(query.size()) - 1; }
 };
 

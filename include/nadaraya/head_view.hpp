@@ -9,21 +9,24 @@
 
 namespace nadaraya {
 
-/// batch x heads x tokens x dim numbers anywhere in memory, looked at and not owned. Strides count
-/// numbers; any will do, and dim = 1 is what nothing has to be copied for. T is const for inputs.
+/// A non-owning view of a [batch, heads, tokens, dim] array. Strides are in elements and arbitrary; a dim stride of 1 avoids
+/// a copy. T is const for inputs.
 template <class T>
 class HeadView {
  public:
+  /// Elements from one entry to the next along each axis.
   struct Strides {
-    Index batch;
-    Index head;
-    Index token;
-    Index dim = 1;
+    Index batch;  ///< to the next batch entry
+    Index head;  ///< to the next head
+    Index token;  ///< to the next token
+    Index dim = 1;  ///< to the next component; with 1 nothing is copied
   };
 
+  /// A view of any strides. The memory must outlive it.
   HeadView(T* data, Index batch, Index heads, Index tokens, Index dim, const Strides& strides)
       : data_(data), batch_(batch), heads_(heads), tokens_(tokens), dim_(dim), strides_(strides) {}
 
+  /// A read-only view of the same memory.
   template <class U>
     requires(std::is_same_v<const U, T> && !std::is_same_v<U, T>)
   HeadView(const HeadView<U>& other)
@@ -40,12 +43,12 @@ class HeadView {
     return HeadView(data, batch, heads, tokens, dim, {tokens * heads * dim, dim, heads * dim});
   }
 
-  T* data() const { return data_; }
-  Index batch() const { return batch_; }
-  Index heads() const { return heads_; }
-  Index tokens() const { return tokens_; }
-  Index dim() const { return dim_; }
-  const Strides& strides() const { return strides_; }
+  T* data() const { return data_; }  ///< The element (0, 0, 0, 0).
+  Index batch() const { return batch_; }  ///< B, how many batch entries there are.
+  Index heads() const { return heads_; }  ///< H, how many heads.
+  Index tokens() const { return tokens_; }  ///< N, how many tokens.
+  Index dim() const { return dim_; }  ///< D, how many components.
+  const Strides& strides() const { return strides_; }  ///< The strides, in elements.
 
   /// Some of the tokens of one head, as a matrix with a row for each.
   auto rows(Index batch, Index head, Index first_token, Index tokens) const {

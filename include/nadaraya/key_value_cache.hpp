@@ -30,9 +30,8 @@ namespace nadaraya {
 /// with the result that the rows together would give, up to the rounding of sums in another order (see NadarayaWatson):
 /// masks are aligned to the last query, as in every operator.
 ///
-/// Where keys can be screened (screening.hpp), a byte or two a number and one row of numbers for every 64 keys are
-/// kept besides; then a query reads those, and only the keys that pass and the values that have weight in
-/// full.
+/// Where keys can be screened (screening.hpp), a quantized copy of 8 or 16 bits for each component and one row of numbers for every
+/// 64 keys are kept as well; then a query reads those, and in full only the candidates and the values that have weight.
 /// Cost of append: amortized O(D + Dv) a row, and quantizing at most 64 keys once more.
 /// Memory: twice the rows at most. Copies are independent of each other: a cache is forked by copying it.
 template <class Scalar, class S = DotProduct>
@@ -49,6 +48,7 @@ class KeyValueCache {
     read(0);
   }
 
+  /// A fork: the same rows, independent from now on. O(rows (D + Dv)).
   KeyValueCache(const KeyValueCache& other)
       : key_cols_(other.key_cols_),
         value_cols_(other.value_cols_),
@@ -59,22 +59,23 @@ class KeyValueCache {
         prepared_(new_keys()) {
     read(0);
   }
-  KeyValueCache& operator=(const KeyValueCache& other) { return *this = KeyValueCache(other); }
+  KeyValueCache& operator=(const KeyValueCache& other) { return *this = KeyValueCache(other); }  ///< As the copy constructor.
 
   /// A cache that has been moved from is empty and may be used again, with the same columns.
   KeyValueCache(KeyValueCache&& other) noexcept
       : key_cols_(other.key_cols_), value_cols_(other.value_cols_), screening_(other.screening_) {
     swap(other);
   }
+  /// As the move constructor.
   KeyValueCache& operator=(KeyValueCache&& other) noexcept {
     KeyValueCache taken(std::move(other));
     swap(taken);
     return *this;
   }
 
-  Index rows() const { return rows_; }
-  Index key_cols() const { return key_cols_; }
-  Index value_cols() const { return value_cols_; }
+  Index rows() const { return rows_; }  ///< Nk, the tokens that are cached.
+  Index key_cols() const { return key_cols_; }  ///< D
+  Index value_cols() const { return value_cols_; }  ///< Dv
 
   /// Makes room for `rows` rows: append copies no earlier row until there are more. Throws std::invalid_argument if
   /// rows exceeds 2^31 - 1. After any exception the cache is unchanged.

@@ -67,15 +67,18 @@ class NadarayaWatson {
   static_assert(detail::check_mask<M>(), "the last policy is a mask; see mask/mask.hpp");
 
  public:
+  /// What backward returns.
   template <class Scalar>
   using GradientsOf = Gradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
                                 detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
                                 detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>>;
+  /// The part of GradientsOf that belongs to parameters.
   template <class Scalar>
   using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
                                     detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
                                     detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>>;
 
+  /// Without a mask every key is visible. Parameters are checked by each call.
   explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
       : kernel_(std::move(kernel)),
         normalization_(std::move(normalization)),
@@ -90,13 +93,13 @@ class NadarayaWatson {
   NadarayaWatson(K kernel, N normalization, OnlyMask mask)
       : NadarayaWatson(std::move(kernel), std::move(normalization), S{}, std::move(mask)) {}
 
-  const K& kernel() const { return kernel_; }
-  const N& normalization() const { return normalization_; }
-  const S& similarity() const { return similarity_; }
-  const M& mask() const { return mask_; }
-  Screening screening() const { return screening_; }
+  const K& kernel() const { return kernel_; }  ///< The kernel.
+  const N& normalization() const { return normalization_; }  ///< The normalization.
+  const S& similarity() const { return similarity_; }  ///< The similarity.
+  const M& mask() const { return mask_; }  ///< The mask.
+  Screening screening() const { return screening_; }  ///< Whether keys are screened.
 
-  /// The same operator, with that choice of whether to screen keys.
+  /// Returns a copy of this operator that uses the given screening mode.
   NadarayaWatson with(Screening screening) const {
     NadarayaWatson other = *this;
     other.screening_ = screening;
@@ -120,7 +123,7 @@ class NadarayaWatson {
     regress(query, key, value, out, executor);
   }
 
-  /// The same on remembered keys and values. Returns [Nq x Dv].
+  /// Inference on cached keys and values. Returns [Nq x Dv].
   template <RealExpression Q, class E = Serial>
     requires(!RealExpression<E>)
   RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, const E& executor = {}) const {

@@ -101,9 +101,10 @@ template <class Scalar>
 class Rows {
  public:
   Rows() = default;
-  Rows(const Rows&) = default;
-  Rows& operator=(const Rows&) = default;
-  Rows(Rows&& other) noexcept { *this = std::move(other); }
+  Rows(const Rows&) = default;  ///< Rows that it owns are copied; others are referred to.
+  Rows& operator=(const Rows&) = default;  ///< As the copy constructor.
+  Rows(Rows&& other) noexcept { *this = std::move(other); }  ///< Leaves no rows behind.
+  /// As the move constructor.
   Rows& operator=(Rows&& other) noexcept {
     if (this == &other) return *this;
     owned_ = std::move(other.owned_);
@@ -115,6 +116,7 @@ class Rows {
     return *this;
   }
 
+  /// Refers to x where its rows are contiguous and outlive the call; copies it otherwise.
   template <RealExpression X>
   explicit Rows(X&& x) {
     using Expression = std::remove_cvref_t<X>;
@@ -158,14 +160,15 @@ class Rows {
   auto matrix() const {
     return Eigen::Map<const RowMatrix<Scalar>, 0, Eigen::OuterStride<>>(data(), rows_, cols_, Eigen::OuterStride<>(stride_));
   }
+  /// As the engine reads them.
   engine::View<Scalar> view() const { return engine::View<Scalar>{data(), rows_, cols_, stride_}; }
-  const Scalar* data() const { return data_ != nullptr ? data_ : owned_.data(); }
-  Index stride() const { return stride_; }
+  const Scalar* data() const { return data_ != nullptr ? data_ : owned_.data(); }  ///< The first element.
+  Index stride() const { return stride_; }  ///< Elements from one row to the next.
 
-  /// Did the operand have to be copied?
+  /// True if the operand had to be copied.
   bool copied() const { return data_ == nullptr && owned_.size() > 0; }
-  Index rows() const { return rows_; }
-  Index cols() const { return cols_; }
+  Index rows() const { return rows_; }  ///< How many rows.
+  Index cols() const { return cols_; }  ///< How many columns.
 
  private:
   /// Refers to rows if they are contiguous.
@@ -217,8 +220,9 @@ void set_zero(MatrixMap<Scalar> rows) {
 template <class Scalar>
 class WritableRows {
  public:
-  using Map = MatrixMap<Scalar>;
+  using Map = MatrixMap<Scalar>;  ///< What `matrix` returns.
 
+  /// For a destination of any storage order.
   template <class Out>
   explicit WritableRows(Out&& out) : rows_(out.rows()), cols_(out.cols()) {
     if (refer(out)) return;
@@ -233,6 +237,7 @@ class WritableRows {
     if (data_ == nullptr) own();
   }
 
+  /// The rows to write.
   Map matrix() { return Map(data_ != nullptr ? data_ : owned_.data(), rows_, cols_, Eigen::OuterStride<>(stride_)); }
 
   /// Copies what was written to the destination this object was made from, if it is not there already.

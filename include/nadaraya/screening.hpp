@@ -6,8 +6,8 @@
 namespace nadaraya {
 
 /// A compact kernel gives no weight to a key below the row's floor, so a cheap bound from above on a
-/// similarity may stand in for it: keys and queries are reduced to a byte or two a number, the products of
-/// those rule out all keys whose similarity, with everything that they miss and every rounding
+/// similarity may stand in for it: keys and queries are quantized to 8 or 16 bits for each component, and
+/// their products rule out all keys whose similarity, with the quantization errors and every rounding
 /// counted in, cannot reach the floor, and the few others are scored in full. The result is the exact
 /// one: the same support and weights, up to the rounding of sums in another order. All keys of a query are scored in one
 /// order, so that equal keys have equal scores, with and without screening. Whether a block of queries is screened to its

@@ -27,8 +27,8 @@ class AttentionTape;
 template <class Scalar>
 class Tape {
  public:
-  Index queries() const { return query_.rows(); }
-  Index keys() const { return key_.rows(); }
+  Index queries() const { return query_.rows(); }  ///< Nq
+  Index keys() const { return key_.rows(); }  ///< Nk
 
   /// Queries to which no key has weight; their output is zero.
   Index empty_rows() const {
@@ -52,8 +52,8 @@ class Tape {
     return queries() == 0 ? 0.0 : total / static_cast<double>(queries());
   }
 
-  /// Are the supported keys of a query stored? They are not under a dense rule, nor where most pairs
-  /// of a block of queries are supported: then backward forms them again.
+  /// True if the tape stores this query's supported keys. False for dense rows (Gaussian, or a block in which most pairs are
+  /// supported): backward forms them again.
   bool stores_support(Index query) const { return !record(query).recompute; }
 
   /// The stored keys of a query. The key that lends NearestNeighbors its bandwidth is stored last,
@@ -66,9 +66,9 @@ class Tape {
   /// What the normalization decided for a query: its threshold, width and divisor.
   const RowNormalizer<Scalar>& row(Index query) const { return record(query).maps[static_cast<std::size_t>(position(query))]; }
 
-  const Rows<Scalar>& query() const { return query_; }
-  const Rows<Scalar>& key() const { return key_; }
-  const Rows<Scalar>& value() const { return value_; }
+  const Rows<Scalar>& query() const { return query_; }  ///< The queries, [Nq x D].
+  const Rows<Scalar>& key() const { return key_; }  ///< The keys, [Nk x D].
+  const Rows<Scalar>& value() const { return value_; }  ///< The values, [Nk x Dv].
 
  private:
   template <class, class, class, class>

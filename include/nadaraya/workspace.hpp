@@ -26,24 +26,28 @@ namespace nadaraya {
 template <class Scalar, Executor E = Serial>
 class Workspace {
  public:
-  static constexpr bool serial = SerialExecutor<E>;
+  static constexpr bool serial = SerialExecutor<E>;  ///< as the executor says
 
+  /// Runs on a copy of the executor.
   explicit Workspace(E executor = E{}) : executor_(std::move(executor)) { static_assert(engine::check_compiled<Scalar>()); }
 
+  /// Throws what the executor's own check throws.
   void validate() const {
     if constexpr (requires(const E& executor) { executor.validate(); }) executor_.validate();
   }
 
+  /// The executor's.
   template <class Fn>
   void parallel_for(Index n, const Fn& fn) const {
     executor_.parallel_for(n, fn);
   }
+  /// The executor's, told the cost.
   template <class Fn>
   void parallel_for(Index n, const Fn& fn, Cost cost) const {
     AnyExecutor(executor_).parallel_for(n, fn, cost);
   }
 
-  engine::ScratchPool<Scalar>& scratch() const { return scratch_; }
+  engine::ScratchPool<Scalar>& scratch() const { return scratch_; }  ///< The memory that is kept.
 
  private:
   E executor_;

@@ -162,7 +162,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     const auto step_down = [&](int steps) {
       loops.template step_down<Root>(kernel, T(0), steps, z.data(), n.data(), floor_bounds.data(), static_cast<Index>(count), maps.data());
     };
-    // Of two rows of three a floor is known, where a step more starts.
+    // Of two rows of three a floor is floor_bounds, where a step more starts.
     step_down(2);
     const std::vector<RowNormalizer<T>> two_steps = maps;
     step_down(1);

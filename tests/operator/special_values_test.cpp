@@ -1,4 +1,4 @@
-// The table of special values, row by row (README, "Special values").
+// The table of special values, row by row (examples/guide/numerics.md, "Special values").
 #include <nadaraya/reference.hpp>
 
 #include "tests/support/catch.hpp"

@@ -54,7 +54,7 @@ constexpr bool check_executor() {
 /// What the calls fn(0), ..., fn(n - 1) cost together, in multiply-adds of a thread at full speed: an estimate.
 /// The default is for work of unknown cost, on which all threads are spent.
 struct Cost {
-  double multiply_adds = std::numeric_limits<double>::infinity();
+  double multiply_adds = std::numeric_limits<double>::infinity();  ///< estimated multiply-adds
 
   /// A thread is used for at least so many, some 100 us. To wake a sleeping one takes 5 to 50 us, and to make the scratch
   /// memory of its first block as much again.
@@ -75,8 +75,9 @@ concept CostedExecutor = Executor<E> && requires(const E executor, void (*fn)(In
 
 /// The calling thread. The default everywhere.
 struct Serial {
-  static constexpr bool serial = true;
+  static constexpr bool serial = true;  ///< it uses the calling thread alone
 
+  /// fn(0) to fn(n - 1), in order.
   template <class Fn>
   void parallel_for(Index n, const Fn& fn) const {
     for (Index i = 0; i < n; ++i) fn(i);
@@ -107,10 +108,12 @@ extern template void run_on_processors<Index>(Index, int, nadaraya::detail::Func
 /// work that has not begun is left out.
 /// Throws std::invalid_argument if count < 1.
 struct Threads {
-  int count = 1;
+  int count = 1;  ///< the most threads to use
 
+  /// Throws std::invalid_argument if count < 1.
   void validate() const { detail::require(count >= 1, "Threads: count must be at least 1, got ", count); }
 
+  /// On `count` threads, whatever the calls cost.
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const {
     validate();
     engine::run_on_threads<Index>(n, count, fn);
@@ -128,6 +131,7 @@ struct Threads {
 /// memory that the executor keeps, as a Workspace does.
 class AnyExecutor {
  public:
+  /// Refers to the executor, after its own check.
   template <Executor E>
     requires(!std::same_as<std::remove_cvref_t<E>, AnyExecutor>)
   AnyExecutor(const E& executor) : executor_(&executor), run_(&run<E>), serial_(SerialExecutor<E>) {

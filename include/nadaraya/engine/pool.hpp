@@ -1,9 +1,10 @@
 // Objects that threads lend each other.
 #pragma once
 
+#include "nadaraya/detail/brief_lock.hpp"
+
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,7 @@ class Pool {
 
  private:
   std::unique_ptr<T> take() {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const detail::BriefGuard guard(lock_);
     if (idle_.empty()) {
       // Room for every loan to come back without an allocation, which could fail.
       idle_.reserve(++count_);
@@ -43,11 +44,11 @@ class Pool {
     return object;
   }
   void give_back(std::unique_ptr<T> object) {
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const detail::BriefGuard guard(lock_);
     idle_.push_back(std::move(object));
   }
 
-  std::mutex mutex_;
+  detail::BriefLock lock_;
   std::vector<std::unique_ptr<T>> idle_;
   std::size_t count_ = 0;
 };

@@ -1,9 +1,10 @@
 // Threads that stay: one pool for the whole process.
 #pragma once
 
+#include "nadaraya/detail/brief_lock.hpp"
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
-#include "nadaraya/engine/brief_lock.hpp"
+#include "nadaraya/engine/processors.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -58,7 +59,7 @@ class ThreadPool {
 
   /// Helpers there are.
   int helpers() {
-    const BriefGuard guard(lock_);
+    const detail::BriefGuard guard(lock_);
     return helpers_;
   }
 
@@ -142,7 +143,7 @@ class ThreadPool {
     do {
       for (int spin = 0; spin < 16; ++spin) {
         if (flag != 0) return;
-        relax();
+        detail::relax();
       }
     } while (active_ <= most && std::chrono::steady_clock::now() < until);
     --active_;
@@ -152,7 +153,7 @@ class ThreadPool {
 
   bool start_helper();
   static bool handle_fork();
-  BriefLock lock_;
+  detail::BriefLock lock_;
   Call* first_ = nullptr;          ///< of the calls in progress, by age
   Helper* idle_ = nullptr;         ///< the last to fall asleep is the first to be woken
   int helpers_ = 0;                ///< started, or being started
@@ -184,7 +185,7 @@ inline void ThreadPool::share(Call& call) {
   int missing = 0;
   Helper* taken = nullptr;
   {
-    const BriefGuard guard(lock_);
+    const detail::BriefGuard guard(lock_);
     int wanted = call.places;
     for (const Call* other = first_; other != nullptr; other = other->after) wanted += other->places + other->inside;
     wanted = (std::max)(call.places, (std::min)(wanted, processors() - 1));
@@ -197,7 +198,7 @@ inline void ThreadPool::share(Call& call) {
   for (; missing > 0 && start_helper(); --missing) {}
   if (missing > 0) {
     constexpr int calls_between = 256;
-    const BriefGuard guard(lock_);
+    const detail::BriefGuard guard(lock_);
     helpers_ -= missing;
     calls_until_retry_ = calls_between;
   }
@@ -206,13 +207,13 @@ inline void ThreadPool::share(Call& call) {
   work_on(call);
   in_thread_pool = false;
   {
-    const BriefGuard guard(lock_);
+    const detail::BriefGuard guard(lock_);
     remove(call);
     call.waiting = call.inside > 0;
   }
   if (call.waiting) {
     wait(call.left);
-    const BriefGuard guard(lock_);  // the last helper sets `left` and notifies with the lock held: it no longer needs the call
+    const detail::BriefGuard guard(lock_);  // the last helper sets `left` and notifies with the lock held: it no longer needs the call
   }
   --active_;
 }
@@ -226,7 +227,7 @@ inline void ThreadPool::work_on(Call& call) {
       [&] {
         // Work is begun in order: whatever else throws, the lowest i that throws has begun.
         call.next = call.n;
-        const BriefGuard guard(lock_);
+        const detail::BriefGuard guard(lock_);
         if (call.error && call.failed < i) return;
         call.error = std::current_exception();
         call.failed = i;

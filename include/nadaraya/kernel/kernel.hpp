@@ -94,7 +94,7 @@ constexpr double edge(const K& kernel) {
   return centre(kernel) - 1.0;
 }
 
-/// Can a key at coordinate t have weight? NaN counts as yes, so that it is seen and propagates.
+/// True if a key at coordinate t can have weight. NaN counts as yes, so that it is seen and propagates.
 template <Kernel K, class Scalar>
 bool in_support(const K& kernel, const Scalar& t) {
   if constexpr (K::compact) {

@@ -12,7 +12,7 @@
 
 namespace nadaraya {
 
-/// kappa(u) = [1 - u^2]_+^r for a real r > 0; alpha = 1 + 1/r.
+/// Rectified power: kappa(u) = [1 - u^2]_+^r for a real r > 0; alpha = 1 + 1/r.
 ///
 /// Towards alpha = 1 the exponent is large and t is close to 1 for every key, so t itself would
 /// lose the digits that matter: an error of eps in t is one of r eps in t^r. Above r = 16 the
@@ -24,8 +24,8 @@ namespace nadaraya {
 ///   RectifiedPower::with_exponent(1.5)    t^1.5: alpha = 5/3
 class RectifiedPower {
  public:
-  static constexpr bool compact = true;
-  static constexpr bool homogeneous = true;
+  static constexpr bool compact = true;  ///< zero for t <= 0
+  static constexpr bool homogeneous = true;  ///< kappa(s t) = kappa(s) kappa(t)
 
   /// The kernel of alpha-entmax, exponent 1 / (alpha - 1). Throws std::invalid_argument unless alpha is finite and
   /// exceeds 1; for alpha = 1 use Gaussian.
@@ -42,10 +42,10 @@ class RectifiedPower {
     return RectifiedPower(exponent);
   }
 
-  double exponent() const { return exponent_; }
-  double alpha() const { return 1.0 + 1.0 / exponent_; }
-  double width() const { return exponent_; }
-  double centre() const { return exponent_ > 16.0 ? 0.0 : 1.0; }
+  double exponent() const { return exponent_; }  ///< r
+  double alpha() const { return 1.0 + 1.0 / exponent_; }  ///< The alpha of its entmax, 1 + 1 / r.
+  double width() const { return exponent_; }  ///< 1 / (alpha - 1)
+  double centre() const { return exponent_ > 16.0 ? 0.0 : 1.0; }  ///< Above r = 16, t counts from the centre.
 
   /// Throws std::invalid_argument if the scalar in use cannot hold the exponent.
   template <class Scalar>
@@ -57,11 +57,13 @@ class RectifiedPower {
     }
   }
 
+  /// kappa(t) = t^r, and (1 + t)^r where t counts from the centre.
   template <class Scalar>
   Scalar profile(const Scalar& t) const {
     return raise(t, exponent_);
   }
 
+  /// kappa'(t) = r t^(r-1), and r (1 + t)^(r-1) where t counts from the centre.
   template <class Scalar>
   Scalar derivative(const Scalar& t) const {
     // From the centre with the rounding of the profile itself, which goes out where weights are divided by their sum.
@@ -78,12 +80,13 @@ class RectifiedPower {
     return Scalar(-(r * value) * (r * logarithm(t)));
   }
 
-  /// kappa(t), kappa'(t), and the derivative by alpha of (1 + (alpha - 1) y)^(1 / (alpha - 1)) at fixed y = r (t - 1).
+  /// Three derivatives that share a power: kappa(t), kappa'(t), and the derivative by alpha of (1 + (alpha - 1) y)^(1 /
+  /// (alpha - 1)) at fixed y = r (t - 1).
   template <class Scalar>
   struct AdaptiveSlopes {
-    Scalar value{0};
-    Scalar by_t{0};
-    Scalar by_alpha{0};
+    Scalar value{0};  ///< kappa(t)
+    Scalar by_t{0};  ///< kappa'(t)
+    Scalar by_alpha{0};  ///< the derivative by alpha at fixed similarity
   };
 
   /// The last is r^2 t^r (x / (1 + x) - log(1 + x)), x = t - 1. For small x the bracket is
@@ -109,6 +112,7 @@ class RectifiedPower {
     return {value, Scalar(r * power), Scalar(r * (r * (x * power - value * logarithm(t))))};
   }
 
+  /// AdaptiveSlopes::by_alpha on its own.
   template <class Scalar>
   Scalar adaptive_alpha_derivative(const Scalar& t) const {
     return adaptive_slopes(t).by_alpha;

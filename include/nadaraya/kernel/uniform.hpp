@@ -8,19 +8,20 @@
 
 namespace nadaraya {
 
-/// kappa(t) = 1 for t > 0. Its weights do not move with queries and keys: no gradient reaches them.
-/// The profile jumps at the edge, so Adaptive (which needs a tau that makes the weights sum to
-/// one) is not defined for it.
+/// Uniform (box) kernel: kappa(t) = 1 for t > 0. Its weights do not move with queries and keys: no gradient reaches them.
+/// The profile jumps at the edge, so Adaptive (which needs a tau that makes the weights sum to one) is not defined for it.
 struct Uniform {
-  static constexpr bool compact = true;
-  static constexpr bool elementwise = true;
-  static constexpr bool homogeneous = true;
+  static constexpr bool compact = true;  ///< zero for t <= 0
+  static constexpr bool elementwise = true;  ///< arithmetic alone: runs on vectors
+  static constexpr bool homogeneous = true;  ///< kappa(s t) = kappa(s) kappa(t)
 
+  /// kappa(t) = 1.
   template <class Scalar>
   NADARAYA_INLINE Scalar profile(const Scalar&) const {
     return Scalar(1);
   }
 
+  /// kappa'(t) = 0.
   template <class Scalar>
   NADARAYA_INLINE Scalar derivative(const Scalar&) const {
     return Scalar(0);

@@ -1,10 +1,11 @@
 // Memory that a call takes piece by piece and gives back as a whole.
 #pragma once
 
+#include "nadaraya/detail/brief_lock.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <memory>
-#include <mutex>
 #include <new>
 #include <vector>
 
@@ -30,7 +31,7 @@ class Arena {
   /// Uninitialized, until clear() or the end of a scope that is open; begins with a cache line.
   void* take(std::size_t bytes) {
     const std::size_t size = (bytes + line_bytes - 1) / line_bytes * line_bytes;
-    const std::lock_guard<std::mutex> lock(mutex_);
+    const detail::BriefGuard guard(lock_);
     while (at_.block < blocks_.size() && blocks_[at_.block].size - at_.used < size) at_ = Position{at_.block + 1, 0};
     if (at_.block == blocks_.size()) add_block(size);
     std::byte* const piece = blocks_[at_.block].memory.get() + at_.used;
@@ -80,7 +81,7 @@ class Arena {
     return bytes;
   }
 
-  std::mutex mutex_;
+  detail::BriefLock lock_;
   std::vector<Block> blocks_;
   std::size_t total_ = 0;  ///< the most bytes that blocks have had together
   Position at_;

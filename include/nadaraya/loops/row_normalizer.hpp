@@ -21,7 +21,7 @@ struct RowNormalizer {
   Scalar offset{0};  ///< the coordinate at the pivot
   Scalar mass{1};    ///< the divisor
 
-  Scalar coordinate(const Scalar& z) const { return Scalar((z - pivot) / width + offset); }
+  Scalar coordinate(const Scalar& z) const { return Scalar((z - pivot) / width + offset); }  ///< t of a similarity.
 
   /// tau of t_j = z_j / width - tau.
   Scalar threshold() const { return Scalar(pivot / width - offset); }
@@ -42,16 +42,16 @@ Scalar profile_derivative(const K& kernel, const Scalar& t) {
 /// Sums, over the rows, of the gradients of the operator's own parameters.
 template <class Scalar>
 struct ParameterGradients {
-  Scalar scale{0};
-  Scalar bandwidth{0};
-  Scalar alpha{0};
+  Scalar scale{0};  ///< by the similarity's scale
+  Scalar bandwidth{0};  ///< by the normalization's bandwidth
+  Scalar alpha{0};  ///< by the kernel's alpha
 };
 
 /// Names for the spans that pass between the passes of one row.
 template <class Scalar>
 using RowView = std::span<const Scalar>;
 template <class Scalar>
-using RowOut = std::span<Scalar>;
+using RowOut = std::span<Scalar>;  ///< As RowView, to write.
 
 }  // namespace nadaraya
 

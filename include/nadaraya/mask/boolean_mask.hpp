@@ -16,12 +16,15 @@ namespace nadaraya {
 template <class Visible>
 class BooleanMask {
  public:
+  /// A function, or a matrix [Nq x Nk] that is copied unless moved from.
   explicit BooleanMask(Visible visible) : visible_(std::move(visible)) {}
 
+  /// Throws std::invalid_argument if a matrix is not [Nq x Nk].
   void validate(const Extent& n) const { detail::validate_pairs(visible_.get(), n, "BooleanMask"); }
 
-  KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
+  KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }  ///< Every key may be visible.
 
+  /// True if key `key` is visible to query `query`.
   bool visible(Index query, Index key, const Extent& n) const {
     return static_cast<bool>(detail::at(visible_.get(), query, key, n));
   }

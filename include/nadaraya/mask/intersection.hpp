@@ -12,7 +12,7 @@ namespace nadaraya {
 
 namespace detail {
 
-/// Of two biases, both with parameters.
+/// The gradients of two biases that both have parameters.
 template <class A, class B>
 struct BothGradients {
   A first;
@@ -34,25 +34,29 @@ class Intersection {
   static_assert(detail::check_mask<A>() && detail::check_mask<B>());
 
  public:
-  Intersection(A a, B b) : a_(std::move(a)), b_(std::move(b)) {}
+  Intersection(A a, B b) : a_(std::move(a)), b_(std::move(b)) {}  ///< What `a & b` makes.
 
+  /// Throws what the checks of the two masks throw.
   void validate(const Extent& n) const {
     if constexpr (requires { a_.validate(n); }) a_.validate(n);
     if constexpr (requires { b_.validate(n); }) b_.validate(n);
   }
 
+  /// The keys in both ranges.
   KeyRange range(Index query, const Extent& n) const {
     const KeyRange a = a_.range(query, n);
     const KeyRange b = b_.range(query, n);
     return n.clip((std::max)(a.first, b.first), (std::min)(a.last, b.last));
   }
 
+  /// True if both masks show the key.
   bool visible(Index query, Index key, const Extent& n) const
     requires(HoledMask<A> || HoledMask<B>)
   {
     return is_visible(a_, query, key, n) && is_visible(b_, query, key, n);
   }
 
+  /// The sum of the biases.
   auto bias(Index query, Index key, const Extent& n) const
     requires(BiasMask<A> || BiasMask<B>)
   {
@@ -65,6 +69,7 @@ class Intersection {
     }
   }
 
+  /// A gradient of zero by the parameters of the bias.
   template <class S>
     requires(ParametricBias<A, S> || ParametricBias<B, S>)
   auto zero_gradient() const {
@@ -77,6 +82,7 @@ class Intersection {
     }
   }
 
+  /// Adds dz times dbias/dparameters to `sum`.
   template <class S, class G>
     requires(ParametricBias<A, S> || ParametricBias<B, S>)
   void bias_pullback(Index query, Index key, const Extent& n, const S& dz, G& sum) const {
@@ -96,8 +102,9 @@ class Intersection {
 };
 
 template <Mask A, Mask B>
-inline constexpr bool has_constrained_members<Intersection<A, B>> = true;
+inline constexpr bool has_constrained_members<Intersection<A, B>> = true;  ///< Some members exist for some masks only.
 
+/// Both masks at once: Causal{} & AdditiveBias{Alibi{0.5}}.
 template <Mask A, Mask B>
 Intersection<A, B> operator&(A a, B b) {
   return Intersection<A, B>(std::move(a), std::move(b));

@@ -71,7 +71,7 @@ bool is_visible(const M& mask, Index query, Index key, const Extent& n) {
 
 /// Every key is visible to every query.
 struct NoMask {
-  KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
+  KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }  ///< All keys.
 };
 
 namespace detail {
@@ -101,7 +101,7 @@ constexpr bool check_mask() {
   return true;
 }
 
-/// Is a policy meant as a similarity, as a mask? Required members decide, then any of their names.
+/// True if a policy is meant as a mask, not as a similarity. Required members decide, then any of their names.
 template <class P>
 concept MeantAsMask = Mask<P> || Names_range<P> || Names_visible<P> || Names_bias<P>;
 

@@ -14,20 +14,22 @@ namespace nadaraya::mosaic {
 /// Adam with decoupled weight decay. Its state is two moments of every gradient.
 /// Source: Loshchilov & Hutter 2019, arXiv 1711.05101, algorithm 2.
 struct AdamW {
-  double beta1 = 0.9;
-  double beta2 = 0.99;
-  double epsilon = 1e-8;
+  double beta1 = 0.9;  ///< decay of the mean of the gradients
+  double beta2 = 0.99;  ///< decay of the mean of their squares
+  double epsilon = 1e-8;  ///< added to the root of that mean
   double weight_decay = 0.1;  ///< of parameters with more than one dimension
 
+  /// Moments of the gradients, carried from step to step.
   template <class Scalar>
   struct State {
-    Parameters<Scalar> first;
-    Parameters<Scalar> second;
-    Index step = 0;
+    Parameters<Scalar> first;  ///< mean of the gradients
+    Parameters<Scalar> second;  ///< mean of their squares
+    Index step = 0;  ///< steps taken
 
-    explicit State(const Layout& layout) : first(layout), second(layout) {}
+    explicit State(const Layout& layout) : first(layout), second(layout) {}  ///< Zero moments for these parameters.
   };
 
+  /// One step at the given learning rate: changes state and parameters.
   template <class Scalar>
   void step(const Layout& layout, double rate, const Parameters<Scalar>& grads, State<Scalar>& state,
             Parameters<Scalar>& parameters, const AnyExecutor& executor) const {

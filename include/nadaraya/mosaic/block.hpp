@@ -17,11 +17,12 @@
 
 namespace nadaraya::mosaic {
 
-/// x += contextual(norm x), then x += persistent(norm x); dropout on the added terms.
-/// Source: arXiv 2405.06394, section 6.
+/// A block: x += contextual(norm x), then x += persistent(norm x); dropout on the added terms. Source: arXiv 2405.06394,
+/// section 6.
 template <class Scalar>
 class Block {
  public:
+  /// Adds its parameters to the layout, under the names blocks.0.* for number 0.
   Block(Layout& layout, Index number, Index width, Index heads, Index pairs, const KernelChoice<Scalar>& kernel)
       : site_(static_cast<std::uint64_t>(2 * number + 1)),
         contextual_norm_(layout, prefix(number) + "ln1.", width),
@@ -29,11 +30,12 @@ class Block {
         persistent_norm_(layout, prefix(number) + "ln2.", width),
         persistent_(layout, prefix(number) + "pmem.", width, heads, pairs) {}
 
+  /// What backward needs of forward.
   struct Tape {
-    LayerNorm::Tape<Scalar> contextual_norm;
-    typename ContextualMemory<Scalar>::Tape contextual;
-    LayerNorm::Tape<Scalar> persistent_norm;
-    typename PersistentMemory<Scalar>::Tape persistent;
+    LayerNorm::Tape<Scalar> contextual_norm;  ///< of the first layer norm
+    typename ContextualMemory<Scalar>::Tape contextual;  ///< of the contextual memory
+    LayerNorm::Tape<Scalar> persistent_norm;  ///< of the second layer norm
+    typename PersistentMemory<Scalar>::Tape persistent;  ///< of the persistent memory
   };
 
   /// In place.
@@ -51,9 +53,10 @@ class Block {
 
   /// What the tokens of sequences leave to those that follow.
   struct Past {
-    typename ContextualMemory<Scalar>::Past contextual;
-    RowMatrix<Scalar> persistent;
+    typename ContextualMemory<Scalar>::Past contextual;  ///< of the contextual memory
+    RowMatrix<Scalar> persistent;  ///< the leaky average of the persistent memory's keys
 
+    /// Nothing read yet.
     Past(Index sequences, Index most_tokens, Index width)
         : contextual(sequences, most_tokens, width), persistent(RowMatrix<Scalar>::Zero(sequences, width)) {}
   };

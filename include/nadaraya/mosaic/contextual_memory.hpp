@@ -20,13 +20,13 @@
 
 namespace nadaraya::mosaic {
 
-/// y = W [regression of the values on the keys, head by head], strictly causal: the query of a token is
-/// its own key, and it reads the keys before it. x and y are [tokens x width]. The first token of a
-/// sequence reads nothing, and what the heads answer it is 0.
-/// Source: arXiv 2405.06394, section 5, with the kernels of arXiv 2601.22766.
+/// Contextual memory: y = W [regression of the values on the keys, head by head], strictly causal: the query of a token is
+/// its own key, and it reads the keys before it. x and y are [tokens x width]. The first token of a sequence reads nothing,
+/// and what the heads answer it is 0. Source: arXiv 2405.06394, section 5, with the kernels of arXiv 2601.22766.
 template <class Scalar>
 class ContextualMemory {
  public:
+  /// Adds its parameters to the layout.
   ContextualMemory(Layout& layout, const std::string& prefix, Index width, Index heads, const KernelChoice<Scalar>& kernel)
       : heads_(heads),
         kernel_(kernel),
@@ -35,14 +35,16 @@ class ContextualMemory {
         values_(layout, prefix, width, heads),
         projection_(layout, prefix + "c_proj.weight", {width, width}) {}
 
+  /// What backward needs of forward.
   struct Tape {
-    KeyExtractor::Tape<Scalar> keys;
-    ValueExtractor::Tape<Scalar> values;
-    std::unique_ptr<RegressionPass<Scalar>> pass;
-    RowMatrix<Scalar> read;
+    KeyExtractor::Tape<Scalar> keys;  ///< of the key extractor
+    ValueExtractor::Tape<Scalar> values;  ///< of the value extractor
+    std::unique_ptr<RegressionPass<Scalar>> pass;  ///< of the regression
+    RowMatrix<Scalar> read;  ///< its result, before the projection
     RowMatrix<Scalar> out;  ///< the result
   };
 
+  /// y = projection of the regression of values on keys; x and y are [tokens x width].
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x, Tape& tape,
                const AnyExecutor& executor) const {
     keys_.forward(parameters, shape, x, tape.keys, executor);
@@ -57,10 +59,13 @@ class ContextualMemory {
 
   /// What the tokens of sequences leave to those that follow.
   struct Past {
-    RowMatrix<Scalar> average, linear;  ///< of the last token: what the extractors hand on
-    RowMatrix<Scalar> key, value;       ///< of all tokens: [sequences x capacity]
-    Index capacity;
+    RowMatrix<Scalar> average;  ///< of the last token: where the keys go on
+    RowMatrix<Scalar> linear;   ///< of the last token: where the values go on
+    RowMatrix<Scalar> key;      ///< of all tokens: [sequences x capacity]
+    RowMatrix<Scalar> value;    ///< of all tokens: [sequences x capacity]
+    Index capacity;  ///< tokens that a sequence may grow to
 
+    /// Nothing read yet.
     Past(Index sequences, Index most_tokens, Index width)
         : average(RowMatrix<Scalar>::Zero(sequences, width)),
           linear(RowMatrix<Scalar>::Zero(sequences, width)),
@@ -68,6 +73,7 @@ class ContextualMemory {
           value(sequences * most_tokens, width),
           capacity(most_tokens) {}
 
+    /// The first `tokens` tokens of `x`, key or value, as batch x heads x tokens x dim.
     HeadView<const Scalar> heads(const RowMatrix<Scalar>& x, Index tokens, Index count) const {
       return HeadView<const Scalar>(x.data(), average.rows(), count, tokens, x.cols() / count,
                                     {capacity * x.cols(), x.cols() / count, x.cols()});

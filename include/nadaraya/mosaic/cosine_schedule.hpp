@@ -12,11 +12,12 @@ namespace nadaraya::mosaic {
 /// Rises linearly to `peak` over the warm-up, then falls along half a cosine to `last` at step `steps`, and
 /// stays there. Source: Loshchilov & Hutter 2017, arXiv 1608.03983.
 struct CosineSchedule {
-  double peak = 1e-3;
-  double last = 1e-4;
-  Index warm_up = 100;
-  Index steps = 2000;
+  double peak = 1e-3;  ///< the highest rate
+  double last = 1e-4;  ///< the rate from step `steps` on
+  Index warm_up = 100;  ///< steps of the rise
+  Index steps = 2000;  ///< steps until the last rate
 
+  /// The rate at a step, counted from 0.
   double operator()(Index step) const {
     if (step < warm_up) return peak * static_cast<double>(step + 1) / static_cast<double>(warm_up + 1);
     if (step >= steps) return last;

@@ -12,9 +12,10 @@ namespace nadaraya::mosaic {
 /// threads, and when it is interrupted and resumed.
 class CounterRandom {
  public:
+  /// A sequence of its own for each seed, step and site.
   CounterRandom(std::uint64_t seed, std::uint64_t step, std::uint64_t site) : key_(mix(mix(mix(seed) + step) + site)) {}
 
-  std::uint64_t operator[](std::uint64_t i) const { return mix(key_ + i); }
+  std::uint64_t operator[](std::uint64_t i) const { return mix(key_ + i); }  ///< The i-th of 64 random bits.
 
  private:
   static std::uint64_t mix(std::uint64_t x) {

@@ -17,10 +17,11 @@ namespace nadaraya::mosaic {
 /// step, site and place, and backward need not remember. Throws std::invalid_argument if rate is not in [0, 1).
 /// Source: Srivastava et al. 2014, Journal of Machine Learning Research 15.
 struct Dropout {
-  double rate = 0.0;
-  std::uint64_t seed = 0;
-  std::uint64_t step = 0;
+  double rate = 0.0;  ///< probability of a zero, in [0, 1)
+  std::uint64_t seed = 0;  ///< of the whole training
+  std::uint64_t step = 0;  ///< of the training
 
+  /// Throws std::invalid_argument if rate is not in [0, 1).
   void validate() const {
     nadaraya::detail::require(rate >= 0.0 && rate < 1.0, "mosaic::Dropout: rate must be in [0, 1), got ", rate);
   }

@@ -15,14 +15,15 @@
 
 namespace nadaraya::mosaic {
 
-/// In: x_t = E[token_t]. Out: logits = x E^T / sqrt(width). E is [vocabulary x width], and its gradient the
+/// Token vectors. In: x_t = E[token_t]. Out: logits = x E^T / sqrt(width). E is [vocabulary x width], and its gradient the
 /// sum of both uses. Source: Press & Wolf 2017, arXiv 1608.05859.
 class Embedding {
  public:
+  /// Adds the table [vocabulary x width] to the layout.
   Embedding(Layout& layout, Index vocabulary, Index width)
       : weight_(layout.add("emb.weight", {vocabulary, width}, width)) {}
 
-  Index vocabulary() const { return weight_.rows; }
+  Index vocabulary() const { return weight_.rows; }  ///< How many tokens there are.
 
   /// Throws std::invalid_argument if a token is not in [0, vocabulary).
   void validate(std::span<const int> tokens, const char* function) const {
@@ -32,6 +33,7 @@ class Embedding {
     }
   }
 
+  /// x_t = row of token t, [tokens x width].
   template <class Scalar>
   void forward(const Parameters<Scalar>& parameters, std::span<const int> tokens, RowMatrix<Scalar>& x) const {
     const auto weight = parameters[weight_];
@@ -46,6 +48,7 @@ class Embedding {
     for (std::size_t t = 0; t < tokens.size(); ++t) weight.row(tokens[t]) += grad_x.row(static_cast<Index>(t));
   }
 
+  /// out = x E^T / sqrt(width), [tokens x vocabulary].
   template <class Scalar>
   void logits(const Parameters<Scalar>& parameters, const RowMatrix<Scalar>& x, RowMatrix<Scalar>& out,
               const AnyExecutor& executor) const {

@@ -15,8 +15,8 @@ namespace nadaraya::mosaic {
 
 /// Where kernels start: beta = e^{10 kernel_beta}, alpha = 1 + sigmoid(10 kernel_alpha).
 struct InitialWidth {
-  double kernel_beta = 0.1;
-  double kernel_alpha = 0.0;
+  double kernel_beta = 0.1;  ///< of every head, a width of e^(10 kernel_beta)
+  double kernel_alpha = 0.0;  ///< of every head where it is learned; 0 is alpha = 1.5
 };
 
 /// Matrices are normal with variance 1 / fan-in, and the projections that end a memory have that divided

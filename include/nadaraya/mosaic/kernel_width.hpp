@@ -16,15 +16,17 @@
 
 namespace nadaraya::mosaic {
 
-/// beta = e^{min(10 kernel_beta, 5)} per head, and, where it is learned, alpha = 1 + 1 / (1 + e^{-10 kernel_alpha}),
-/// between softmax's 1 and sparsemax's 2. Above the minimum no gradient reaches kernel_beta.
+/// Widths of kernels: beta = e^{min(10 kernel_beta, 5)} per head, and, where it is learned, alpha = 1 + 1 / (1 + e^{-10
+/// kernel_alpha}), between softmax's 1 and sparsemax's 2. Above the minimum no gradient reaches kernel_beta.
 class KernelWidth {
  public:
+  /// Adds kernel_beta, and with_alpha kernel_alpha, [heads] each, to the layout.
   KernelWidth(Layout& layout, const std::string& prefix, Index heads, bool with_alpha)
       : beta_(layout.add(prefix + "kernel_beta", {heads}, heads)) {
     if (with_alpha) alpha_ = layout.add(prefix + "kernel_alpha", {heads}, heads);
   }
 
+  /// beta and alpha of each head.
   template <class Scalar>
   std::vector<KernelShape> shapes(const Parameters<Scalar>& parameters) const {
     std::vector<KernelShape> result;

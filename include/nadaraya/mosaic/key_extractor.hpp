@@ -16,23 +16,25 @@
 
 namespace nadaraya::mosaic {
 
-/// k = a / |a| per head, a = leaky average of W x: x and k [tokens x width].
-/// Source: arXiv 2405.06394, section 5.
+/// Keys: k = a / |a| per head, a = leaky average of W x: x and k [tokens x width]. Source: arXiv 2405.06394, section 5.
 class KeyExtractor {
  public:
+  /// Adds its parameters to the layout.
   KeyExtractor(Layout& layout, const std::string& prefix, Index width, Index heads)
       : heads_(heads),
         average_(layout, prefix, heads),
         linear_(layout, prefix + "k_featurizer.conv.weight", {width, width, 1}) {}
 
+  /// What backward needs of forward.
   template <class Scalar>
   struct Tape {
-    RowMatrix<Scalar> linear;
-    RowMatrix<Scalar> average;
-    RowMatrix<Scalar> norms;
+    RowMatrix<Scalar> linear;  ///< W x
+    RowMatrix<Scalar> average;  ///< its leaky average
+    RowMatrix<Scalar> norms;  ///< the norm of each token and head
     RowMatrix<Scalar> key;  ///< the result
   };
 
+  /// The keys of x, both [tokens x width].
   template <class Scalar>
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
                Tape<Scalar>& tape, const AnyExecutor& executor) const {

@@ -13,20 +13,23 @@
 
 namespace nadaraya::mosaic {
 
-/// y = w n, n = (x - mean x) / sqrt(var x + 1e-5) over the columns of each token; the variance divides by
-/// the width. x and y are [tokens x width]. Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450.
+/// Layer norm: y = w n, n = (x - mean x) / sqrt(var x + 1e-5) over the columns of each token; the variance divides by the
+/// width. x and y are [tokens x width]. Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450.
 class LayerNorm {
  public:
+  /// Adds its weight [width] to the layout.
   LayerNorm(Layout& layout, const std::string& prefix, Index width)
       : weight_(layout.add(prefix + "weight", {width}, width)) {}
 
+  /// What backward needs of forward.
   template <class Scalar>
   struct Tape {
-    RowMatrix<Scalar> normalized;
-    RowMatrix<Scalar> inverse_deviation;
+    RowMatrix<Scalar> normalized;  ///< before the weight
+    RowMatrix<Scalar> inverse_deviation;  ///< of each token
     RowMatrix<Scalar> out;  ///< the result
   };
 
+  /// The result is tape.out, [tokens x width] like x.
   template <class Scalar>
   void forward(const Parameters<Scalar>& parameters, const RowMatrix<Scalar>& x, Tape<Scalar>& tape,
                const AnyExecutor& executor) const {

@@ -15,11 +15,12 @@
 
 namespace nadaraya::mosaic {
 
-/// y_t = (1 - e^-l) sum_{i <= t} e^{-l (t - i)} x_i within each sequence, l = |10 leaky_key_beta| per
-/// head; computed as y_t = e^-l y_{t-1} + (1 - e^-l) x_t. x and y are [tokens x width].
-/// Cost: O(tokens x width), independent sequences and heads. Source: arXiv 2405.06394, section 5.
+/// Leaky average: y_t = (1 - e^-l) sum_{i <= t} e^{-l (t - i)} x_i within each sequence, l = |10 leaky_key_beta| per head;
+/// computed as y_t = e^-l y_{t-1} + (1 - e^-l) x_t. x and y are [tokens x width]. Cost: O(tokens x width), independent
+/// sequences and heads. Source: arXiv 2405.06394, section 5.
 class LeakyAverage {
  public:
+  /// Adds leaky_key_beta [heads] to the layout.
   LeakyAverage(Layout& layout, const std::string& prefix, Index heads)
       : heads_(heads), beta_(layout.add(prefix + "leaky_key_beta", {heads}, heads)) {}
 
@@ -31,6 +32,7 @@ class LeakyAverage {
     return exp(-abs(Scalar(10) * parameters[beta_](0, head)));
   }
 
+  /// y = the average of x, both [tokens x width], each sequence on its own.
   template <class Scalar>
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
                RowMatrix<Scalar>& y, const AnyExecutor& executor) const {

@@ -14,14 +14,15 @@
 
 namespace nadaraya::mosaic {
 
-/// y = x W^T, without bias: x [tokens x inputs], W [outputs x inputs], y [tokens x outputs].
-/// Cost: 2 tokens x inputs x outputs operations forward, twice that backward.
+/// Linear map: y = x W^T, without bias: x [tokens x inputs], W [outputs x inputs], y [tokens x outputs]. Cost: 2 tokens x
+/// inputs x outputs operations forward, twice that backward.
 class Linear {
  public:
   /// `shape` begins with [outputs, inputs]; ones may follow.
   Linear(Layout& layout, std::string name, std::vector<Index> shape)
       : weight_(layout.add(std::move(name), shape, shape.at(1))) {}
 
+  /// y = x W^T for every token.
   template <class Scalar>
   void forward(const Parameters<Scalar>& parameters, const RowMatrix<Scalar>& x, RowMatrix<Scalar>& y,
                const AnyExecutor& executor) const {

@@ -24,8 +24,8 @@ namespace nadaraya::mosaic {
 /// What a head learns of its kernel: beta, the inverse of a bandwidth, and alpha where the kernel has one.
 /// Also a gradient by these.
 struct KernelShape {
-  double beta = 1.0;
-  double alpha = 1.5;
+  double beta = 1.0;  ///< inverse bandwidth
+  double alpha = 1.5;  ///< of kernels that learn it
 };
 
 /// A memory kernel gives each head its operator, over keys and queries on the unit sphere, and carries
@@ -40,6 +40,7 @@ concept MemoryKernel = std::copyable<M> && requires(const M memory, KernelShape 
   typename M::Operator;
 };
 
+/// True if a memory kernel has an alpha to learn.
 template <class M>
 inline constexpr bool learns_alpha = requires { requires M::learns_alpha; };
 
@@ -64,10 +65,12 @@ double by_bandwidth(double beta, const Gradients& grads) {
 /// Kernel x adaptive x dot, keys of length beta: softmax, sparsemax, 1.5-entmax and 4/3-entmax memories.
 template <class K, class Mask = StrictlyCausal>
 struct AdaptiveMemory {
-  using Operator = NadarayaWatson<K, Adaptive, DotProduct, Mask>;
+  using Operator = NadarayaWatson<K, Adaptive, DotProduct, Mask>;  ///< The operator of a head.
 
+  /// z = beta^2 q.k.
   Operator head(const KernelShape& shape) const { return Operator(K{}, Adaptive{}, detail::of_length(shape.beta)); }
 
+  /// dL/dbeta = 2 beta dL/dscale.
   template <class G>
   KernelShape pullback(const KernelShape& shape, const G& grads) const {
     return KernelShape{detail::by_scale(shape.beta, grads), 0.0};
@@ -77,13 +80,15 @@ struct AdaptiveMemory {
 /// The rectified polynomial of a real exponent x adaptive x dot: entmax with alpha learned per head.
 template <class Mask = StrictlyCausal>
 struct LearnedAlphaMemory {
-  using Operator = NadarayaWatson<RectifiedPower, Adaptive, DotProduct, Mask>;
-  static constexpr bool learns_alpha = true;
+  using Operator = NadarayaWatson<RectifiedPower, Adaptive, DotProduct, Mask>;  ///< The operator of a head.
+  static constexpr bool learns_alpha = true;  ///< alpha is a parameter of each head
 
+  /// z = beta^2 q.k, alpha-entmax.
   Operator head(const KernelShape& shape) const {
     return Operator(RectifiedPower::with_alpha(shape.alpha), Adaptive{}, detail::of_length(shape.beta));
   }
 
+  /// dL/dbeta = 2 beta dL/dscale, and dL/dalpha.
   template <class G>
   KernelShape pullback(const KernelShape& shape, const G& grads) const {
     return KernelShape{detail::by_scale(shape.beta, grads), static_cast<double>(grads.alpha)};
@@ -93,14 +98,16 @@ struct LearnedAlphaMemory {
 /// Kernel x nearest(k) x dot: top-k softmax (Gaussian) and top-k uniform, where no gradient reaches beta.
 template <class K, class Mask = StrictlyCausal>
 struct NearestMemory {
-  using Operator = NadarayaWatson<K, NearestNeighbors, DotProduct, Mask>;
+  using Operator = NadarayaWatson<K, NearestNeighbors, DotProduct, Mask>;  ///< The operator of a head.
 
-  Index neighbors = 16;
+  Index neighbors = 16;  ///< k
 
+  /// z = beta^2 q.k among the nearest.
   Operator head(const KernelShape& shape) const {
     return Operator(K{}, NearestNeighbors{neighbors}, detail::of_length(shape.beta));
   }
 
+  /// dL/dbeta = 2 beta dL/dscale.
   template <class G>
   KernelShape pullback(const KernelShape& shape, const G& grads) const {
     return KernelShape{detail::by_scale(shape.beta, grads), 0.0};
@@ -111,10 +118,11 @@ struct NearestMemory {
 /// the Epanechnikov kernel. A query without a key nearer than h answers zero.
 template <class K, class Mask = StrictlyCausal>
 struct FixedMemory {
-  using Operator = NadarayaWatson<K, FixedBandwidth, SquaredDistance, Mask>;
+  using Operator = NadarayaWatson<K, FixedBandwidth, SquaredDistance, Mask>;  ///< The operator of a head.
 
-  Operator head(const KernelShape& shape) const { return Operator(K{}, FixedBandwidth{1.0 / shape.beta}); }
+  Operator head(const KernelShape& shape) const { return Operator(K{}, FixedBandwidth{1.0 / shape.beta}); }  ///< h = 1 / beta.
 
+  /// dL/dbeta = -dL/dh / beta^2.
   template <class G>
   KernelShape pullback(const KernelShape& shape, const G& grads) const {
     return KernelShape{detail::by_bandwidth(shape.beta, grads), 0.0};
@@ -124,10 +132,12 @@ struct FixedMemory {
 /// Kernel x anchored with h = 1 / beta x dot: ReLUmax memory for the Epanechnikov kernel.
 template <class K, class Mask = StrictlyCausal>
 struct AnchoredMemory {
-  using Operator = NadarayaWatson<K, Anchored, DotProduct, Mask>;
+  using Operator = NadarayaWatson<K, Anchored, DotProduct, Mask>;  ///< The operator of a head.
 
+  /// h = 1 / beta, z = q.k.
   Operator head(const KernelShape& shape) const { return Operator(K{}, Anchored{1.0 / shape.beta}, DotProduct{1.0}); }
 
+  /// dL/dbeta = -dL/dh / beta^2.
   template <class G>
   KernelShape pullback(const KernelShape& shape, const G& grads) const {
     return KernelShape{detail::by_bandwidth(shape.beta, grads), 0.0};

@@ -21,11 +21,12 @@
 
 namespace nadaraya::mosaic {
 
+/// The sizes of a model.
 struct ModelSize {
-  Index vocabulary = 1;
-  Index layers = 4;
-  Index heads = 4;
-  Index width = 128;
+  Index vocabulary = 1;  ///< different tokens
+  Index layers = 4;  ///< blocks
+  Index heads = 4;  ///< of each memory; divides width
+  Index width = 128;  ///< of a token's vector
   Index pairs = 512;  ///< of each head's persistent memory
 
   /// Throws std::invalid_argument if a size is below 1, or heads does not divide width.
@@ -42,25 +43,27 @@ struct ModelSize {
   }
 };
 
-/// tokens -> embedding -> blocks -> layer norm -> logits = x E^T / sqrt(width).
-/// A model holds no numbers: parameters and what backward needs are arguments. Results do not depend on
-/// the executor. Source: arXiv 2405.06394; kernels: arXiv 2601.22766.
+/// A language model: tokens -> embedding -> blocks -> layer norm -> logits = x E^T / sqrt(width). A model holds no numbers:
+/// parameters and what backward needs are arguments. Results do not depend on the executor. Source: arXiv 2405.06394;
+/// kernels: arXiv 2601.22766.
 template <class Scalar>
 class Model {
  public:
+  /// Throws std::invalid_argument if a size is below 1, or heads does not divide width.
   Model(const ModelSize& size, const KernelChoice<Scalar>& kernel)
       : size_(validated(size)), embedding_(layout_, size.vocabulary, size.width), norm_(make_blocks(kernel), "ln_out.", size.width) {}
 
-  const ModelSize& size() const { return size_; }
-  const Layout& layout() const { return layout_; }
+  const ModelSize& size() const { return size_; }  ///< The sizes.
+  const Layout& layout() const { return layout_; }  ///< The parameters' names, shapes and places.
 
+  /// What backward needs of forward.
   struct Tape {
-    std::vector<int> tokens;
-    Sequences shape;
-    Dropout dropout;
-    RowMatrix<Scalar> x;
-    std::vector<typename Block<Scalar>::Tape> blocks;
-    LayerNorm::Tape<Scalar> norm;
+    std::vector<int> tokens;  ///< as read
+    Sequences shape;  ///< of the tokens
+    Dropout dropout;  ///< of the forward pass
+    RowMatrix<Scalar> x;  ///< before the last layer norm, [tokens x width]
+    std::vector<typename Block<Scalar>::Tape> blocks;  ///< of each block
+    LayerNorm::Tape<Scalar> norm;  ///< of the last layer norm
     RowMatrix<Scalar> logits;  ///< the result, [tokens x vocabulary]
   };
 
@@ -89,12 +92,13 @@ class Model {
 
   /// What sequences that grow have read so far: the way to generate, where each token is read once.
   struct Past {
-    Index sequences = 0;
+    Index sequences = 0;  ///< that grow together
     Index capacity = 0;  ///< tokens that a sequence may grow to
     Index tokens = 0;    ///< that each has read
-    std::vector<typename Block<Scalar>::Past> blocks;
+    std::vector<typename Block<Scalar>::Past> blocks;  ///< of each block
   };
 
+  /// Nothing read yet. Throws std::invalid_argument if a number is negative.
   Past past(Index sequences, Index capacity) const {
     nadaraya::detail::require(sequences >= 0 && capacity >= 0, "mosaic::Model::past: there are ", sequences,
                               " sequences of at most ", capacity, " tokens");

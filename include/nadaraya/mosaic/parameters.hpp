@@ -16,21 +16,22 @@ namespace nadaraya::mosaic {
 
 /// Where a parameter lies, and as which matrix it is read.
 struct Slot {
-  Index offset = 0;
-  Index rows = 0;
-  Index cols = 0;
+  Index offset = 0;  ///< of the first number
+  Index rows = 0;  ///< of the matrix
+  Index cols = 0;  ///< of the matrix
 
-  Index size() const { return rows * cols; }
+  Index size() const { return rows * cols; }  ///< How many numbers.
 };
 
 /// The list of a model's parameters, in the order of their modules. Optimizer, checkpoint, clipping and
 /// finite differences all walk it.
 class Layout {
  public:
+  /// A parameter of the list.
   struct Entry {
-    std::string name;
-    std::vector<Index> shape;
-    Slot slot;
+    std::string name;  ///< as in a checkpoint
+    std::vector<Index> shape;  ///< as in a checkpoint
+    Slot slot;  ///< where it lies
   };
 
   /// A parameter of a shape, read as a matrix with the given number of columns. Throws std::invalid_argument if a
@@ -51,8 +52,8 @@ class Layout {
     return slot;
   }
 
-  const std::vector<Entry>& entries() const { return entries_; }
-  Index size() const { return size_; }
+  const std::vector<Entry>& entries() const { return entries_; }  ///< All parameters, in order.
+  Index size() const { return size_; }  ///< How many numbers they have together.
 
   /// Null if there is none of that name.
   const Entry* find(const std::string& name) const {
@@ -72,23 +73,26 @@ inline constexpr Index numbers_at_once = 16384;
 template <class Scalar>
 class Parameters {
  public:
-  using Map = Eigen::Map<RowMatrix<Scalar>>;
-  using ConstMap = Eigen::Map<const RowMatrix<Scalar>>;
-  using Vector = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
-  using ConstVector = Eigen::Map<const Eigen::Array<Scalar, Eigen::Dynamic, 1>>;
+  using Map = Eigen::Map<RowMatrix<Scalar>>;  ///< A parameter to write.
+  using ConstMap = Eigen::Map<const RowMatrix<Scalar>>;  ///< A parameter to read.
+  using Vector = Eigen::Map<Eigen::Array<Scalar, Eigen::Dynamic, 1>>;  ///< All parameters to write.
+  using ConstVector = Eigen::Map<const Eigen::Array<Scalar, Eigen::Dynamic, 1>>;  ///< All parameters to read.
 
   Parameters() = default;
+  /// Zeros for each parameter of the layout.
   explicit Parameters(const Layout& layout) : values_(static_cast<std::size_t>(layout.size()), Scalar(0)) {}
 
+  /// A parameter as a matrix.
   Map operator[](const Slot& slot) { return Map(values_.data() + slot.offset, slot.rows, slot.cols); }
+  /// A parameter as a matrix.
   ConstMap operator[](const Slot& slot) const { return ConstMap(values_.data() + slot.offset, slot.rows, slot.cols); }
 
   /// All of them.
   Vector vector() { return Vector(values_.data(), size()); }
-  ConstVector vector() const { return ConstVector(values_.data(), size()); }
-  Index size() const { return static_cast<Index>(values_.size()); }
+  ConstVector vector() const { return ConstVector(values_.data(), size()); }  ///< All of them.
+  Index size() const { return static_cast<Index>(values_.size()); }  ///< How many numbers.
 
-  void set_zero() { std::fill(values_.begin(), values_.end(), Scalar(0)); }
+  void set_zero() { std::fill(values_.begin(), values_.end(), Scalar(0)); }  ///< Sets every number to zero.
 
  private:
   std::vector<Scalar> values_;

@@ -20,12 +20,13 @@
 
 namespace nadaraya::mosaic {
 
-/// y = W e^{10 value_beta} [softmax(beta^2 k M_k^T) M_v], head by head, k the extracted key of each token,
-/// M_k and M_v learned pairs [1 x heads x pairs x dim]. x and y are [tokens x width].
-/// It is the role that a feed-forward layer has elsewhere. Source: arXiv 2405.06394, section 5.
+/// Persistent memory: y = W e^{10 value_beta} [softmax(beta^2 k M_k^T) M_v], head by head, k the extracted key of each
+/// token, M_k and M_v learned pairs [1 x heads x pairs x dim]. x and y are [tokens x width]. It is the role that a
+/// feed-forward layer has elsewhere. Source: arXiv 2405.06394, section 5.
 template <class Scalar>
 class PersistentMemory {
  public:
+  /// Adds its parameters to the layout.
   PersistentMemory(Layout& layout, const std::string& prefix, Index width, Index heads, Index pairs)
       : heads_(heads),
         pairs_(pairs),
@@ -36,14 +37,16 @@ class PersistentMemory {
         memory_value_(layout.add(prefix + "pmem.M_v0", {1, heads, pairs, width / heads}, width / heads)),
         projection_(layout, prefix + "c_proj.weight", {width, width}) {}
 
+  /// What backward needs of forward.
   struct Tape {
-    KeyExtractor::Tape<Scalar> keys;
-    KernelPass<Scalar, AdaptiveMemory<Gaussian, NoMask>> pass;
-    RowMatrix<Scalar> read;
-    RowMatrix<Scalar> scaled;
+    KeyExtractor::Tape<Scalar> keys;  ///< of the key extractor
+    KernelPass<Scalar, AdaptiveMemory<Gaussian, NoMask>> pass;  ///< of the regression
+    RowMatrix<Scalar> read;  ///< its result
+    RowMatrix<Scalar> scaled;  ///< the result times e^(10 value_beta), before the projection
     RowMatrix<Scalar> out;  ///< the result
   };
 
+  /// y = projection of the regression on the learned pairs; x and y are [tokens x width].
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x, Tape& tape,
                const AnyExecutor& executor) const {
     keys_.forward(parameters, shape, x, tape.keys, executor);

@@ -19,8 +19,8 @@ namespace nadaraya::mosaic {
 
 /// What the rows of a pass did.
 struct SupportStatistics {
-  double mean_support = 0;
-  Index empty_rows = 0;
+  double mean_support = 0;  ///< keys with weight, mean over queries and heads
+  Index empty_rows = 0;  ///< queries without any
 };
 
 /// One pass, forward and then backward; what forward hands to backward stays in it. The views of
@@ -40,14 +40,14 @@ class RegressionPass {
                                             const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
                                             const AnyExecutor& executor) = 0;
 
-  virtual SupportStatistics statistics() const = 0;
+  virtual SupportStatistics statistics() const = 0;  ///< Of the last forward pass.
 };
 
 /// The pass of a memory kernel: the library's Attention, with an operator for each head.
 template <class Scalar, MemoryKernel Memory>
 class KernelPass final : public RegressionPass<Scalar> {
  public:
-  explicit KernelPass(Memory memory = Memory{}) : memory_(std::move(memory)) {}
+  explicit KernelPass(Memory memory = Memory{}) : memory_(std::move(memory)) {}  ///< A pass of this memory kernel.
 
   void forward(std::span<const KernelShape> shapes, const HeadView<const Scalar>& query,
                const HeadView<const Scalar>& key, const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
@@ -65,6 +65,7 @@ class KernelPass final : public RegressionPass<Scalar> {
     return grads;
   }
 
+  /// Of the last forward pass.
   SupportStatistics statistics() const override { return {tape_.mean_support(), tape_.empty_rows()}; }
 
  private:
@@ -82,10 +83,11 @@ class KernelPass final : public RegressionPass<Scalar> {
 /// A memory kernel as a model takes it.
 template <class Scalar>
 struct KernelChoice {
-  std::function<std::unique_ptr<RegressionPass<Scalar>>()> make_pass;
-  bool learns_alpha = false;
+  std::function<std::unique_ptr<RegressionPass<Scalar>>()> make_pass;  ///< makes a pass of the kernel
+  bool learns_alpha = false;  ///< whether heads have an alpha to learn
 };
 
+/// The choice of one memory kernel for a whole model.
 template <class Scalar, MemoryKernel Memory>
 KernelChoice<Scalar> kernel_choice(Memory memory) {
   return KernelChoice<Scalar>{

@@ -17,27 +17,29 @@
 
 namespace nadaraya::mosaic {
 
-/// v_t = e^{10 value_beta} m_t / |m_t| per head, m_t = c w_t + (1 - c) w_{t+1}, w = W x; w past the end
-/// of a sequence is 0. x and v are [tokens x width], c and value_beta learned per head.
-/// A value looks one token ahead, so only queries behind that token may read it: the contextual memory
-/// is strictly causal. Source: arXiv 2405.06394, section 5.
+/// Values: v_t = e^{10 value_beta} m_t / |m_t| per head, m_t = c w_t + (1 - c) w_{t+1}, w = W x; w past the end of a
+/// sequence is 0. x and v are [tokens x width], c and value_beta learned per head. A value looks one token ahead, so only
+/// queries behind that token may read it: the contextual memory is strictly causal. Source: arXiv 2405.06394, section 5.
 class ValueExtractor {
  public:
+  /// Adds its parameters to the layout.
   ValueExtractor(Layout& layout, const std::string& prefix, Index width, Index heads)
       : heads_(heads),
         scale_(layout, prefix, heads),
         mix_(layout.add(prefix + "v_featurizer.coef", {heads}, heads)),
         linear_(layout, prefix + "v_featurizer.linear.weight", {width, width}) {}
 
+  /// What backward needs of forward.
   template <class Scalar>
   struct Tape {
-    RowMatrix<Scalar> linear;
-    RowMatrix<Scalar> mixed;
-    RowMatrix<Scalar> unit;
-    RowMatrix<Scalar> norms;
+    RowMatrix<Scalar> linear;  ///< w = W x
+    RowMatrix<Scalar> mixed;  ///< m
+    RowMatrix<Scalar> unit;  ///< m / |m| for each head
+    RowMatrix<Scalar> norms;  ///< |m| of each token and head
     RowMatrix<Scalar> value;  ///< the result
   };
 
+  /// The values of x, tape.value, [tokens x width] like x.
   template <class Scalar>
   void forward(const Parameters<Scalar>& parameters, const Sequences& shape, const RowMatrix<Scalar>& x,
                Tape<Scalar>& tape, const AnyExecutor& executor) const {

@@ -13,9 +13,10 @@
 
 namespace nadaraya::mosaic {
 
-/// y = e^{10 value_beta} x, value_beta per head: x and y [tokens x width].
+/// Scaled values: y = e^{10 value_beta} x, value_beta per head: x and y [tokens x width].
 class ValueScale {
  public:
+  /// Adds value_beta [heads] to the layout.
   ValueScale(Layout& layout, const std::string& prefix, Index heads)
       : heads_(heads), beta_(layout.add(prefix + "value_beta", {heads}, heads)) {}
 

@@ -11,7 +11,7 @@
 
 namespace nadaraya {
 
-/// t_j = z_j / width - tau, p_j = kappa(t_j), with tau such that sum_j p_j = 1. For rectified
+/// Adaptive normalization: t_j = z_j / width - tau, p_j = kappa(t_j), with tau such that sum_j p_j = 1. For rectified
 /// polynomials this is alpha-entmax (sparsemax at alpha = 2), for the Gaussian softmax.
 ///
 /// Read as a regression, it is the fixed-bandwidth estimator with a bandwidth of its own for every
@@ -19,6 +19,7 @@ namespace nadaraya {
 /// (arXiv 2601.22766). Rows are never empty while a key is visible. Defined for every kernel with
 /// a `width`; the box kernel has none.
 struct Adaptive {
+  /// Refuses kernels without width(), such as Uniform, when compiled.
   template <class K, class Similarity, class Mask>
   static constexpr void check() {
     static_assert(AdaptiveKernel<K>,
@@ -39,12 +40,14 @@ struct Adaptive {
     return -Scalar(Eigen::NumTraits<Scalar>::infinity());
   }
 
+  /// `floor` for a group of short rows at once.
   template <int N, detail::SearchedTogether Scalar>
   void floors(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> floor_bound,
               Scalar* floors) const {
     detail::threshold_floors(kernel, z, floor_bound, floor_steps, floors);
   }
 
+  /// The threshold tau: closed form for r = 1 and 2, Newton steps to convergence otherwise, O(row) each.
   template <AdaptiveKernel K, class Scalar>
   RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar& floor_bound) const {
     if constexpr (ExponentialKernel<K>) {
@@ -57,12 +60,14 @@ struct Adaptive {
     }
   }
 
+  /// `solve` for a group of short rows at once.
   template <int N, detail::SearchedTogether Scalar>
   void solve(const RectifiedPolynomial<N>& kernel, std::span<const RowView<Scalar>> z, std::span<const Scalar> floor_bound,
              RowNormalizer<Scalar>* maps) const {
     detail::thresholds(kernel, z, floor_bound, maps);
   }
 
+  /// The width of a kernel whose rows are measured from the nearest key.
   template <class Scalar, ExponentialKernel K>
   Scalar nearest_width(const K& kernel) const {
     return Scalar(kernel.width());

@@ -11,12 +11,13 @@
 
 namespace nadaraya {
 
-/// t_j = 1 + (z_j - max z) / h^2, p_j = kappa(t_j) / sum_i kappa(t_i). With the Epanechnikov
-/// kernel and a dot product it is ReLUmax. The nearest key always counts, so no row is empty while
-/// a key is visible, and the bandwidth keeps its meaning whatever the level of the similarities.
+/// Anchored normalization: t_j = 1 + (z_j - max z) / h^2, p_j = kappa(t_j) / sum_i kappa(t_i). With the Epanechnikov kernel
+/// and a dot product it is ReLUmax. The nearest key always counts, so no row is empty while a key is visible, and the
+/// bandwidth keeps its meaning whatever the level of the similarities.
 struct Anchored {
-  double bandwidth = 1.0;
+  double bandwidth = 1.0;  ///< h, whose square is in units of the similarity
 
+  /// Throws std::invalid_argument unless h > 0, with a square that the scalar can hold.
   template <class Scalar>
   void validate(double) const {
     detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored");
@@ -32,11 +33,13 @@ struct Anchored {
     return Scalar(largest - width - slack);
   }
 
+  /// t_j = 1 + (z_j - max z) / h^2, and the sum as divisor. O(row).
   template <Kernel K, class Scalar>
   RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
     return detail::at_nearest(kernel, nearest_width<Scalar>(kernel), z);
   }
 
+  /// h^2
   template <class Scalar, Kernel K>
   Scalar nearest_width(const K&) const {
     return detail::bandwidth_width<Scalar>(bandwidth, 1.0, "Anchored");

@@ -37,19 +37,21 @@ constexpr void check_distances() {
 
 }  // namespace detail
 
-/// t_j = 1 - d_j^2 / h^2, p_j = kappa(t_j) / sum_i kappa(t_i) (Nadaraya 1964; Watson 1964). With
-/// the Epanechnikov kernel on the unit sphere it is normalized ReLU attention: weights
-/// proportional to [q.k / gamma + b]_+, gamma = h^2 / 2, b = 1 - 2 / h^2.
+/// Fixed bandwidth: t_j = 1 - d_j^2 / h^2, p_j = kappa(t_j) / sum_i kappa(t_i) (Nadaraya 1964; Watson 1964). With the
+/// Epanechnikov kernel on the unit sphere it is normalized ReLU attention: weights proportional to [q.k / gamma + b]_+,
+/// gamma = h^2 / 2, b = 1 - 2 / h^2.
 ///
 /// A query with no key closer than h has an empty row: output zero, gradient zero, counted.
 struct FixedBandwidth {
-  double bandwidth = 1.0;
+  double bandwidth = 1.0;  ///< h, in units of the distance
 
+  /// Refuses a similarity that is no distance, and a bias, when compiled.
   template <class K, class Similarity, class Mask>
   static constexpr void check() {
     detail::check_distances<Similarity, Mask>();
   }
 
+  /// Throws std::invalid_argument unless h > 0, with a square that the scalar can hold.
   template <class Scalar>
   void validate(double factor) const {
     detail::bandwidth_width<Scalar>(bandwidth, factor, "FixedBandwidth");

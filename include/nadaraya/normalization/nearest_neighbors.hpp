@@ -28,14 +28,15 @@ namespace nadaraya {
 /// at distance zero it is zero; all kept keys then weigh the same. Keys as far as the (k+1)-th
 /// have weight zero: a row of exact ties at that distance is empty.
 struct NearestNeighbors {
-  static constexpr bool selects = true;
+  static constexpr bool selects = true;  ///< it picks candidates by rank
 
-  Index neighbors = 1;
+  Index neighbors = 1;  ///< k
 
-  /// Does this kernel take its bandwidth from the (k+1)-th key?
+  /// True if this kernel takes its bandwidth from the (k+1)-th key.
   template <class K>
   static constexpr bool borrows_bandwidth = !ExponentialKernel<K> && !std::same_as<K, Uniform>;
 
+  /// Refuses a compact kernel without a distance, and with a bias, when compiled.
   template <class K, class Similarity, class Mask>
   static constexpr void check() {
     static_assert(!borrows_bandwidth<K> || MetricSimilarity<Similarity>,
@@ -47,6 +48,7 @@ struct NearestNeighbors {
     static_assert(!ExponentialKernel<K> || AdaptiveKernel<K>, "an exponential kernel needs width()");
   }
 
+  /// Throws std::invalid_argument if k < 1.
   template <class Scalar>
   void validate(double) const {
     detail::require(neighbors >= 1, "NearestNeighbors: neighbors must be at least 1, got ", neighbors);
@@ -80,6 +82,7 @@ struct NearestNeighbors {
     }
   }
 
+  /// The bandwidth and the divisor of what `select` left. O(k).
   template <Kernel K, class Scalar>
   RowNormalizer<Scalar> solve(const K& kernel, double, RowView<Scalar> z, const Scalar&) const {
     if constexpr (ExponentialKernel<K>) {
@@ -94,6 +97,7 @@ struct NearestNeighbors {
     }
   }
 
+  /// As FixedBandwidth, with a bandwidth that moves with the (k+1)-th key.
   template <Kernel K, class Scalar>
   void pullback(const K& kernel, const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                 ParameterGradients<Scalar>& parameters) const {

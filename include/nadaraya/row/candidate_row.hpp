@@ -12,27 +12,28 @@
 
 namespace nadaraya {
 
-/// Parallel arrays. The numbers are similarities while candidates are gathered and coordinates once
-/// the row is weighed; keys ascend while candidates are gathered. After the last entry there is room
-/// for a whole vector, which the engine's loops may overwrite.
+/// The candidates of a row: their keys and numbers, in parallel arrays. The numbers are similarities while candidates are
+/// gathered and coordinates once the row is weighed; keys ascend while candidates are gathered. After the last entry there
+/// is room for a whole vector, which the engine's loops may overwrite.
 template <class Scalar>
 class CandidateRow {
  public:
-  std::size_t size() const { return size_; }
-  bool empty() const { return size_ == 0; }
+  std::size_t size() const { return size_; }  ///< How many candidates.
+  bool empty() const { return size_ == 0; }  ///< True if there are none.
 
-  std::span<const KeyIndex> keys() const { return {keys_.data(), size_}; }
+  std::span<const KeyIndex> keys() const { return {keys_.data(), size_}; }  ///< Their keys.
+  /// Their similarities or coordinates, in the same order.
   std::span<const Scalar> values() const { return {values_.data(), size_}; }
-  KeyIndex* key_data() { return keys_.data(); }
-  Scalar* value_data() { return values_.data(); }
+  KeyIndex* key_data() { return keys_.data(); }  ///< The keys, to write.
+  Scalar* value_data() { return values_.data(); }  ///< The values, to write.
 
   /// Keys with a similarity at or below it have been left out, for they cannot have weight.
   const Scalar& floor() const { return floor_; }
-  void set_floor(const Scalar& floor) { floor_ = floor; }
+  void set_floor(const Scalar& floor) { floor_ = floor; }  ///< Notes the floor, and drops nothing.
 
   /// The numbers are similarities, or lie below them by this much at most.
   const Scalar& bound_slack() const { return bound_slack_; }
-  void set_bound_slack(const Scalar& slack) { bound_slack_ = slack; }
+  void set_bound_slack(const Scalar& slack) { bound_slack_ = slack; }  ///< Notes the slack.
 
   /// No keys, no floor and no bound slack.
   void clear() {
@@ -41,6 +42,7 @@ class CandidateRow {
     bound_slack_ = Scalar(0);
   }
 
+  /// Appends a candidate.
   void push(KeyIndex j, const Scalar& z) {
     reserve(1);
     keys_[size_] = j;

@@ -14,7 +14,7 @@
 
 namespace nadaraya {
 
-/// z = scale (cos(q, k) - 1) = -(scale / 2) |q/|q| - k/|k||^2.
+/// Shifted cosine: z = scale (cos(q, k) - 1) = -(scale / 2) |q/|q| - k/|k||^2.
 ///
 /// It is the scaled cosine, shifted so that equal directions have z = 0 and z is a distance; a
 /// shift changes no weight under Adaptive, Anchored or NearestNeighbors. A fixed bandwidth is
@@ -22,16 +22,18 @@ namespace nadaraya {
 /// A zero row has no direction: its cosine with every row is 0, and no gradient passes through it. Any other finite row has
 /// one, also where its length is out of range.
 struct Cosine {
-  static constexpr bool has_scale = true;
-  static constexpr bool is_product = false;
-  static constexpr double distance_factor = 2.0;
+  static constexpr bool has_scale = true;  ///< `grads.scale` exists
+  static constexpr bool is_product = false;  ///< a product bounds it from above
+  static constexpr double distance_factor = 2.0;  ///< squared distance = -2 z
 
-  double scale = 1.0;
+  double scale = 1.0;  ///< positive
 
+  /// Throws std::invalid_argument unless the scale is positive and finite.
   void validate() const {
     detail::require(scale > 0.0 && detail::is_finite(scale), "Cosine: scale must be positive and finite, got ", scale);
   }
 
+  /// Rows divided by their norm, once for each operand.
   template <class X>
   RowMatrix<ScalarOf<X>> prepared(const X& rows) const {
     using Scalar = ScalarOf<X>;
@@ -63,6 +65,7 @@ struct Cosine {
     return result;
   }
 
+  /// z of two prepared rows.
   template <class Q, class K>
   ScalarOf<Q> score(const Q& q, const K& k) const {
     using Scalar = ScalarOf<Q>;
@@ -77,12 +80,14 @@ struct Cosine {
     return half_chord().product_bound(query_norm, dimension);
   }
 
+  /// dz times scale (k - q) to dq, and scale (q - k) to dk.
   template <class Q, class K, class Scalar, class DQ, class DK>
   void pullback(const Q& q, const K& k, const Scalar& dz, DQ&& dq, DK&& dk) const {
     if (is_zero(q) || is_zero(k)) return;
     half_chord().pullback(q, k, dz, dq, dk);
   }
 
+  /// dz z / scale.
   template <class Q, class K, class Scalar>
   Scalar scale_pullback(const Q& q, const K& k, const Scalar& dz) const {
     if (is_zero(q) || is_zero(k)) return Scalar(-dz);

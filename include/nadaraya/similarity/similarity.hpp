@@ -155,7 +155,7 @@ constexpr bool check_similarity() {
   return true;
 }
 
-/// Is a policy meant as a similarity?
+/// True if a policy is meant as a similarity.
 template <class P>
 concept MeantAsSimilarity = Similarity<P> || Names_score<P> || Names_pullback<P>;
 

@@ -12,23 +12,25 @@
 
 namespace nadaraya {
 
-/// z = -scale |q - k|^2. A fixed bandwidth is compared with sqrt(scale) |q - k|.
+/// Minus the squared distance: z = -scale |q - k|^2. A fixed bandwidth is compared with sqrt(scale) |q - k|.
 ///
 /// The distance is summed from the differences: |q|^2 + |k|^2 - 2 q.k would cancel for near rows.
 /// That cheaper form serves only to rule out, under its own error bound, the keys that are too far
 /// to matter.
 struct SquaredDistance {
-  static constexpr bool has_scale = true;
-  static constexpr bool is_product = false;
-  static constexpr double distance_factor = 1.0;
+  static constexpr bool has_scale = true;  ///< `grads.scale` exists
+  static constexpr bool is_product = false;  ///< a product bounds it from above
+  static constexpr double distance_factor = 1.0;  ///< squared distance = -z
 
-  double scale = 1.0;
+  double scale = 1.0;  ///< positive
 
+  /// Throws std::invalid_argument unless the scale is positive and finite.
   void validate() const {
     detail::require(scale > 0.0 && detail::is_finite(scale), "SquaredDistance: scale must be positive and finite, got ",
                     scale);
   }
 
+  /// -scale |q - k|^2
   template <class Q, class K>
   ScalarOf<Q> score(const Q& q, const K& k) const {
     using Scalar = ScalarOf<Q>;
@@ -60,6 +62,7 @@ struct SquaredDistance {
     return Scalar(detail::sqrt(square) * (Scalar(1) + Scalar(static_cast<Scalar>(dimension + 8) * Real::epsilon())));
   }
 
+  /// dz times 2 scale (k - q) to dq, and 2 scale (q - k) to dk.
   template <class Q, class K, class Scalar, class DQ, class DK>
   void pullback(const Q& q, const K& k, const Scalar& dz, DQ&& dq, DK&& dk) const {
     const Scalar scaled(Scalar(2) * Scalar(scale) * dz);
@@ -67,6 +70,7 @@ struct SquaredDistance {
     dk += scaled * (q - k);
   }
 
+  /// -dz |q - k|^2
   template <class Q, class K, class Scalar>
   Scalar scale_pullback(const Q& q, const K& k, const Scalar& dz) const {
     return Scalar(-dz * Scalar((q - k).squaredNorm()));

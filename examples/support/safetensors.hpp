@@ -1,9 +1,8 @@
-// Reading and writing .safetensors files of float32.
+// Reading and writing .safetensors files.
 // Format: github.com/huggingface/safetensors, README.
 #pragma once
 
-#include <nadaraya/types.hpp>
-
+#include <cstddef>
 #include <map>
 #include <span>
 #include <string>
@@ -11,7 +10,7 @@
 
 namespace safetensors {
 
-using nadaraya::Index;
+using Index = std::ptrdiff_t;
 
 /// A tensor as it is in memory, to be written.
 struct View {
@@ -36,5 +35,16 @@ void write(const std::string& path, const std::map<std::string, std::string>& me
 
 /// Throws program::UsageError, which begins with `what`, for what is not a safetensors file of float32 in full.
 File read(const std::string& path, const std::string& what);
+
+/// A tensor of any type, as it lies in a file.
+struct Bytes {
+  std::string type;  ///< the format's name of it: F32, F64, F16, BF16, I64, ...
+  std::vector<Index> shape;
+  std::string bytes;
+};
+
+/// Reads one tensor, and nothing of the others. An empty name stands for the only one of a file. Throws
+/// program::UsageError, which begins with `what`, where the file is malformed or has no such tensor.
+Bytes read_tensor(const std::string& path, const std::string& name, const std::string& what);
 
 }  // namespace safetensors

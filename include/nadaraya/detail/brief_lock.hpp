@@ -1,20 +1,11 @@
-// A lock for some instructions, and what the threads of the pool know of processors.
+// A lock for some instructions.
 #pragma once
 
-#include <algorithm>
 #include <atomic>
-
-#if defined(__linux__)
-#include <sched.h>
-#elif defined(__unix__) || defined(__APPLE__)
-#include <unistd.h>
-#else
-#include <thread>
-#endif
 
 #include "nadaraya/detail/precise.hpp"
 
-namespace nadaraya::engine {
+namespace nadaraya::detail {
 
 /// Tells the processor that this thread waits in a loop.
 inline void relax() {
@@ -22,19 +13,6 @@ inline void relax() {
   __builtin_ia32_pause();
 #elif defined(__aarch64__)
   asm volatile("isb");  // some 10 ns; yield takes none
-#endif
-}
-
-/// Processors that this process may use, at most `most`.
-inline int count_processors(int most) {
-#if defined(__linux__)
-  cpu_set_t allowed;
-  if (sched_getaffinity(0, sizeof(allowed), &allowed) == 0) return (std::max)(1, CPU_COUNT(&allowed));
-  return most;  // more than the set has room for
-#elif defined(__unix__) || defined(__APPLE__)
-  return static_cast<int>(std::clamp(sysconf(_SC_NPROCESSORS_ONLN), 1L, long{most}));
-#else
-  return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most);
 #endif
 }
 
@@ -69,6 +47,6 @@ class BriefGuard {
   BriefLock& lock_;
 };
 
-}  // namespace nadaraya::engine
+}  // namespace nadaraya::detail
 
 #include "nadaraya/detail/end_precise.hpp"
