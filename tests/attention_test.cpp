@@ -263,6 +263,55 @@ TEST_CASE("packed sequences see only themselves, and masks count from their begi
   REQUIRE(Packed({0, 3}).key == std::vector<Index>{0, 3});
 }
 
+TEST_CASE("padded sequences are those without padding, and masks count from their ends", "[attention]") {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<Index> query_lengths{101, 37}, key_lengths{90, 131};
+  const NadarayaWatson op{Biweight{}, Adaptive{}, DotProduct{}, Causal{}};
+  const Attention attention{Biweight{}, Adaptive{}, DotProduct{}, Causal{}};
+  for (const bool all_queries : {false, true}) {
+    Problem<double> p(scattered);
+    const Packed sequences = all_queries ? Packed::padded_keys(key_lengths) : Packed::padded(query_lengths, key_lengths);
+    const auto queries_of = [&](Index b) { return all_queries ? Index(101) : query_lengths[std::size_t(b)]; };
+    for (Index b = 0; b < 2; ++b) {
+      for (Index h = 0; h < 4; ++h) p.q.view().rows(b, h, queries_of(b), 101 - queries_of(b)).setConstant(nan);
+      for (Index h = 0; h < 2; ++h) {
+        const Index keys = key_lengths[std::size_t(b)];
+        p.k.view().rows(b, h, keys, 131 - keys).setConstant(nan);
+        p.v.view().rows(b, h, keys, 131 - keys).setConstant(nan);
+      }
+    }
+    for (auto* numbers : {&p.out, &p.grad_q, &p.grad_k, &p.grad_v}) numbers->random(9);
+    const auto tape = attention.forward(p.q.input(), p.k.input(), p.v.input(), p.out.view(), sequences, Threads{2});
+    attention.backward(tape, p.grad_out.input(), p.grad_q.view(), p.grad_k.view(), p.grad_v.view(), Threads{2});
+    REQUIRE(tape.sequences() == 1);
+    const RowMatrix<double> with_tape = p.out.head(1, 3);
+    attention(p.q.input(), p.k.input(), p.v.input(), p.out.view(), sequences);
+    REQUIRE(difference(p.out.head(1, 3), with_tape, 0) == "");
+    for (Index b = 0; b < 2; ++b) {
+      const Index queries = queries_of(b), keys = key_lengths[std::size_t(b)];
+      const RowMatrix<double> k = p.k.head(b, 1).topRows(keys), v = p.v.head(b, 1).topRows(keys);
+      RowMatrix<double> grad_k = RowMatrix<double>::Zero(131, 9), grad_v = RowMatrix<double>::Zero(131, 5);
+      for (Index h = 2; h < 4; ++h) {
+        RowMatrix<double> out, expected = RowMatrix<double>::Zero(101, 5), grad_q = RowMatrix<double>::Zero(101, 9);
+        const RowMatrix<double> q = p.q.head(b, h).topRows(queries);
+        const auto single = op.forward(q, k, v, out);
+        const auto grads = op.backward(single, p.grad_out.head(b, h).topRows(queries));
+        expected.topRows(queries) = out;
+        grad_q.topRows(queries) = grads.query;
+        grad_k.topRows(keys) += grads.key;
+        grad_v.topRows(keys) += grads.value;
+        REQUIRE(difference(p.out.head(b, h), expected, 0) == "");
+        REQUIRE(difference(p.grad_q.head(b, h), grad_q, reordered) == "");
+        REQUIRE(tape.head(b, h).queries() == queries);
+      }
+      REQUIRE(difference(p.grad_k.head(b, 1), grad_k, reordered) == "");
+      REQUIRE(difference(p.grad_v.head(b, 1), grad_v, reordered) == "");
+    }
+  }
+  REQUIRE(Packed::padded({3, 4}).query_lengths == std::vector<Index>{3, 4});
+  REQUIRE(Packed::padded({3, 4}).key_lengths == std::vector<Index>{3, 4});
+}
+
 TEST_CASE("sizes of zero, and one key head for all", "[attention]") {
   const Attention attention{Epanechnikov{}};
   for (const auto& [batch, heads, tokens, keys, values] :
@@ -321,6 +370,9 @@ TEST_CASE("shapes that do not fit are refused by name, before anything is writte
   refuse_offsets(Packed({}, {0, 7}), "the offsets of query");
   refuse_offsets(Packed({0, 6}, {0, 8}), "the offsets of key");
   refuse_offsets(Packed({0, 3, 6}, {0, 7}), "there are offsets of 2 sequences of queries and of 1 of keys");
+  refuse_offsets(Packed::padded({6, 6, 6}), "need a length of query for each of 2 batch entries, got 3");
+  refuse_offsets(Packed::padded_keys({7, 8}), "a length of key must lie between 0 and its 7 tokens, got 8");
+  refuse_offsets(Packed::padded({6, -1}, {7, 7}), "a length of query must lie between 0 and its 6 tokens, got -1");
   REQUIRE(difference(out.head(0, 0), before, 0) == "");
 
   const auto tape = attention.forward(q.input(), k.input(), v.input(), out.view());

@@ -221,7 +221,7 @@ void check_failures(const Op& op, const KeyValueCache<Scalar, S>& empty, bool fi
     failures = 0;
     while (fails([&] { cache.reserve(200); })) {
     }
-    REQUIRE(failures == 2);
+    REQUIRE(failures >= 2);
     cache.append(k.bottomRows(200 - rows), v.bottomRows(200 - rows));
     REQUIRE(difference(op(q, cache), out_after, 0) == "");
     failures = 0;

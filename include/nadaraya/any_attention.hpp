@@ -51,11 +51,12 @@ class AnyAttention {
     run(query, key, value, out, sequences, engine::Execution<Scalar>(executor));
   }
 
-  /// The same on remembered keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
+  /// Inference on cached keys and values: caches[(b n + s) Hk + h] holds those of key head h for sequence s of batch entry b,
+  /// which has n sequences. `sequences` tells their queries; its keys are not read.
   template <class E = Serial>
   void operator()(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches, const HeadView<Scalar>& out,
-                  const E& executor = {}) const {
-    run_cached(query, caches, out, engine::Execution<Scalar>(executor));
+                  const Packed& sequences, const E& executor = {}) const {
+    run_cached(query, caches, out, sequences, engine::Execution<Scalar>(executor));
   }
 
   /// The regressions with a record for `backward`.
@@ -105,9 +106,9 @@ class AnyAttention {
 
   /// Returns the number of key heads.
   Index validate_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches,
-                        const HeadView<Scalar>& out) const;
+                        const HeadView<Scalar>& out, const detail::Offsets& sequences) const;
   void run_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches, const HeadView<Scalar>& out,
-                  const engine::Execution<Scalar>& execution) const;
+                  const detail::Offsets& sequences, const engine::Execution<Scalar>& execution) const;
 
   std::span<const AnyOperator<Scalar>* const> operators() const { return owned_.empty() ? borrowed_ : owned_; }
   const AnyOperator<Scalar>& head(Index h) const { return *detail::of_head(operators(), h); }
@@ -168,22 +169,25 @@ void AnyAttention<Scalar>::record(const HeadView<const Scalar>& query, const Hea
 
 template <class Scalar>
 Index AnyAttention<Scalar>::validate_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches,
-                                            const HeadView<Scalar>& out) const {
+                                            const HeadView<Scalar>& out, const detail::Offsets& sequences) const {
   const char* const function = "Attention::operator()";
-  const auto sequences = (std::max)(query.batch(), Index(1));
-  const Index key_heads = static_cast<Index>(caches.size()) / sequences;
-  detail::require(static_cast<Index>(caches.size()) == key_heads * query.batch() &&
-                      (query.heads() == 0 || (key_heads > 0 && query.heads() % key_heads == 0)),
+  detail::AttentionShapes::validate_tokens(sequences, query.batch(), query.tokens(), sequences.query, sequences.query_lengths,
+                                           "query", function);
+  const Index each = sequences.sequences();
+  const Index key_heads = static_cast<Index>(caches.size()) / (std::max)(query.batch() * each, Index(1));
+  detail::require(static_cast<Index>(caches.size()) == key_heads * query.batch() * each &&
+                      (query.heads() == 0 || query.batch() * each == 0 || (key_heads > 0 && query.heads() % key_heads == 0)),
                   function, ": need caches for a number of key heads that divides ", query.heads(), " in each of ",
-                  query.batch(), " sequences, got ", caches.size());
+                  query.batch() * each, " sequences, got ", caches.size());
   detail::require(out.batch() == query.batch() && out.heads() == query.heads() && out.tokens() == query.tokens(), function,
                   ": out must be [", query.batch(), " x ", query.heads(), " x ", query.tokens(), " x .] like query, got ",
                   detail::HeadShape(out));
   validate_operators(query.heads(), function);
-  for (Index b = 0; b < query.batch(); ++b) {
+  for (Index i = 0; i < query.batch() * each; ++i) {
+    const Index queries = sequences.queries_of(query.tokens(), i / each, i % each).count;
     for (Index h = 0; h < query.heads(); ++h) {
-      const CachedHead<Scalar>& cache = caches[static_cast<std::size_t>(b * key_heads + h * key_heads / query.heads())];
-      validate_head(h, query.tokens(), query.dim(), cache.keys, cache.key_cols, function);
+      const CachedHead<Scalar>& cache = caches[static_cast<std::size_t>(i * key_heads + h * key_heads / query.heads())];
+      validate_head(h, queries, query.dim(), cache.keys, cache.key_cols, function);
       detail::require(out.dim() == cache.value_cols, function, ": out must have ", cache.value_cols,
                       " columns like the cached values, got ", out.dim());
     }
@@ -194,34 +198,47 @@ Index AnyAttention<Scalar>::validate_cached(const HeadView<const Scalar>& query,
 
 template <class Scalar>
 void AnyAttention<Scalar>::run_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches,
-                                      const HeadView<Scalar>& out, const engine::Execution<Scalar>& execution) const {
-  const Index key_heads = validate_cached(query, caches, out);
+                                      const HeadView<Scalar>& out, const detail::Offsets& sequences,
+                                      const engine::Execution<Scalar>& execution) const {
+  const Index key_heads = validate_cached(query, caches, out, sequences);
   engine::Arena& memory = execution.memory();
-  const auto heads = static_cast<std::size_t>(query.batch() * query.heads());
+  // The heads of sequences that have queries.
+  engine::LineVector<detail::HeadPosition> heads(&memory);
+  engine::LineVector<const engine::PreparedKeys<Scalar>*> cached(&memory);
+  const Index each = sequences.sequences();
+  heads.reserve(static_cast<std::size_t>(query.batch() * each * query.heads()));
+  cached.reserve(heads.capacity());
+  for (Index i = 0; i < query.batch() * each; ++i) {
+    const detail::TokenRange queries = sequences.queries_of(query.tokens(), i / each, i % each);
+    if (queries.count == 0) continue;
+    for (Index h = 0; h < query.heads(); ++h) {
+      const Index key_head = h * key_heads / query.heads();
+      const bool new_keys = h == 0 || key_head != heads.back().key_head;
+      const Index key_set = heads.empty() ? 0 : heads.back().key_set + (new_keys ? 1 : 0);
+      heads.push_back({i / each, h, key_head, queries.first, queries.count, 0, 0, key_set, new_keys});
+      cached.push_back(caches[static_cast<std::size_t>(i * key_heads + key_head)].prepared);
+    }
+  }
   engine::LineVector<Rows<Scalar>> queries(&memory);
   engine::LineVector<WritableRows<Scalar>> places(&memory);
   engine::LineVector<MatrixMap<Scalar>> outs(&memory);
   engine::LineVector<engine::Problem<Scalar>> problems(&memory);
-  queries.reserve(heads);
-  places.reserve(heads);
-  outs.reserve(heads);
-  problems.reserve(heads);
+  queries.reserve(heads.size());
+  places.reserve(heads.size());
+  outs.reserve(heads.size());
+  problems.reserve(heads.size());
   const Rows<Scalar> no_keys(RowMatrix<Scalar>(0, query.dim())), no_values(RowMatrix<Scalar>(0, out.dim()));
   const auto policies = this->policies(memory);
-  for (Index b = 0; b < query.batch(); ++b) {
-    for (Index h = 0; h < query.heads(); ++h) {
-      const Index key_head = b * key_heads + h * key_heads / query.heads();
-      queries.emplace_back(query.rows(b, h), memory);
-      outs.push_back(places.emplace_back(out.rows(b, h), memory).matrix());
-      problems.push_back({detail::of_head(policies, h), &queries.back(), &no_keys, &no_values, key_head,
-                          caches[static_cast<std::size_t>(key_head)].prepared});
-    }
+  for (std::size_t i = 0; i < heads.size(); ++i) {
+    const detail::HeadPosition& at = heads[i];
+    queries.emplace_back(at.queries_of(query), memory);
+    outs.push_back(places.emplace_back(at.queries_of(out), memory).matrix());
+    problems.push_back({detail::of_head(policies, at.head), &queries.back(), &no_keys, &no_values, at.key_set, cached[i]});
   }
-  const engine::LineVector<std::span<engine::Record<Scalar>>> no_records(heads, &memory);
+  const engine::LineVector<std::span<engine::Record<Scalar>>> no_records(heads.size(), &memory);
   engine::forward<Scalar>(problems, outs, no_records, execution);
-  for (std::size_t i = 0; i < places.size(); ++i) {
-    places[i].commit(out.rows(static_cast<Index>(i) / query.heads(), static_cast<Index>(i) % query.heads()));
-  }
+  for (std::size_t i = 0; i < places.size(); ++i) places[i].commit(heads[i].queries_of(out));
+  detail::clear_padding(out, sequences.query_lengths);
 }
 
 template <class Scalar>

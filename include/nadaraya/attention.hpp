@@ -6,9 +6,15 @@
 #include "nadaraya/attention_tape.hpp"
 #include "nadaraya/head_shapes.hpp"
 #include "nadaraya/head_view.hpp"
+#include "nadaraya/layer_cache.hpp"
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
 #include "nadaraya/operator/operator_checks.hpp"
+#include "nadaraya/quantized/screening_needs.hpp"
+#include "nadaraya/rows.hpp"
+#include "nadaraya/screening.hpp"
+#include "nadaraya/similarity/row_similarity_of.hpp"
 
 #include <concepts>
 #include <cstddef>
@@ -60,7 +66,9 @@ class Attention {
   /// The operator of a query head.
   const Operator& head(Index h) const { return detail::of_head(operators_, h); }
 
-  /// The regressions alone: no tape. `out` is overwritten.
+  /// The regressions alone: no tape. `out` is overwritten. Where `out` is float, inputs may be Eigen::bfloat16 or Eigen::half,
+  /// each of its own: they are read as floats, some at a time, and give the bits that floats of the same values give where
+  /// these are cached (see KeyValueCache), without a float copy of the values.
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
@@ -73,17 +81,34 @@ class Attention {
     regress(query, key, value, out, sequences, executor);
   }
 
-  /// Inference on cached keys and values: caches[b * Hk + h] holds those of key head h of sequence b.
+  /// Inference on cached keys and values: the queries of sequence b are those of batch entry b, and its keys and values
+  /// those of sequence b of the cache, or caches[b Hk + h] for key head h.
+  template <class Q, class Stored, class Scalar, class E = Serial>
+  void operator()(const HeadView<Q>& query, const LayerCache<Stored, S>& cache, const HeadView<Scalar>& out,
+                  const E& executor = {}) const {
+    run_cached(query, cache.heads(), out, detail::OneSequence(query.tokens(), query.tokens()), executor);
+  }
+  /// The same on caches of single heads.
   template <class Q, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, std::span<const KeyValueCache<std::remove_const_t<Q>, S>> caches,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
-    static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && !std::is_const_v<Scalar>,
-                  "out must be writable, of the scalar of query");
-    const engine::Execution<Scalar> execution(executor);
-    engine::LineVector<CachedHead<Scalar>> cached(&execution.memory());
-    cached.reserve(caches.size());
-    for (const auto& cache : caches) cached.push_back({cache.rows(), cache.key_cols(), cache.value_cols(), cache.prepared()});
-    Heads<Scalar>(operators_, execution).attention().run_cached(query, cached, out, execution);
+    run_cached(query, caches, out, detail::OneSequence(query.tokens(), query.tokens()), executor);
+  }
+
+  /// Inference on cached keys and values with a different number of queries in each sequence, zero included, as in chunked
+  /// prefill, speculative decoding and continuous batching: sequence s of batch entry b, which has n sequences, is
+  /// sequence b n + s of the cache. `sequences` tells which queries it has; its keys are those of the cache, which took
+  /// their number from such offsets when they were appended.
+  template <class Q, class Stored, class Scalar, class E = Serial>
+  void operator()(const HeadView<Q>& query, const LayerCache<Stored, S>& cache, const HeadView<Scalar>& out,
+                  const Packed& sequences, const E& executor = {}) const {
+    run_cached(query, cache.heads(), out, sequences, executor);
+  }
+  /// The same on caches of single heads.
+  template <class Q, class Scalar, class E = Serial>
+  void operator()(const HeadView<Q>& query, std::span<const KeyValueCache<std::remove_const_t<Q>, S>> caches,
+                  const HeadView<Scalar>& out, const Packed& sequences, const E& executor = {}) const {
+    run_cached(query, caches, out, sequences, executor);
   }
 
   /// The regressions with a record for `backward`.
@@ -110,6 +135,7 @@ class Attention {
                AttentionTape<Scalar>& tape, const E& executor = {}) const {
     record(query, key, value, out, detail::OneSequence(query.tokens(), key.tokens()), tape, executor);
   }
+  /// forward of packed sequences, in the memory of a tape.
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
                const Packed& sequences, AttentionTape<Scalar>& tape, const E& executor = {}) const {
@@ -183,12 +209,19 @@ class Attention {
     engine::LineVector<const AnyOperator<Scalar>*> pointers_;
   };
 
+  template <class T>
+  static constexpr bool stores_16_bits = engine::storage_of<std::remove_const_t<T>> != engine::Storage::scalar;
+
   template <class Q, class Ke, class V, class Scalar, class E>
   void regress(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
                const detail::Offsets& sequences, const E& executor) const {
-    check_operands<Q, Ke, V, Scalar>();
-    const engine::Execution<Scalar> execution(executor);
-    Heads<Scalar>(operators_, execution).attention().run(query, key, value, out, sequences, execution);
+    if constexpr (std::is_same_v<Scalar, float> && (stores_16_bits<Q> || stores_16_bits<Ke> || stores_16_bits<V>)) {
+      run_stored(query, key, value, out, sequences, executor);
+    } else {
+      check_operands<Q, Ke, V, Scalar>();
+      const engine::Execution<Scalar> execution(executor);
+      Heads<Scalar>(operators_, execution).attention().run(query, key, value, out, sequences, execution);
+    }
   }
   template <class Q, class Ke, class V, class Scalar, class E>
   void record(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
@@ -197,6 +230,67 @@ class Attention {
     const engine::Execution<Scalar> execution(executor);
     Heads<Scalar>(operators_, execution).attention().record(query, key, value, out, sequences, tape, execution);
   }
+  template <class Q, class Stored, class Scalar, class E>
+  void run_cached(const HeadView<Q>& query, std::span<const KeyValueCache<Stored, S>> caches, const HeadView<Scalar>& out,
+                  const detail::Offsets& sequences, const E& executor) const {
+    static_assert(std::is_same_v<std::remove_const_t<Q>, detail::ComputedIn<Stored>>,
+                  "query must have the scalar of the cache, float if that stores 16 bits");
+    static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && !std::is_const_v<Scalar>,
+                  "out must be writable, of the scalar of query");
+    const engine::Execution<Scalar> execution(executor);
+    engine::LineVector<CachedHead<Scalar>> cached(&execution.memory());
+    cached.reserve(caches.size());
+    for (const auto& cache : caches) cached.push_back({cache.rows(), cache.key_cols(), cache.value_cols(), cache.prepared()});
+    Heads<Scalar>(operators_, execution).attention().run_cached(query, cached, out, sequences, execution);
+  }
+
+  /// On inputs that may be stored in 16 bits: keys and values are read as those of caches are.
+  template <class Q, class Ke, class V, class E>
+  void run_stored(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<float>& out,
+                  const detail::Offsets& sequences, const E& executor) const {
+    static_assert(!PreparingSimilarity<S>, "this similarity changes keys: convert operands with .cast<float>()");
+    const char* const function = "Attention::operator()";
+    const detail::AttentionShapes shapes{detail::HeadShape(query), detail::HeadShape(key), detail::HeadShape(value)};
+    shapes.validate(sequences, detail::HeadShape(out), function);
+    detail::require_apart({"out", out}, {{"query", query}, {"key", key}, {"value", value}}, function);
+    const engine::Execution<float> execution(executor);
+    const Index each = sequences.sequences();
+    const auto count = static_cast<std::size_t>(key.batch() * each * key.heads());
+    std::vector<StoredHead<std::remove_const_t<Ke>, std::remove_const_t<V>>> stored(count);
+    engine::LineVector<CachedHead<float>> cached(count, &execution.memory());
+    execution.executor().parallel_for(static_cast<Index>(count), [&](Index item) {
+      const Index i = item / key.heads(), h = item % key.heads();
+      const detail::TokenRange keys = sequences.keys_of(key.tokens(), i / each, i % each);
+      const Index queries = sequences.queries_of(query.tokens(), i / each, i % each).count * query.heads() / key.heads();
+      auto& one = stored[static_cast<std::size_t>(item)];
+      one.key = Rows<std::remove_const_t<Ke>>(key.rows(i / each, h, keys.first, keys.count));
+      one.value = Rows<std::remove_const_t<V>>(value.rows(i / each, h, keys.first, keys.count));
+      Screening screening = operators_.front().screening();
+      const bool worth = engine::worth_screening(queries, keys.count, key.dim());
+      if (screening == Screening::automatic && !worth) screening = Screening::never;
+      one.prepared = engine::make_prepared_keys<float>(engine::traits_of_similarity<float, S>(), key.dim(), screening);
+      engine::read_keys<float>(*one.prepared, one.key.view(), one.value.view(), 0);
+      cached[static_cast<std::size_t>(item)] = {keys.count, key.dim(), value.dim(), one.prepared.get()};
+    }, Cost{4.0 * double(key.batch() * key.heads() * key.tokens()) * double(key.dim() + value.dim())});
+    const Heads<float> heads(operators_, execution);
+    if constexpr (stores_16_bits<Q>) {
+      std::vector<float> numbers(static_cast<std::size_t>(query.batch() * query.heads() * query.tokens() * query.dim()));
+      const auto floats = HeadView<float>::bhnd(numbers.data(), query.batch(), query.heads(), query.tokens(), query.dim());
+      for (Index b = 0; b < query.batch(); ++b) {
+        for (Index h = 0; h < query.heads(); ++h) floats.rows(b, h) = query.rows(b, h).template cast<float>();
+      }
+      heads.attention().run_cached(floats, cached, out, sequences, execution);
+    } else {
+      heads.attention().run_cached(query, cached, out, sequences, execution);
+    }
+  }
+
+  template <class Ke, class V>
+  struct StoredHead {
+    Rows<Ke> key;
+    Rows<V> value;
+    engine::OwnedKeys<float> prepared;
+  };
 
   template <class Q, class Ke, class V, class Scalar>
   static constexpr void check_operands() {

@@ -45,6 +45,7 @@ void forward_heads(const HeadPositions& positions, std::span<const engine::Probl
     outs.push_back(places.emplace_back(at.queries_of(out), execution.memory()).matrix());
   });
   engine::forward<Scalar>(heads, outs, records, execution);
+  clear_padding(out, positions.sequences.query_lengths);
   positions.for_each([&](std::size_t i, const HeadPosition& at) { places[i].commit(at.queries_of(out)); });
 }
 
@@ -136,8 +137,11 @@ template <class Scalar>
 void AttentionTape<Scalar>::bind(const detail::HeadPositions& positions, const HeadView<const Scalar>& query,
                                  const HeadView<const Scalar>& key, const HeadView<const Scalar>& value) {
   shapes_ = positions.shapes;
-  sequences_.query.assign(positions.sequences.query.begin(), positions.sequences.query.end());
-  sequences_.key.assign(positions.sequences.key.begin(), positions.sequences.key.end());
+  const auto copy = [](std::span<const Index> from, std::vector<Index>& to) { to.assign(from.begin(), from.end()); };
+  copy(positions.sequences.query, sequences_.query);
+  copy(positions.sequences.key, sequences_.key);
+  copy(positions.sequences.query_lengths, sequences_.query_lengths);
+  copy(positions.sequences.key_lengths, sequences_.key_lengths);
   bool refers[3] = {};
   tapes_.resize(positions.size());
   positions.for_each([&](std::size_t i, const detail::HeadPosition& at) {
@@ -225,6 +229,9 @@ void AttentionTape<Scalar>::backward(const Policies& heads, const HeadView<const
                       values.back().matrix()});
   });
   engine::backward<Scalar>(problems(heads, memory), places, parameters, execution);
+  detail::clear_padding(grad_query, sequences_.query_lengths);
+  detail::clear_padding(grad_key, sequences_.key_lengths);
+  detail::clear_padding(grad_value, sequences_.key_lengths);
   positions.for_each([&](std::size_t i, const detail::HeadPosition& at) {
     queries[i].commit(at.queries_of(grad_query));
     if (!at.new_keys) return;

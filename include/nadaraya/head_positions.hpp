@@ -43,15 +43,16 @@ struct HeadPositions {
     std::size_t i = 0;
     Index key_set = -1;
     for (Index b = 0; b < shapes.query.batch; ++b) {
-      for (std::size_t s = 0; s + 1 < sequences.query.size(); ++s) {
+      for (Index s = 0; s < sequences.sequences(); ++s) {
+        const TokenRange queries = sequences.queries_of(shapes.query.tokens, b, s);
+        const TokenRange keys = sequences.keys_of(shapes.key.tokens, b, s);
         Index last_key_head = -1;
         for (Index h = 0; h < shapes.query.heads; ++h) {
           const Index key_head = h * shapes.key.heads / shapes.query.heads;
           const bool new_keys = key_head != last_key_head;
           last_key_head = key_head;
           key_set += new_keys ? 1 : 0;
-          visit(i++, HeadPosition{b, h, key_head, sequences.query[s], sequences.query[s + 1] - sequences.query[s],
-                                  sequences.key[s], sequences.key[s + 1] - sequences.key[s], key_set, new_keys});
+          visit(i++, HeadPosition{b, h, key_head, queries.first, queries.count, keys.first, keys.count, key_set, new_keys});
         }
       }
     }

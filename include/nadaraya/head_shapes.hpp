@@ -19,12 +19,15 @@
 
 namespace nadaraya {
 
-/// Variable-length sequences, packed along the tokens of each batch entry: sequence s has the
-/// queries [query[s], query[s + 1]) and the keys [key[s], key[s + 1]), and sees nothing else. Masks
-/// count from its own beginning.
+/// Which tokens of a batch entry belong together. Variable-length sequences, packed along the tokens of each batch entry
+/// (cu_seqlens elsewhere): sequence s has the queries [query[s], query[s + 1]) and the keys [key[s], key[s + 1]). Or padded
+/// arrays: batch entry b is one sequence of its first query_lengths[b] queries and key_lengths[b] keys. A sequence sees
+/// nothing else, and masks count from its own beginning and end. Outputs and gradients of padding are 0, whatever it holds.
 struct Packed {
-  std::vector<Index> query;  ///< Offsets of the queries: from 0, rising, to the number of query tokens.
+  std::vector<Index> query;  ///< Offsets of the queries: from 0, rising, to the number of query tokens; empty for padded arrays.
   std::vector<Index> key;  ///< Offsets of the keys, as many as of the queries.
+  std::vector<Index> query_lengths;  ///< One for each batch entry; empty if all queries are real, or there are offsets.
+  std::vector<Index> key_lengths;  ///< As query_lengths, of the keys.
 
   /// Offsets, checked by the call that uses them.
   Packed(std::vector<Index> query_offsets, std::vector<Index> key_offsets)
@@ -34,21 +37,62 @@ struct Packed {
 
   static Packed one(Index queries, Index keys) { return Packed({0, queries}, {0, keys}); }  ///< A single sequence.
 
-  /// How many sequences there are.
-  Index sequences() const { return query.empty() ? 0 : static_cast<Index>(query.size()) - 1; }
+  /// Padded at the end, with a length for each batch entry.
+  static Packed padded(std::vector<Index> lengths) { return padded(lengths, lengths); }
+  /// The same with lengths of queries and keys of their own.
+  static Packed padded(std::vector<Index> query_lengths, std::vector<Index> key_lengths) {
+    Packed sequences({}, {});
+    sequences.query_lengths = std::move(query_lengths);
+    sequences.key_lengths = std::move(key_lengths);
+    return sequences;
+  }
+  /// Keys padded at the end, with a length for each batch entry; all queries are real.
+  static Packed padded_keys(std::vector<Index> key_lengths) { return padded({}, std::move(key_lengths)); }
+
+  /// How many sequences there are in each batch entry.
+  Index sequences() const;
 };
 
 namespace detail {
 
-/// The offsets of packed sequences, which they refer to.
+/// Consecutive tokens of a batch entry.
+struct TokenRange {
+  Index first, count;
+};
+
+/// What Packed says, which it refers to.
 struct Offsets {
-  std::span<const Index> query;
-  std::span<const Index> key;
+  std::span<const Index> query, key, query_lengths, key_lengths;
 
   Offsets(std::span<const Index> queries, std::span<const Index> keys) : query(queries), key(keys) {}
-  Offsets(const Packed& sequences) : query(sequences.query), key(sequences.key) {}
+  Offsets(const Packed& sequences)
+      : query(sequences.query),
+        key(sequences.key),
+        query_lengths(sequences.query_lengths),
+        key_lengths(sequences.key_lengths) {}
 
-  Index sequences() const { return query.empty() ? 0 : static_cast<Index>(query.size()) - 1; }
+  bool is_padded() const { return !query_lengths.empty() || !key_lengths.empty(); }
+  Index sequences() const {
+    if (is_padded()) return 1;
+    return query.empty() ? 0 : static_cast<Index>(query.size()) - 1;
+  }
+
+  /// The tokens of a sequence of a batch entry, of as many as there are.
+  TokenRange queries_of(Index tokens, Index batch, Index sequence) const {
+    return tokens_of(query, query_lengths, tokens, batch, sequence);
+  }
+  TokenRange keys_of(Index tokens, Index batch, Index sequence) const {
+    return tokens_of(key, key_lengths, tokens, batch, sequence);
+  }
+
+ private:
+  static TokenRange tokens_of(std::span<const Index> offsets, std::span<const Index> lengths, Index tokens, Index batch,
+                              Index sequence) {
+    if (!lengths.empty()) return {0, lengths[static_cast<std::size_t>(batch)]};
+    if (offsets.empty()) return {0, tokens};
+    const auto s = static_cast<std::size_t>(sequence);
+    return {offsets[s], offsets[s + 1] - offsets[s]};
+  }
 };
 
 /// Those of a call in which all queries and keys are one sequence.
@@ -61,6 +105,16 @@ class OneSequence {
   Index query_[2];
   Index key_[2];
 };
+
+/// Writes zeros to the padding of an array.
+template <class T>
+void clear_padding(const HeadView<T>& view, std::span<const Index> lengths) {
+  for (std::size_t b = 0; b < lengths.size(); ++b) {
+    for (Index h = 0; h < view.heads(); ++h) {
+      view.rows(static_cast<Index>(b), h, lengths[b], view.tokens() - lengths[b]).setZero();
+    }
+  }
+}
 
 struct HeadShape {
   Index batch = 0;
@@ -127,24 +181,45 @@ struct AttentionShapes {
     require(value.batch == key.batch && value.heads == key.heads && value.tokens == key.tokens, function,
             ": key and value must have the same batch, heads and tokens, got ", key, " and ", value);
     require(out_shape == out(), function, ": out must be ", out(), ", got ", out_shape);
-    validate_offsets(sequences.query, query.tokens, "query", function);
-    validate_offsets(sequences.key, key.tokens, "key", function);
+    validate_sequences(sequences, query, key.tokens, function);
+  }
+
+  /// Throws if sequences do not fit queries of a shape and keys of a number of tokens.
+  static void validate_sequences(const Offsets& sequences, const HeadShape& query, Index keys, const char* function) {
+    validate_tokens(sequences, query.batch, query.tokens, sequences.query, sequences.query_lengths, "query", function);
+    validate_tokens(sequences, query.batch, keys, sequences.key, sequences.key_lengths, "key", function);
     require(sequences.query.size() == sequences.key.size(), function, ": there are offsets of ",
             sequences.query.size() - 1, " sequences of queries and of ", sequences.key.size() - 1, " of keys");
-    for (std::size_t s = 1; s < sequences.query.size(); ++s) {
-      require_countable(sequences.query[s] - sequences.query[s - 1], "a sequence of query", function);
-      require_countable(sequences.key[s] - sequences.key[s - 1], "a sequence of key", function);
+    for (Index s = 0; s < sequences.sequences(); ++s) {
+      for (Index b = 0; b < (sequences.is_padded() ? query.batch : Index(1)); ++b) {
+        require_countable(sequences.queries_of(query.tokens, b, s).count, "a sequence of query", function);
+        require_countable(sequences.keys_of(keys, b, s).count, "a sequence of key", function);
+      }
     }
   }
 
-  static void validate_offsets(std::span<const Index> offsets, Index tokens, const char* of, const char* function) {
-    require(!offsets.empty() && offsets.front() == 0 && offsets.back() == tokens &&
-                std::is_sorted(offsets.begin(), offsets.end()),
-            function, ": the offsets of ", of, " must rise from 0 to its ", tokens, " tokens");
+  /// Throws if the offsets or lengths of `of`, queries or keys, do not fit a number of tokens.
+  static void validate_tokens(const Offsets& sequences, Index batch, Index tokens, std::span<const Index> offsets,
+                              std::span<const Index> lengths, const char* of, const char* function) {
+    if (!sequences.is_padded()) {
+      require(!offsets.empty() && offsets.front() == 0 && offsets.back() == tokens &&
+                  std::is_sorted(offsets.begin(), offsets.end()),
+              function, ": the offsets of ", of, " must rise from 0 to its ", tokens, " tokens");
+      return;
+    }
+    require(offsets.empty(), function, ": sequences have either offsets or lengths, got both of ", of);
+    require(lengths.empty() || static_cast<Index>(lengths.size()) == batch, function, ": need a length of ", of,
+            " for each of ", batch, " batch entries, got ", lengths.size());
+    for (const Index length : lengths) {
+      require(0 <= length && length <= tokens, function, ": a length of ", of, " must lie between 0 and its ", tokens,
+              " tokens, got ", length);
+    }
   }
 };
 
 }  // namespace detail
+
+inline Index Packed::sequences() const { return detail::Offsets(*this).sequences(); }
 
 }  // namespace nadaraya
 

@@ -86,7 +86,8 @@ typedef struct nadaraya_operator nadaraya_operator;
 NADARAYA_EXPORTED nadaraya_status nadaraya_operator_create(const char* options, nadaraya_operator** created);
 
 /// Creates an operator like another, but for one number: exponent, alpha, bandwidth, mass, neighbors, scale or window.
-/// It must be one that the other was given, or scale, which every operator has.
+/// It must be one that the other was given, or scale, which every operator has. An operator for several heads changes it in
+/// all of them.
 NADARAYA_EXPORTED nadaraya_status nadaraya_operator_with(const nadaraya_operator* op, const char* name, double value,
                                                          nadaraya_operator** created);
 
@@ -184,6 +185,8 @@ NADARAYA_EXPORTED nadaraya_status nadaraya_cache_append(nadaraya_cache* cache, c
                                                         const nadaraya_input* value);
 /// Drops all tokens but the first few, as after rejected drafts.
 NADARAYA_EXPORTED nadaraya_status nadaraya_cache_truncate(nadaraya_cache* cache, int64_t tokens);
+/// Drops the oldest tokens, so that memory stays bounded under a sliding window.
+NADARAYA_EXPORTED nadaraya_status nadaraya_cache_forget_oldest(nadaraya_cache* cache, int64_t tokens);
 
 /// Computes what nadaraya_attend does with the keys and values of caches, one for each batch entry of query
 /// [B, H, Nq, D]; their lengths may differ. out [B, H, Nq, Dv].

@@ -10,6 +10,7 @@
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/kernel/uniform.hpp"
 #include "nadaraya/key_value_cache.hpp"
+#include "nadaraya/layer_cache.hpp"
 #include "nadaraya/mask/additive_bias.hpp"
 #include "nadaraya/mask/boolean_mask.hpp"
 #include "nadaraya/mask/causal.hpp"

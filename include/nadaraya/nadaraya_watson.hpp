@@ -124,16 +124,17 @@ class NadarayaWatson {
   }
 
   /// Inference on cached keys and values. Returns [Nq x Dv].
-  template <RealExpression Q, class E = Serial>
+  template <RealExpression Q, class Stored, class E = Serial>
     requires(!RealExpression<E>)
-  RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, const E& executor = {}) const {
+  RowMatrix<ScalarOf<Q>> operator()(const Q& query, const KeyValueCache<Stored, S>& cache, const E& executor = {}) const {
     RowMatrix<ScalarOf<Q>> out;
     regress_cached(query, cache, out, executor);
     return out;
   }
-  template <RealExpression Q, class Out, class E = Serial>
+  /// Inference on cached keys and values, written to `out`.
+  template <RealExpression Q, class Stored, class Out, class E = Serial>
     requires(RealExpression<std::remove_cvref_t<Out>>)
-  void operator()(const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache, Out&& out, const E& executor = {}) const {
+  void operator()(const Q& query, const KeyValueCache<Stored, S>& cache, Out&& out, const E& executor = {}) const {
     regress_cached(query, cache, out, executor);
   }
 
@@ -206,6 +207,7 @@ class NadarayaWatson {
   Eigen::SparseMatrix<ScalarOf<Q>, Eigen::RowMajor, int> weights(const Q& query, const Ke& key, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     using Weights = Eigen::SparseMatrix<Scalar, Eigen::RowMajor, int>;
+    static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
     validate<Scalar>(query, key, "NadarayaWatson::weights");
     const engine::Execution<Scalar> execution(executor);
     const auto policies = this->policies<Scalar>();
@@ -250,19 +252,23 @@ class NadarayaWatson {
     run<Scalar>({.query = &queries, .key = &keys, .value = &values}, value.cols(), out, {}, execution);
   }
 
-  template <class Q, class Scalar, class Out, class E>
-  void regress_cached(const Q& query, const KeyValueCache<Scalar, S>& cache, Out& out, const E& executor) const {
-    validate<Scalar>(query, cache.keys(), cache.values(), out, "NadarayaWatson::operator()");
+  template <class Q, class Stored, class Out, class E>
+  void regress_cached(const Q& query, const KeyValueCache<Stored, S>& cache, Out& out, const E& executor) const {
+    using Scalar = ScalarOf<Q>;
+    static_assert(std::is_same_v<Scalar, detail::ComputedIn<Stored>>, "query must have the scalar of the cache");
+    const char* const function = "NadarayaWatson::operator()";
+    validate<Scalar>(query, cache.keys(), function);
+    validate_output<Scalar>(query, cache.keys(), cache.values(), out, function);
     const engine::Execution<Scalar> execution(executor);
-    const Rows<Scalar> queries(query, execution.memory()), keys(cache.keys()), values(cache.values());
-    run<Scalar>({.query = &queries, .key = &keys, .value = &values, .cached = cache.prepared()}, cache.value_cols(), out, {},
-                execution);
+    const Rows<Scalar> queries(query, execution.memory()), no_keys(RowMatrix<Scalar>(0, query.cols())),
+        no_values(RowMatrix<Scalar>(0, cache.value_cols()));
+    run<Scalar>({.query = &queries, .key = &no_keys, .value = &no_values, .cached = cache.prepared()}, cache.value_cols(), out,
+                {}, execution);
   }
 
   template <class Scalar, class Q, class Ke>
   void validate(const Q& query, const Ke& key, const char* function) const {
     static_assert(detail::check_operator<Scalar, K, N, S, M>());
-    static_assert(std::is_same_v<ScalarOf<Ke>, Scalar>, "query and key must have the same scalar");
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
     detail::validate_parameters<Scalar>(kernel_, normalization_, similarity_);
     detail::validate_mask(mask_, Extent{query.rows(), key.rows()});
@@ -270,10 +276,16 @@ class NadarayaWatson {
 
   template <class Scalar, class Q, class Ke, class V, class Out>
   void validate(const Q& query, const Ke& key, const V& value, Out& out, const char* function) const {
-    static_assert(detail::writable<Out>, "out must be writable");
-    static_assert(std::is_same_v<ScalarOf<V>, Scalar>, "query, key and value must have the same scalar");
+    static_assert(std::is_same_v<ScalarOf<Ke>, Scalar> && std::is_same_v<ScalarOf<V>, Scalar>,
+                  "query, key and value must have the same scalar");
     validate<Scalar>(query, key, function);
     detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
+    validate_output<Scalar>(query, key, value, out, function);
+  }
+
+  template <class Scalar, class Q, class Ke, class V, class Out>
+  static void validate_output(const Q& query, const Ke& key, const V& value, const Out& out, const char* function) {
+    static_assert(detail::writable<Out>, "out must be writable");
     detail::require_output<Scalar>(out, query.rows(), value.cols(), function);
     detail::require_apart(out, query, "query", function);
     detail::require_apart(out, key, "key", function);

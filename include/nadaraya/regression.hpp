@@ -1,10 +1,13 @@
-// Kernel regression on data: the classical estimator, its bandwidth chosen by leave-one-out.
+// Kernel regression on data: the classical estimator, its bandwidth chosen by leave-one-out; local polynomials in
+// regression/local_regression.hpp.
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/mask/boolean_mask.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
 #include "nadaraya/normalization/fixed_bandwidth.hpp"
+#include "nadaraya/regression/local_regression.hpp"
+#include "nadaraya/regression/prediction.hpp"
 #include "nadaraya/similarity/squared_distance.hpp"
 
 #include <algorithm>
@@ -16,14 +19,6 @@
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya {
-
-/// What a regression says about a set of queries.
-template <class Scalar>
-struct Prediction {
-  RowMatrix<Scalar> values;       ///< [Nq x Dy]; a row of zeros where no point is within the bandwidth
-  std::vector<Index> empty_rows;  ///< those rows, ascending: there the data say nothing
-  double mean_support = 0;        ///< points with weight, mean over the queries
-};
 
 namespace detail {
 
@@ -75,7 +70,8 @@ ScalarOf<X> leave_one_out_error(const K& kernel, double bandwidth, const X& x, c
 }
 
 /// Kernel regression: y(x) = sum_j kappa(|x - x_j| / h) y_j / sum_j kappa(|x - x_j| / h), with a copy of the data (Nadaraya
-/// 1964; Watson 1964). No result depends on the executor.
+/// 1964; Watson 1964). No result depends on the executor. For local polynomials, a bandwidth for each column and intervals:
+/// LocalRegression.
 ///   const auto model = KernelRegression<Biweight>::fit(Biweight{}, x, y, {0.5, 1.0, 2.0});
 ///   model.predict(queries).values
 template <Kernel K, RealScalar Scalar = double>

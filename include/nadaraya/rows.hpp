@@ -228,6 +228,7 @@ class WritableRows {
     if (refer(out)) return;
     own();
   }
+  /// As above, with rows of its own from `memory`.
   template <class Out>
   WritableRows(Out&& out, engine::Arena& memory) : rows_(out.rows()), cols_(out.cols()) {
     if (refer(out)) return;

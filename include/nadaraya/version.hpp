@@ -13,6 +13,8 @@
 
 /// "0.1.0"
 #define NADARAYA_VERSION_STRING_OF(major, minor, patch) #major "." #minor "." #patch
+/// As NADARAYA_VERSION_STRING_OF, of macros that are expanded first.
 #define NADARAYA_VERSION_STRING_WITH(major, minor, patch) NADARAYA_VERSION_STRING_OF(major, minor, patch)
+/// The version as text, "0.1.0".
 #define NADARAYA_VERSION_STRING \
   NADARAYA_VERSION_STRING_WITH(NADARAYA_VERSION_MAJOR, NADARAYA_VERSION_MINOR, NADARAYA_VERSION_PATCH)

@@ -4,13 +4,13 @@
 #include "nadaraya/compiled/c_calls.ipp"
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/head_shapes.hpp"
 #include "nadaraya/head_view.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cstdint>
 #include <cstdlib>
 #include <limits>
-#include <string>
 #include <type_traits>
 
 #include "nadaraya/detail/precise.hpp"
@@ -28,11 +28,10 @@ decltype(auto) with_scalar(std::int32_t type, const Visit& visit) {
   return type == NADARAYA_FLOAT32 ? visit(float{}) : visit(double{});
 }
 
+/// For messages, which are put together only when they are needed.
 template <class Array>
-std::string shape_text(const Array& array) {
-  std::string text = "[";
-  for (int d = 0; d < 4; ++d) text += (d == 0 ? "" : " x ") + std::to_string(array.shape[d]);
-  return text + ']';
+detail::HeadShape shape_of(const Array& array) {
+  return {array.shape[0], array.shape[1], array.shape[2], array.shape[3]};
 }
 
 /// Throws unless an index of any element, in bytes, can be computed in signed arithmetic.
@@ -43,17 +42,17 @@ void require_sizes(const Array& array, const char* name) {
   bool empty = false;
   for (int d = 0; d < 4; ++d) {
     const std::int64_t size = array.shape[d], stride = array.strides[d];
-    detail::require(size >= 0, "c: ", name, " must not have negative sizes, got ", shape_text(array));
+    detail::require(size >= 0, "c: ", name, " must not have negative sizes, got ", shape_of(array));
     empty = empty || size == 0;
     if (size == 0) continue;
-    detail::require(size <= most / elements, "c: ", name, ' ', shape_text(array), " has too many elements");
+    detail::require(size <= most / elements, "c: ", name, ' ', shape_of(array), " has too many elements");
     elements *= size;
     if (size == 1) continue;
     detail::require(stride >= -most && stride <= most && std::llabs(stride) <= (most - reach) / (size - 1), "c: ", name, ' ',
-                    shape_text(array), " has a stride that is too large, ", stride);
+                    shape_of(array), " has a stride that is too large, ", stride);
     reach += std::llabs(stride) * (size - 1);
   }
-  detail::require(empty || array.data != nullptr, "c: ", name, ' ', shape_text(array), " has no data");
+  detail::require(empty || array.data != nullptr, "c: ", name, ' ', shape_of(array), " has no data");
 }
 
 /// The view of an array, const of an input's, whose type must be that of the scalar.

@@ -59,7 +59,8 @@ nadaraya_status nadaraya_attend(const nadaraya_operator* op, const nadaraya_inpu
       const auto q = c::view<Scalar>(query, "query"), k = c::view<Scalar>(key, "key"), v = c::view<Scalar>(value, "value");
       const auto o = c::view<Scalar>(out, "out");
       const auto attention = c::attention<Scalar>(c::deref(op, "op").heads);
-      c::with_executor<Scalar>(workspace, [&](const auto& executor) { attention(q, k, v, o, c::one_sequence(q, k), executor); });
+      c::with_executor<Scalar>(workspace,
+                               [&](const auto& executor) { attention(q, k, v, o, c::one_sequence(q, k), executor); });
     });
   });
 }
@@ -107,8 +108,8 @@ nadaraya_status nadaraya_backward(const nadaraya_tape* tape, const nadaraya_inpu
           if (parameters == nullptr) return;
           for (std::size_t h = 0; h < sums.size(); ++h) {
             const OperatorOptions& options = detail::of_head(of_forward.heads, static_cast<Index>(h))->options;
-            parameters[h] = c::parameters_of(options, static_cast<double>(sums[h].scale), static_cast<double>(sums[h].bandwidth),
-                                             static_cast<double>(sums[h].alpha));
+            parameters[h] = c::parameters_of(options, static_cast<double>(sums[h].scale),
+                                             static_cast<double>(sums[h].bandwidth), static_cast<double>(sums[h].alpha));
           }
         },
         of_forward.of);

@@ -54,7 +54,11 @@ int64_t nadaraya_cache_tokens(const nadaraya_cache* cache) { return cache == nul
 
 nadaraya_status nadaraya_cache_reserve(nadaraya_cache* cache, int64_t tokens) {
   return c::call(__func__, [&] {
-    std::visit([&](auto& of) { for (auto& head : of.heads) head->reserve(tokens); }, c::deref(cache, "cache").of);
+    std::visit(
+        [&](auto& of) {
+          for (auto& head : of.heads) head->reserve(tokens);
+        },
+        c::deref(cache, "cache").of);
   });
 }
 
@@ -65,7 +69,8 @@ nadaraya_status nadaraya_cache_append(nadaraya_cache* cache, const nadaraya_inpu
         [&]<class Scalar>(c::SequenceCache<Scalar>& of) {
           const auto k = c::view<Scalar>(key, "key"), v = c::view<Scalar>(value, "value");
           const auto heads = static_cast<Index>(of.heads.size());
-          const detail::HeadShape key_shape{1, heads, k.tokens(), changed.key_dim}, value_shape{1, heads, k.tokens(), changed.value_dim};
+          const detail::HeadShape key_shape{1, heads, k.tokens(), changed.key_dim},
+              value_shape{1, heads, k.tokens(), changed.value_dim};
           detail::require(detail::HeadShape(k) == key_shape && detail::HeadShape(v) == value_shape, "c: key and value must be ",
                           key_shape, " and ", value_shape, ", got ", detail::HeadShape(k), " and ", detail::HeadShape(v));
           Index done = 0;
@@ -84,9 +89,28 @@ nadaraya_status nadaraya_cache_append(nadaraya_cache* cache, const nadaraya_inpu
 nadaraya_status nadaraya_cache_truncate(nadaraya_cache* cache, int64_t tokens) {
   return c::call(__func__, [&] {
     nadaraya_cache& changed = c::deref(cache, "cache");
-    detail::require(tokens >= 0 && tokens <= changed.tokens, "c: tokens must lie between 0 and ", changed.tokens, ", got ", tokens);
-    std::visit([&](auto& of) { for (auto& head : of.heads) head->truncate(tokens); }, changed.of);
+    detail::require(tokens >= 0 && tokens <= changed.tokens, "c: tokens must lie between 0 and ", changed.tokens, ", got ",
+                    tokens);
+    std::visit(
+        [&](auto& of) {
+          for (auto& head : of.heads) head->truncate(tokens);
+        },
+        changed.of);
     changed.tokens = tokens;
+  });
+}
+
+nadaraya_status nadaraya_cache_forget_oldest(nadaraya_cache* cache, int64_t tokens) {
+  return c::call(__func__, [&] {
+    nadaraya_cache& changed = c::deref(cache, "cache");
+    detail::require(tokens >= 0 && tokens <= changed.tokens, "c: tokens must lie between 0 and ", changed.tokens, ", got ",
+                    tokens);
+    std::visit(
+        [&](auto& of) {
+          for (auto& head : of.heads) head->forget_oldest(tokens);
+        },
+        changed.of);
+    changed.tokens -= tokens;
   });
 }
 
@@ -97,8 +121,8 @@ nadaraya_status nadaraya_decode(const nadaraya_operator* op, const nadaraya_inpu
       const auto q = c::view<Scalar>(query, "query");
       const auto o = c::view<Scalar>(out, "out");
       const c::HeadOperators& operators = c::deref(op, "op").heads;
-      detail::require(count == q.batch() && (count == 0 || caches != nullptr), "c: query ", detail::HeadShape(q), " needs ", q.batch(),
-                      " caches, got ", count);
+      detail::require(count == q.batch() && (count == 0 || caches != nullptr), "c: query ", detail::HeadShape(q), " needs ",
+                      q.batch(), " caches, got ", count);
       std::vector<CachedHead<Scalar>> heads;
       for (int64_t b = 0; b < count; ++b) {
         const nadaraya_cache& cache = c::deref(static_cast<const nadaraya_cache*>(caches[b]), "a cache of caches");
@@ -113,8 +137,9 @@ nadaraya_status nadaraya_decode(const nadaraya_operator* op, const nadaraya_inpu
         for (const auto& head : of->heads) heads.push_back(head->cached());
       }
       const auto attention = c::attention<Scalar>(operators);
+      const Packed sequences = Packed::one(q.tokens(), q.tokens());
       c::with_executor<Scalar>(workspace, [&](const auto& executor) {
-        attention(q, std::span<const CachedHead<Scalar>>(heads), o, executor);
+        attention(q, std::span<const CachedHead<Scalar>>(heads), o, sequences, executor);
       });
     });
   });

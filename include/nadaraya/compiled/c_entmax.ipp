@@ -23,8 +23,8 @@ void for_each_matrix(const detail::HeadShape& shape, const Visit& visit) {
 
 template <class A, class B>
 void require_same_shape(const char* first, const A& a, const char* second, const B& b) {
-  detail::require(detail::HeadShape(a) == detail::HeadShape(b), "c: ", first, " and ", second, " must have the same shape, got ",
-                  detail::HeadShape(a), " and ", detail::HeadShape(b));
+  detail::require(detail::HeadShape(a) == detail::HeadShape(b), "c: ", first, " and ", second,
+                  " must have the same shape, got ", detail::HeadShape(a), " and ", detail::HeadShape(b));
 }
 
 }  // namespace nadaraya::c

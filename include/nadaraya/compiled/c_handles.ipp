@@ -89,6 +89,7 @@ class HeadCache {
   virtual void reserve(Index rows) = 0;
   virtual void append(const HeadView<const Scalar>& key, const HeadView<const Scalar>& value, Index head) = 0;
   virtual void truncate(Index rows) = 0;
+  virtual void forget_oldest(Index count) = 0;
   virtual CachedHead<Scalar> cached() const = 0;
 };
 
@@ -103,6 +104,7 @@ class HeadCacheOf final : public HeadCache<Scalar> {
     cache_.append(key.rows(0, head), value.rows(0, head));
   }
   void truncate(Index rows) override { cache_.truncate(rows); }
+  void forget_oldest(Index count) override { cache_.forget_oldest(count); }
   CachedHead<Scalar> cached() const override {
     return {cache_.rows(), cache_.key_cols(), cache_.value_cols(), cache_.prepared()};
   }

@@ -32,7 +32,8 @@ nadaraya_status nadaraya_operator_create(const char* options, nadaraya_operator*
   });
 }
 
-nadaraya_status nadaraya_operator_with(const nadaraya_operator* op, const char* name, double value, nadaraya_operator** created) {
+nadaraya_status nadaraya_operator_with(const nadaraya_operator* op, const char* name, double value,
+                                       nadaraya_operator** created) {
   return c::create(__func__, created, [&] {
     const c::HeadOperators& heads = c::deref(op, "op").heads;
     detail::require(name != nullptr, "c: name must not be NULL");

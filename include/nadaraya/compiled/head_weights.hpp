@@ -32,21 +32,20 @@ struct HeadWeights {
   std::vector<Scalar> values;
 };
 
-/// Returns p_ij for all heads: query [B, H, Nq, D], key [B, Hk, Nk, D] -> [B H Nq x Nk], of one operator for all query heads
-/// or one for each. Throws std::invalid_argument for shapes and parameters. Memory: O(rows + weights).
-template <class Scalar, class E = Serial>
-HeadWeights<Scalar> head_weights(const std::vector<const AnyOperator<Scalar>*>& heads, const HeadView<const Scalar>& query,
-                                 const HeadView<const Scalar>& key, const E& executor = {}) {
+namespace detail {
+
+template <class Scalar>
+HeadWeights<Scalar> weigh_heads(const std::vector<const AnyOperator<Scalar>*>& heads, const HeadView<const Scalar>& query,
+                                const HeadView<const Scalar>& key, const engine::Execution<Scalar>& execution) {
   const char* const function = "head_weights";
-  const detail::HeadShape q(query), k(key);
-  detail::AttentionShapes{q, k, k}.validate(Packed::one(q.tokens, k.tokens), {q.batch, q.heads, q.tokens, k.dim}, function);
-  detail::require(heads.size() == 1 || static_cast<Index>(heads.size()) == q.heads, function, ": there are operators for ",
-                  heads.size(), " heads, and query has ", q.heads);
+  const HeadShape q(query), k(key);
+  AttentionShapes{q, k, k}.validate(Packed::one(q.tokens, k.tokens), {q.batch, q.heads, q.tokens, k.dim}, function);
+  require(heads.size() == 1 || static_cast<Index>(heads.size()) == q.heads, function, ": there are operators for ",
+          heads.size(), " heads, and query has ", q.heads);
   for (const AnyOperator<Scalar>* head : heads) {
     head->validate();
     head->validate(Extent{q.tokens, k.tokens});
   }
-  const engine::Execution<Scalar> execution(executor);
   HeadWeights<Scalar> weights;
   weights.rows = q.batch * q.heads * q.tokens;
   weights.cols = k.tokens;
@@ -55,7 +54,7 @@ HeadWeights<Scalar> head_weights(const std::vector<const AnyOperator<Scalar>*>& 
     for (Index h = 0; h < q.heads; ++h) {
       const Rows<Scalar> queries(query.rows(b, h)), keys(key.rows(b, h * k.heads / q.heads));
       const engine::Problem<Scalar> problem{
-          .policies = detail::of_head(heads, h)->policies(), .query = &queries, .key = &keys, .value = &keys};
+          .policies = of_head(heads, h)->policies(), .query = &queries, .key = &keys, .value = &keys};
       engine::weigh<Scalar>(problem, execution, [&](std::span<const KeyIndex> support, std::span<const Scalar> p) {
         weights.columns.insert(weights.columns.end(), support.begin(), support.end());
         weights.values.insert(weights.values.end(), p.begin(), p.end());
@@ -64,6 +63,23 @@ HeadWeights<Scalar> head_weights(const std::vector<const AnyOperator<Scalar>*>& 
     }
   }
   return weights;
+}
+
+#if defined(NADARAYA_COMPILED)
+extern template HeadWeights<float> weigh_heads(const std::vector<const AnyOperator<float>*>&, const HeadView<const float>&,
+                                               const HeadView<const float>&, const engine::Execution<float>&);
+extern template HeadWeights<double> weigh_heads(const std::vector<const AnyOperator<double>*>&, const HeadView<const double>&,
+                                                const HeadView<const double>&, const engine::Execution<double>&);
+#endif
+
+}  // namespace detail
+
+/// Returns p_ij for all heads: query [B, H, Nq, D], key [B, Hk, Nk, D] -> [B H Nq x Nk], of one operator for all query heads
+/// or one for each. Throws std::invalid_argument for shapes and parameters. Memory: O(rows + weights).
+template <class Scalar, class E = Serial>
+HeadWeights<Scalar> head_weights(const std::vector<const AnyOperator<Scalar>*>& heads, const HeadView<const Scalar>& query,
+                                 const HeadView<const Scalar>& key, const E& executor = {}) {
+  return detail::weigh_heads(heads, query, key, engine::Execution<Scalar>(executor));
 }
 
 }  // namespace nadaraya

@@ -75,8 +75,8 @@ inline double parse_number(std::string_view name, const std::string& text) {
   stream.imbue(std::locale::classic());
   double value = 0;
   stream >> value;
-  require(!stream.fail() && stream.peek() == std::istringstream::traits_type::eof(), "OperatorOptions::parse: ",
-          std::string(name), " must be a number, got '", text, "'");
+  require(!stream.fail() && stream.peek() == std::istringstream::traits_type::eof(),
+          "OperatorOptions::parse: ", std::string(name), " must be a number, got '", text, "'");
   return value;
 }
 
@@ -160,8 +160,8 @@ inline void OperatorOptions::validate() const {
   detail::require_positive("bandwidth", bandwidth);
   detail::require_positive("mass", mass);
   if (alpha) {
-    require(*alpha > 1 && detail::is_finite(*alpha), "OperatorOptions: alpha must be finite and exceed 1 (alpha 1 is kernel=gaussian), got ",
-            *alpha);
+    require(*alpha > 1 && detail::is_finite(*alpha),
+            "OperatorOptions: alpha must be finite and exceed 1 (alpha 1 is kernel=gaussian), got ", *alpha);
   }
   if (scale) require(detail::is_finite(*scale), "OperatorOptions: scale must be finite, got ", *scale);
   if (similarity != "dot") detail::require_positive("scale", scale);
@@ -221,7 +221,8 @@ void require_in_range(const char* name, double value) {
   const double size = std::abs(value);
   require(value == 0 || (size <= static_cast<double>((std::numeric_limits<Scalar>::max)()) &&
                          size >= static_cast<double>((std::numeric_limits<Scalar>::min)())),
-          "OperatorOptions: ", name, ' ', value, " is out of the range of ", sizeof(Scalar) == sizeof(float) ? "float32" : "float64");
+          "OperatorOptions: ", name, ' ', value, " is out of the range of ",
+          sizeof(Scalar) == sizeof(float) ? "float32" : "float64");
 }
 
 }  // namespace detail

@@ -2,6 +2,7 @@
 // library alone, each with NADARAYA_SOURCE_SCALAR defined as the scalar it is for.
 
 #include "nadaraya/any_attention.hpp"
+#include "nadaraya/compiled/head_weights.hpp"
 #include "nadaraya/kernel/gaussian.hpp"
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
@@ -32,6 +33,9 @@
 
 template class nadaraya::AttentionTape<NADARAYA_SOURCE_SCALAR>;
 template class nadaraya::AnyAttention<NADARAYA_SOURCE_SCALAR>;
+template nadaraya::HeadWeights<NADARAYA_SOURCE_SCALAR> nadaraya::detail::weigh_heads(
+    const std::vector<const nadaraya::AnyOperator<NADARAYA_SOURCE_SCALAR>*>&, const nadaraya::HeadView<const NADARAYA_SOURCE_SCALAR>&,
+    const nadaraya::HeadView<const NADARAYA_SOURCE_SCALAR>&, const nadaraya::engine::Execution<NADARAYA_SOURCE_SCALAR>&);
 template const nadaraya::engine::LoopTable<NADARAYA_SOURCE_SCALAR>& nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR>();
 
 #include "nadaraya/detail/end_precise.hpp"

@@ -7,6 +7,7 @@
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/grid_lookup.hpp"
 #include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/offset_mask.hpp"
 #include "nadaraya/engine/prepared_keys.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/loops/arena.hpp"
@@ -62,7 +63,8 @@ class Batch {
         radii_(&memory_),
         keys_(heads.empty() ? 0 : std::size_t(heads.back().key_head) + 1, &memory_),
         first_head_(&memory_),
-        heads_(&memory_) {
+        heads_(&memory_),
+        offset_masks_(&memory_) {
     const AnyExecutor& executor = execution.executor();
     first_head_.assign(keys_.size() + 1, heads.size());
     for (std::size_t h = heads.size(); h-- > 0;) first_head_[static_cast<std::size_t>(heads[h].key_head)] = h;
@@ -84,12 +86,15 @@ class Batch {
       heads_.push_back(Head<Scalar>{heads[h].policies, query, keys_[k] ? &*keys_[k] : heads[h].cached, orders_[h],
                                     heads[h].policies.similarity->product_bound(Scalar(0), query.cols).product});
       if (!screened) heads_.back().policies.screening = Screening::never;
+      if (const Index hidden = heads_.back().keys->hidden(); hidden > 0) hide_keys(heads_.back().policies.mask, hidden);
     }
   }
 
   std::size_t size() const { return heads_.size(); }
   const Head<Scalar>& head(std::size_t head) const { return heads_[head]; }
-  std::span<const Head<Scalar>> heads(std::size_t first, std::size_t last) const { return std::span(heads_).subspan(first, last - first); }
+  std::span<const Head<Scalar>> heads(std::size_t first, std::size_t last) const {
+    return std::span(heads_).subspan(first, last - first);
+  }
   const Problem<Scalar>& problem(std::size_t head) const { return problems_[head]; }
   const Rows<Scalar>& prepared_query(std::size_t head) const { return queries_[head]; }
 
@@ -150,6 +155,13 @@ class Batch {
     keys_[key_head].emplace(similarity, *head.key, *head.value, Search<Scalar>{queries, radii_[key_head], quantized}, memory_);
   }
 
+  /// Replaces a head's mask by one for which the first keys do not exist; heads with one mask share it.
+  void hide_keys(const RowMask<Scalar>*& mask, Index hidden) {
+    if (offset_masks_.empty()) offset_masks_.reserve(problems_.size());
+    if (offset_masks_.empty() || !offset_masks_.back().is_of(*mask, hidden)) offset_masks_.emplace_back(*mask, hidden);
+    mask = &offset_masks_.back();
+  }
+
   /// Are keys to be screened?
   static bool screens(Screening screening, Index queries, Index keys, Index cols) {
     if (screening == Screening::never || cols < 1 || cols > most_quantized_cols) return false;
@@ -195,6 +207,7 @@ class Batch {
   LineVector<std::optional<PreparedKeys<Scalar>>> keys_;
   LineVector<std::size_t> first_head_;
   LineVector<Head<Scalar>> heads_;
+  LineVector<OffsetMask<Scalar>> offset_masks_;  ///< where heads point into
 };
 
 /// The sum of cost(head) over heads [first, last); not computed for one thread.

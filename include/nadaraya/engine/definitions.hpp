@@ -21,13 +21,18 @@ OwnedKeys<Scalar> make_prepared_keys(const SimilarityTraits& similarity, Index c
 }
 
 template <class Scalar>
-void read_keys(PreparedKeys<Scalar>& keys, const View<Scalar>& key, const View<Scalar>& value, Index kept) {
+void read_keys(PreparedKeys<Scalar>& keys, const StoredRows<Scalar>& key, const StoredRows<Scalar>& value, Index kept) {
   keys.read(key, value, kept);
 }
 
 template <class Scalar>
-void reserve_keys(PreparedKeys<Scalar>& keys, const View<Scalar>& more_values) {
-  keys.reserve(more_values);
+void hide_keys(PreparedKeys<Scalar>& keys, Index count) noexcept {
+  keys.hide(count);
+}
+
+template <class Scalar>
+void reserve_keys(PreparedKeys<Scalar>& keys, const StoredRows<Scalar>& more_values, Index total) {
+  keys.reserve(more_values, total);
 }
 
 }  // namespace nadaraya::engine

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "nadaraya/engine/block_scratch.hpp"
+#include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/loops/packed.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
 #include "nadaraya/loops/tiers.hpp"
@@ -20,7 +22,7 @@ namespace nadaraya::engine {
 template <class Scalar>
 class DenseMix {
  public:
-  DenseMix(const View<Scalar>& value, BlockScratch<Scalar>& scratch) : value_(value), scratch_(scratch) {}
+  DenseMix(const Head<Scalar>& head, BlockScratch<Scalar>& scratch) : head_(head), scratch_(scratch) {}
 
   /// Is a list of this length, from its first key to its last, worth it? Keys one by one take about
   /// twice as long as keys in a product.
@@ -36,7 +38,7 @@ class DenseMix {
       first_ = first;
       last_ = last;
       // The next rows may reach a little further.
-      stride_ = (std::min)(2 * (last - first), value_.rows - first);
+      stride_ = (std::min)(2 * (last - first), head_.value().rows - first);
       scratch_.dense.resize(static_cast<std::size_t>(tile_queries * stride_));
     }
     last_ = (std::max)(last_, last);
@@ -62,11 +64,10 @@ class DenseMix {
 
   void flush() {
     if (rows_ == 0) return;
-    const Index cols = value_.cols;
+    const Index cols = head_.value().cols;
     scratch_.mixed.resize(static_cast<std::size_t>(tile_queries * cols));
     if constexpr (vectorized<Scalar>) {
-      loops<Scalar>().multiply(rows_, last_ - first_, cols, scratch_.dense.data(), stride_, Index(1), value_.row(first_),
-                               value_.stride, scratch_.mixed.data(), cols);
+      weigh_values(head_, rows_, scratch_.dense.data(), stride_, first_, last_ - first_, scratch_.mixed.data(), cols, scratch_);
     }
     for (Index i = 0; i < rows_; ++i) std::copy_n(scratch_.mixed.data() + i * cols, cols, out_[i]);
     rows_ = 0;
@@ -76,7 +77,7 @@ class DenseMix {
   /// Consecutive keys that are worth looking out for.
   static constexpr std::size_t run = 16;
 
-  const View<Scalar>& value_;
+  const Head<Scalar>& head_;
   BlockScratch<Scalar>& scratch_;
   Scalar* out_[tile_queries] = {};
   Index rows_ = 0;

@@ -6,6 +6,7 @@
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/engine/record.hpp"
+#include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/types.hpp"
@@ -58,12 +59,17 @@ OwnedKeys<Scalar> make_prepared_keys(const SimilarityTraits& similarity, Index c
 /// Makes them those of a view, already as the similarity compares them, of which [0, kept), and their values, are as they
 /// were the last time. They are referred to.
 template <class Scalar>
-void read_keys(PreparedKeys<Scalar>& keys, const View<Scalar>& key, const View<Scalar>& value, Index kept);
+void read_keys(PreparedKeys<Scalar>& keys, const StoredRows<Scalar>& key, const StoredRows<Scalar>& value, Index kept);
 
-/// Makes room for more values after the current ones, and as many keys: read_keys of all of them, keeping the current
-/// ones, then throws nothing. If it throws, nothing has changed.
+/// Hides the first `count` of the keys and their values from every query. Masks then count keys from the first that is
+/// left.
 template <class Scalar>
-void reserve_keys(PreparedKeys<Scalar>& keys, const View<Scalar>& more_values);
+void hide_keys(PreparedKeys<Scalar>& keys, Index count) noexcept;
+
+/// Makes room for more values after the current ones, and for `total` keys in all, at least as many: read_keys of all of
+/// them, keeping the current ones, then throws nothing. If it throws, nothing has changed.
+template <class Scalar>
+void reserve_keys(PreparedKeys<Scalar>& keys, const StoredRows<Scalar>& more_values, Index total);
 
 }  // namespace nadaraya::engine
 

@@ -7,6 +7,7 @@
 #include "nadaraya/engine/forward_dense.hpp"
 #include "nadaraya/engine/forward_streaming.hpp"
 #include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/engine/record.hpp"
 #include "nadaraya/loops/tiers.hpp"
 
@@ -69,16 +70,11 @@ void weigh_block(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& sc
   weigh_candidates(head, block_range(block, head.query.rows), scratch, visit);
 }
 
-/// Mixes the values of some keys; those without weight are not read.
-template <class Scalar>
-void mix(const View<Scalar>& value, std::span<const KeyIndex> keys, RowView<Scalar> p, Scalar* out) {
-  loops<Scalar>().mix(keys.data(), p.data(), static_cast<Index>(keys.size()), value.data, value.stride, value.cols, out);
-}
-
 /// Is a list of the supported pairs of rows [first, first + count) of a block longer, and slower to pull back through, than
 /// all visible pairs formed again?
 template <class Scalar>
-bool mostly_supported(const Head<Scalar>& head, Index first_query, Index first, Index count, const BlockScratch<Scalar>& scratch) {
+bool mostly_supported(const Head<Scalar>& head, Index first_query, Index first, Index count,
+                      const BlockScratch<Scalar>& scratch) {
   if (!head.is_product() || !head.rule().traits().takes_vectors) return false;
   // Formed again, they would be summed in another order.
   if (scratch.screened) return false;
@@ -122,7 +118,7 @@ using Records = std::span<Record<Scalar>* const>;
 template <class Scalar>
 void forward_sparse(const Head<Scalar>& head, const QueryRange& range, BlockScratch<Scalar>& scratch, MatrixMap<Scalar>& out,
                     Records<Scalar> records) {
-  DenseMix<Scalar> dense(head.finite_value(), scratch);
+  DenseMix<Scalar> dense(head, scratch);
   const bool may_be_dense = vectorized<Scalar> && !head.rule().traits().selects;
   std::size_t r = 0;
   weigh_candidates(head, range, scratch, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
@@ -132,7 +128,7 @@ void forward_sparse(const Head<Scalar>& head, const QueryRange& range, BlockScra
     if (may_be_dense && dense.worthwhile(keys) && !head.sees_nonfinite_value(i)) {
       dense.add(keys, p, out_i);
     } else {
-      mix(head.value(), keys, p, out_i);
+      mix(head, keys, p, out_i, scratch);
     }
   });
   dense.flush();
@@ -162,7 +158,7 @@ void finish_dense(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& s
   }
   if (head.nonfinite_values().empty()) return;
   weigh_block(head, block, scratch, [&](Index i, std::span<const KeyIndex> keys, RowView<Scalar> p) {
-    if (head.sees_nonfinite_value(i)) mix(head.value(), keys, p, out.data() + i * out.outerStride());
+    if (head.sees_nonfinite_value(i)) mix(head, keys, p, out.data() + i * out.outerStride(), scratch);
   });
 }
 

@@ -5,6 +5,7 @@
 #include "nadaraya/engine/block_scratch.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/query_block.hpp"
+#include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/loops/tiers.hpp"
 
 #include <algorithm>
@@ -51,8 +52,7 @@ template <class Scalar>
 void forward_dense(const Head<Scalar>& head, const QueryRange& range, BlockScratch<Scalar>& scratch, MatrixMap<Scalar>& out,
                    bool recorded) {
   const Scalar none = -Scalar(Eigen::NumTraits<Scalar>::infinity());
-  const View<Scalar>& value = head.finite_value();
-  const Index cols = value.cols;
+  const Index cols = head.value().cols;
   const KeyRange seen = begin_block(head, range.first, range.count, scratch);
   const Index first = panel_begin(seen.first);
   const Index keys = seen.last - first;
@@ -80,8 +80,7 @@ void forward_dense(const Head<Scalar>& head, const QueryRange& range, BlockScrat
         scratch.supports[at] = static_cast<KeyIndex>(head.rule().traits().sparse ? support_size<Scalar>(head, z) : visible);
       }
     }
-    loops<Scalar>().multiply(count, keys, cols, scratch.dense.data(), ld, Index(1), value.row(first), value.stride,
-                             scratch.mixed.data(), cols);
+    weigh_values(head, count, scratch.dense.data(), ld, first, keys, scratch.mixed.data(), cols, scratch);
     for (Index i = 0; i < count; ++i) {
       finish_row(r + i, scratch.mixed.data() + i * cols, cols, out.data() + (range.first + r + i) * out.outerStride(), scratch);
     }

@@ -8,6 +8,7 @@
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/key_part.hpp"
 #include "nadaraya/engine/query_block.hpp"
+#include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/loops/tiers.hpp"
 
 #include <algorithm>
@@ -23,8 +24,8 @@ namespace nadaraya::engine {
 inline constexpr Index streamed_keys = 512;
 inline constexpr Index streamed_queries = 24;
 
-/// Keys that pass from the first-level cache over all queries: 16 KiB of floats at D = 128.
-inline constexpr Index keys_at_once = 32;
+/// Values that pass from the first-level cache over all queries: 16 KiB of floats at D = 128.
+inline constexpr Index values_at_once = 32;
 
 /// Sums of no key yet.
 template <class Scalar>
@@ -85,8 +86,7 @@ void finish_streaming(const QueryRange& range, Index cols, const StreamedRows<Sc
 /// The regression of a block, a chunk of keys at a time, from keys in panels. No score of a row is held longer than its chunk.
 template <class Scalar>
 void forward_streaming(const Head<Scalar>& head, const QueryRange& range, BlockScratch<Scalar>& scratch, MatrixMap<Scalar>& out) {
-  const View<Scalar>& value = head.finite_value();
-  const Index cols = value.cols;
+  const Index cols = head.value().cols;
   const Index ld = streamed_keys + 16;  // not a power of two apart: rows would share their cache sets
   scratch.dense.resize(static_cast<std::size_t>(streamed_queries * ld));
   const KeyRange seen = begin_block(head, range.first, range.count, scratch);
@@ -102,8 +102,7 @@ void forward_streaming(const Head<Scalar>& head, const QueryRange& range, BlockS
         any |= weigh_chunk(head, range.first + r + i, r + i, first, last, scratch.dense.data() + i * ld, sums);
       }
       if (!any) continue;
-      loops<Scalar>().add_product(count, last - first, cols, scratch.dense.data(), ld, Index(1), value.row(first),
-                                  value.stride, sums.mixed.data() + r * cols, cols);
+      add_weighted_values(head, count, scratch.dense.data(), ld, first, last - first, sums.mixed.data() + r * cols, cols, scratch);
     }
   }
   finish_streaming(range, cols, sums, scratch, out);
@@ -116,25 +115,11 @@ bool streams_rows(const Head<Scalar>& head) {
   return head.is_product() && !head.keys->scored().in_panels() && rule.takes_vectors && rule.online;
 }
 
-/// The similarities of the queries of a prepared block with the keys [first, last), without bias: rows of z, `ld` apart.
-template <class Scalar>
-void row_products(const Head<Scalar>& head, Index count, Index first, Index last, const BlockScratch<Scalar>& scratch, Scalar* z,
-                  Index ld) {
-  const View<Scalar>& keys = head.key();
-  for (Index key = first; key < last; key += keys_at_once) {
-    const Index some = (std::min)(keys_at_once, last - key);
-    for (Index r = 0; r < count; ++r) {
-      loops<Scalar>().products(keys.row(key), keys.stride, some, keys.cols, query_data(head, r, scratch), z + r * ld + (key - first),
-                               head.factor);
-    }
-  }
-}
-
 /// The sums of a block over the keys of a range that its queries see, `streamed_keys` of them at a time.
 template <class Scalar>
 void stream_keys(const Head<Scalar>& head, const QueryRange& range, const KeyRange& keys, BlockScratch<Scalar>& scratch,
                  StreamedRows<Scalar>& sums) {
-  const View<Scalar>& value = head.finite_value();
+  const Index cols = head.value().cols;
   const Index ld = streamed_keys + 16;  // not a power of two apart: rows would share their cache sets
   scratch.dense.resize(static_cast<std::size_t>(range.count * ld));
   const KeyRange seen = begin_block(head, range.first, range.count, scratch);
@@ -143,13 +128,19 @@ void stream_keys(const Head<Scalar>& head, const QueryRange& range, const KeyRan
   const Index end = (std::min)(keys.last, seen.last);
   for (Index first = (std::max)(keys.first, seen.first); first < end; first += streamed_keys) {
     const Index last = (std::min)(first + streamed_keys, end);
-    row_products(head, range.count, first, last, scratch, z, ld);
+    const Index some = keys_at_once(head, last - first);
+    for (Index key = first; key < last; key += some) {
+      const View<Scalar> rows = key_rows(head, key, (std::min)(some, last - key), scratch);
+      loops<Scalar>().products_of_rows(rows.data, rows.stride, rows.rows, rows.cols, scratch.query, head.query.cols, range.count,
+                                       z + (key - first), ld, head.factor);
+    }
     bool any = false;
     for (Index r = 0; r < range.count; ++r) any |= weigh_chunk(head, range.first + r, r, first, last, z + r * ld, sums);
     if (!any) continue;
-    for (Index key = first; key < last; key += keys_at_once) {
-      loops<Scalar>().add_product(range.count, (std::min)(keys_at_once, last - key), value.cols, z + (key - first), ld, Index(1),
-                                  value.row(key), value.stride, sums.mixed.data(), value.cols);
+    for (Index key = first; key < last; key += values_at_once) {
+      const View<Scalar> value = finite_value_rows(head, key, (std::min)(values_at_once, last - key), scratch);
+      loops<Scalar>().add_product(range.count, value.rows, cols, z + (key - first), ld, Index(1), value.data, value.stride,
+                                  sums.mixed.data(), cols);
     }
   }
 }

@@ -68,7 +68,8 @@ class ForwardUnits {
   };
 
   /// Returns whether the rows have been written.
-  bool work_on(const Unit& unit, const Head<Scalar>& head, Index i, BlockScratch<Scalar>& scratch, const MatrixMap<Scalar>& out) const {
+  bool work_on(const Unit& unit, const Head<Scalar>& head, Index i, BlockScratch<Scalar>& scratch,
+               const MatrixMap<Scalar>& out) const {
     Record<Scalar>* records[most_grouped];
     const bool parted = unit.parts.count > 1;
     const auto block = static_cast<std::size_t>(parted ? 0 : i);

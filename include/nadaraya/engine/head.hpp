@@ -33,6 +33,7 @@ struct Head {
   const RowRule<Scalar>& rule() const { return *policies.rule; }
   const RowSimilarity<Scalar>& similarity() const { return *policies.similarity; }
   const RowMask<Scalar>& mask() const { return *policies.mask; }
+  /// Rows that are stored in 16 bits are read through read_rows.hpp; of them these views have the shape alone.
   const View<Scalar>& key() const { return keys->key(); }
   const View<Scalar>& value() const { return keys->value(); }
   /// The values, with zero for NaN and infinity.

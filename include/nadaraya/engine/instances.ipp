@@ -15,9 +15,11 @@ NADARAYA_INSTANTIATE void weigh<NADARAYA_SCALAR>(
     const Problem<NADARAYA_SCALAR>&, const Execution<NADARAYA_SCALAR>&,
     const detail::FunctionRef<void(std::span<const KeyIndex>, std::span<const NADARAYA_SCALAR>)>&);
 NADARAYA_INSTANTIATE OwnedKeys<NADARAYA_SCALAR> make_prepared_keys<NADARAYA_SCALAR>(const SimilarityTraits&, Index, Screening);
-NADARAYA_INSTANTIATE void read_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, const View<NADARAYA_SCALAR>&,
-                                                     const View<NADARAYA_SCALAR>&, Index);
-NADARAYA_INSTANTIATE void reserve_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, const View<NADARAYA_SCALAR>&);
+NADARAYA_INSTANTIATE void read_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&,
+                                                     const StoredRows<NADARAYA_SCALAR>&,
+                                                     const StoredRows<NADARAYA_SCALAR>&, Index);
+NADARAYA_INSTANTIATE void hide_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, Index) noexcept;
+NADARAYA_INSTANTIATE void reserve_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, const StoredRows<NADARAYA_SCALAR>&, Index);
 NADARAYA_INSTANTIATE void DeletePreparedKeys<NADARAYA_SCALAR>::operator()(PreparedKeys<NADARAYA_SCALAR>*) const noexcept;
 NADARAYA_INSTANTIATE ScratchPool<NADARAYA_SCALAR>::ScratchPool();
 NADARAYA_INSTANTIATE ScratchPool<NADARAYA_SCALAR>::~ScratchPool();

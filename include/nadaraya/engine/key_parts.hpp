@@ -65,6 +65,16 @@ KeyParts key_parts(std::span<const Head<Scalar>> heads) {
   return KeyParts{KeyRange{first, seen.last}, each, (seen.last - first + each - 1) / each};
 }
 
+/// Appends the candidates of a row to another's.
+template <class Scalar>
+void append(CandidateRow<Scalar>& row, const CandidateRow<Scalar>& more) {
+  row.reserve(more.size());
+  std::copy_n(more.keys().data(), more.size(), row.key_data() + row.size());
+  std::copy_n(more.values().data(), more.size(), row.value_data() + row.size());
+  row.resize(row.size() + more.size());
+  row.set_bound_slack((std::max)(row.bound_slack(), more.bound_slack()));
+}
+
 /// The candidates of a block among a part of the keys, with their similarities or bounds on them.
 template <class Scalar>
 void find_part(const Head<Scalar>& head, const KeyRange& keys, BlockScratch<Scalar>& scratch, KeyPart<Scalar>& part) {
@@ -75,29 +85,23 @@ void find_part(const Head<Scalar>& head, const KeyRange& keys, BlockScratch<Scal
   const KeyRange each = begin_ranges(head, range, scratch);
   part.screened = screen_keys<Scalar>(head, range, keys, each, refine, scratch) == Screened::made;
   if (!part.screened) find_by_scan<Scalar>(head, range, keys, each, false, refine, scratch);
-  if (part.rows.size() < scratch.rows.size()) part.rows.resize(scratch.rows.size());
-  for (Index r = 0; r < range.count; ++r) {
-    std::swap(part.rows[static_cast<std::size_t>(r)], scratch.rows[static_cast<std::size_t>(r)]);
+  const auto count = static_cast<std::size_t>(range.count);
+  if (part.rows.size() < count) part.rows.resize(count);
+  for (std::size_t r = 0; r < count; ++r) {
+    part.rows[r].clear();
+    append(part.rows[r], scratch.rows[r]);
   }
 }
 
-/// The rows of a block from its candidates in all parts.
+/// The candidates of a block from those in all parts, in the order of the keys.
 template <class Scalar>
-void merge_candidates(const Head<Scalar>& head, std::span<KeyPart<Scalar>> parts, BlockScratch<Scalar>& scratch) {
+void merge_candidates(const Head<Scalar>& head, std::span<const KeyPart<Scalar>> parts, BlockScratch<Scalar>& scratch) {
   const QueryRange range{0, head.query.rows};
   const auto refine = refining_by(head, scratch);
   clear_rows<Scalar>(range, refine, scratch);
   begin_block(head, range.first, range.count, scratch);
-  for (Index r = 0; r < range.count; ++r) {
-    CandidateRow<Scalar>& row = scratch.rows[static_cast<std::size_t>(r)];
-    for (KeyPart<Scalar>& part : parts) {
-      CandidateRow<Scalar>& some = part.rows[static_cast<std::size_t>(r)];
-      row.reserve(some.size());
-      std::copy_n(some.key_data(), some.size(), row.key_data() + row.size());
-      std::copy_n(some.value_data(), some.size(), row.value_data() + row.size());
-      row.resize(row.size() + some.size());
-      row.set_bound_slack((std::max)(row.bound_slack(), some.bound_slack()));
-    }
+  for (std::size_t r = 0; r < static_cast<std::size_t>(range.count); ++r) {
+    for (const KeyPart<Scalar>& part : parts) append(scratch.rows[r], part.rows[r]);
   }
   refine(scratch.all);
   for (const KeyPart<Scalar>& part : parts) scratch.screened = scratch.screened || part.screened;
@@ -123,7 +127,7 @@ bool forward_part(const Head<Scalar>& head, const KeyRange& keys, Index i, std::
     finish_streaming(range, out.cols(), scratch.streamed, scratch, out);
     finish_dense(head, Index(0), scratch, out, records);
   } else {
-    merge_candidates(head, parts, scratch);
+    merge_candidates<Scalar>(head, parts, scratch);
     forward_sparse(head, range, scratch, out, records);
   }
   return true;

@@ -26,35 +26,42 @@ class PreparedKeys {
       : prepared_key_(similarity.prepare(key)), finite_value_(&memory), scored_(similarity.traits(), &memory), search_(search) {
     read(prepared_key_.view(), value.view(), 0);
   }
-  /// Keys that others have prepared, to be read in panels by a call.
+  /// Keys that others have prepared, without those that are hidden, to be read in panels by a call.
   PreparedKeys(const PreparedKeys& other, const SimilarityTraits& similarity, Index queries, Arena& memory)
       : finite_value_(&memory), scored_(similarity, &memory), search_{queries} {
-    read(other.key(), other.value(), 0);
+    read(other.stored_key().from(other.hidden()), other.stored_value().from(other.hidden()), 0);
   }
   PreparedKeys(const PreparedKeys&) = delete;
   PreparedKeys& operator=(const PreparedKeys&) = delete;
 
   /// Keys as the similarity compares them, of which [0, kept), and their values, are as they were the last
   /// time. They are referred to.
-  void read(const View<Scalar>& prepared_key, const View<Scalar>& value, Index kept) {
+  void read(const StoredRows<Scalar>& prepared_key, const StoredRows<Scalar>& value, Index kept) {
     key_ = prepared_key;
     finite_value_.read(value, kept);
     value_ = value;
     scored_.read(prepared_key, kept, search_);
   }
 
-  /// Makes room for more keys and values after the current ones: a read() of all of them that keeps the current ones
-  /// then throws nothing. If it throws, nothing has changed.
-  void reserve(const View<Scalar>& more_values) {
+  /// Makes room for more values after the current ones, and for `total` keys in all: a read() of all of them that keeps
+  /// the current ones then throws nothing. If it throws, nothing has changed.
+  void reserve(const StoredRows<Scalar>& more_values, Index total) {
     finite_value_.reserve(more_values);
-    scored_.reserve(key_.rows + more_values.rows, key_.cols, search_.quantized);
+    scored_.reserve(total, key_, search_.quantized);
   }
+
+  /// Hides the first `count` keys and their values from every query.
+  void hide(Index count) { hidden_ = count; }
+  Index hidden() const { return hidden_; }
 
   /// The keys of an operand, prepared.
   const Rows<Scalar>& prepared_key() const { return prepared_key_; }
 
-  const View<Scalar>& key() const { return key_; }
-  const View<Scalar>& value() const { return value_; }
+  const StoredRows<Scalar>& stored_key() const { return key_; }
+  const StoredRows<Scalar>& stored_value() const { return value_; }
+  /// The rows, if they are stored as scalars; otherwise their number and length alone.
+  const View<Scalar>& key() const { return key_.view(); }
+  const View<Scalar>& value() const { return value_.view(); }
   const FiniteRows<Scalar>& finite_value() const { return finite_value_; }
   const ScoredKeys<Scalar>& scored() const { return scored_; }
   bool quantized() const { return scored_.quantized() != nullptr; }
@@ -66,11 +73,12 @@ class PreparedKeys {
   }
 
   Rows<Scalar> prepared_key_;
-  View<Scalar> key_;
-  View<Scalar> value_;
+  StoredRows<Scalar> key_;
+  StoredRows<Scalar> value_;
   FiniteRows<Scalar> finite_value_;
   ScoredKeys<Scalar> scored_;
   Search<Scalar> search_;
+  Index hidden_ = 0;  ///< the first keys, which queries do not see
 };
 
 }  // namespace nadaraya::engine

@@ -3,6 +3,7 @@
 
 #include "nadaraya/engine/block_scratch.hpp"
 #include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/loops/tiers.hpp"
 
 #include <algorithm>
@@ -66,8 +67,10 @@ template <class Scalar>
 const Scalar* packed_panel(const Head<Scalar>& head, Index first_key, BlockScratch<Scalar>& scratch) {
   const ScoredKeys<Scalar>& scored = head.keys->scored();
   if (scored.packed()) return scored.panel(first_key);
-  scratch.panel.resize(static_cast<std::size_t>(panel_keys * head.key().cols));
-  pack_panel(head.key(), first_key, scratch.panel.data());
+  const View<Scalar>& keys = head.key();
+  scratch.panel.resize(static_cast<std::size_t>(panel_keys * keys.cols));
+  const Index count = (std::min)(panel_keys, keys.rows - first_key);
+  pack_panel(key_rows(head, first_key, count, scratch), 0, scratch.panel.data());
   return scratch.panel.data();
 }
 

@@ -6,6 +6,7 @@
 #include "nadaraya/engine/candidate_lists.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/query_block.hpp"
+#include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/simd/bits.hpp"
 
@@ -28,11 +29,12 @@ bool lists_candidates(const Head<Scalar>& head) {
 /// Entries [begin, end) of a row are there by a bound: gives them their similarity and drops those
 /// that the floor rules out after all. Returns the new end.
 template <class Scalar>
-std::size_t score_exactly(const Head<Scalar>& head, Index query, CandidateRow<Scalar>& row, std::size_t begin, std::size_t end) {
+std::size_t score_exactly(const Head<Scalar>& head, Index query, CandidateRow<Scalar>& row, std::size_t begin, std::size_t end,
+                          BlockScratch<Scalar>& scratch) {
   const auto count = static_cast<Index>(end - begin);
   KeyIndex* const keys = row.key_data() + begin;
   Scalar* const z = row.value_data() + begin;
-  head.similarity().score(head.query.row(query), head.key(), KeyList::listed(keys, count), z);
+  score_listed(head, query, keys, count, z, scratch);
   return begin + static_cast<std::size_t>(loops<Scalar>().prune(z, keys, count, row.floor()));
 }
 
@@ -52,9 +54,8 @@ void score_pairs(const Head<Scalar>& head, Index query, Index r, const KeyRange&
     if (head.is_product()) scores[count] = z[j - first_key];
     keys[count++] = static_cast<KeyIndex>(j);
   }
-  const KeyList list = KeyList::listed(keys, count);
-  if (!head.is_product()) head.similarity().score(head.query.row(query), head.key(), list, scores);
-  if (head.mask().traits().biased) head.mask().add_bias(query, list, head.extent(), scores);
+  if (!head.is_product()) score_listed(head, query, keys, count, scores, scratch);
+  if (head.mask().traits().biased) head.mask().add_bias(query, KeyList::listed(keys, count), head.extent(), scores);
   row.resize(before + static_cast<std::size_t>(loops<Scalar>().prune(scores, keys, count, row.floor())));
 }
 
@@ -76,7 +77,7 @@ void score_row(const Head<Scalar>& head, Index query, Index r, const KeyRange& r
                                                  static_cast<KeyIndex>(range.first), row.value_data() + before,
                                                  row.key_data() + before);
       std::size_t end = before + static_cast<std::size_t>(found);
-      if (!head.is_product()) end = score_exactly(head, query, row, before, end);
+      if (!head.is_product()) end = score_exactly(head, query, row, before, end, scratch);
       row.resize(end);
       return;
     }
@@ -110,7 +111,7 @@ void list_tile(const Head<Scalar>& head, Index first_query, Index r, Index rows,
       const auto position = [&](const KeyIndex* at) { return static_cast<std::size_t>(at - row.key_data()); };
       const auto kept = static_cast<std::ptrdiff_t>(
           score_exactly(head, first_query + r + i, row, position(scratch.lists[static_cast<std::size_t>(r + i)].key),
-                        position(lists[i].key)));
+                        position(lists[i].key), scratch));
       lists[i].key = row.key_data() + kept;
       lists[i].z = row.value_data() + kept;
     }
@@ -131,16 +132,19 @@ void score_tile(const Head<Scalar>& head, Index first_query, Index r, Index rows
   if constexpr (vectorized<Scalar>) {
     if (head.by_products()) {
       const ScoredKeys<Scalar>& scored = head.keys->scored();
-      const View<Scalar>& keys = head.key();
-      const Index cols = keys.cols;
+      const Index cols = head.key().cols;
       if (scored.in_panels()) {
         loops<Scalar>().score_panel(rows, cols, query_data(head, r, scratch), cols, scored.panel(first_key), head.factor,
                                     scratch.tile.data(), panel_keys);
       } else {
-        const Index count = (std::min)(panel_keys, keys.rows - first_key);
-        for (Index i = 0; i < rows; ++i) {
-          loops<Scalar>().products(keys.row(first_key), keys.stride, count, cols, query_data(head, r + i, scratch),
-                                   scratch.tile.data() + i * panel_keys, head.factor);
+        const Index count = (std::min)(panel_keys, head.key().rows - first_key);
+        const Index some = keys_at_once(head, count);
+        for (Index j = 0; j < count; j += some) {
+          const View<Scalar> keys = key_rows(head, first_key + j, (std::min)(some, count - j), scratch);
+          for (Index i = 0; i < rows; ++i) {
+            loops<Scalar>().products(keys.data, keys.stride, keys.rows, cols, query_data(head, r + i, scratch),
+                                     scratch.tile.data() + i * panel_keys + j, head.factor);
+          }
         }
       }
     }

@@ -54,8 +54,9 @@ class ScoredKeys {
       : similarity_(similarity), memory_(memory), rows_(memory), norms_(memory) {}
 
   /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
-  void read(const View<Scalar>& keys, [[maybe_unused]] Index kept, [[maybe_unused]] const Search<Scalar>& search) {
-    keys_ = keys;
+  void read(const StoredRows<Scalar>& stored, [[maybe_unused]] Index kept, [[maybe_unused]] const Search<Scalar>& search) {
+    keys_ = stored;
+    [[maybe_unused]] const View<Scalar>& keys = stored.view();
     if constexpr (vectorized<Scalar>) {
       if (similarity_.local && search.radius < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.radius);
       if (!similarity_.bounded_by_product) return;
@@ -64,22 +65,25 @@ class ScoredKeys {
       if (in_panels_ && !search.quantized) pack();
       if (search.quantized) {
         if (!quantized_) quantized_.emplace(keys.cols, memory_);
-        quantized_->update(keys, kept);
+        quantized_->update(stored, kept);
       }
       if (similarity_.is_product) return;
       norms_.resize(PackedRows<Scalar>::padded(keys.rows), Scalar(0));
-      for (Index j = kept; j < keys.rows; ++j) norms_[static_cast<std::size_t>(j)] = bounding_norm(keys.row(j), keys.cols);
+      for (Index j = kept; j < keys.rows; ++j) {
+        norms_[static_cast<std::size_t>(j)] = bounding_norm(stored.read(j, 1, widened_).row(0), keys.cols);
+      }
     }
   }
 
-  /// Makes room for `keys` keys: a read() of them without a grid and without packing then allocates nothing. If it
-  /// throws, nothing visible has changed.
-  void reserve([[maybe_unused]] Index keys, [[maybe_unused]] Index cols, [[maybe_unused]] bool quantized) {
+  /// Makes room for `keys` keys, stored like some rows: a read() of them without a grid and without packing then allocates
+  /// nothing. If it throws, nothing visible has changed.
+  void reserve([[maybe_unused]] Index keys, [[maybe_unused]] const StoredRows<Scalar>& like, [[maybe_unused]] bool quantized) {
     if constexpr (vectorized<Scalar>) {
       if (!similarity_.bounded_by_product) return;
+      if (like.narrow()) widened_.resize(static_cast<std::size_t>(like.view().cols));
       if (quantized) {
-        if (!quantized_) quantized_.emplace(cols, memory_);
-        quantized_->reserve(keys);
+        if (!quantized_) quantized_.emplace(like.view().cols, memory_);
+        quantized_->reserve(keys, like.narrow());
       }
       if (!similarity_.is_product) reserve_more(norms_, PackedRows<Scalar>::padded(keys));
     }
@@ -108,12 +112,13 @@ class ScoredKeys {
  private:
   SimilarityTraits similarity_;
   Arena* memory_;  ///< of the call; null for keys that outlive it
-  View<Scalar> keys_;
+  StoredRows<Scalar> keys_;
   bool in_panels_ = false;
   mutable std::mutex packing_;
   mutable std::atomic<bool> packed_{false};
   mutable PackedRows<Scalar> rows_;
   LineVector<Scalar> norms_;
+  LineVector<Scalar> widened_;  ///< a key that is stored in 16 bits
   std::optional<QuantizedKeys<Scalar>> quantized_;
   Grid<Scalar> grid_;
 };

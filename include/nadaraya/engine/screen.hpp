@@ -5,6 +5,7 @@
 #include "nadaraya/engine/candidate_lists.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/query_block.hpp"
+#include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/engine/scan.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/quantized/keys.hpp"
@@ -42,10 +43,10 @@ void list_keys_of_panel(const Head<Scalar>& head, Index r, Index first_key, Bloc
   make_room(head, r, scratch);
   Candidates<Scalar>& list = scratch.lists[static_cast<std::size_t>(r)];
   if (list.visible == 0) return;
-  const View<Scalar>& key = head.key();
-  const Index keys = (std::min)(panel_keys, key.rows - first_key);
+  const Index keys = (std::min)(panel_keys, head.key().rows - first_key);
+  const View<Scalar> key = key_rows(head, first_key, keys, scratch);
   Scalar* const z = scratch.tile.data();
-  loops<Scalar>().products(key.row(first_key), key.stride, keys, key.cols, query_data(head, r, scratch), z, head.factor);
+  loops<Scalar>().products(key.data, key.stride, keys, key.cols, query_data(head, r, scratch), z, head.factor);
   for (Index j = 0; j < keys; ++j) {
     if ((list.visible >> j & 1) == 0) z[j] = -Scalar(Eigen::NumTraits<Scalar>::infinity());
   }
@@ -58,15 +59,16 @@ void list_keys_of_panel(const Head<Scalar>& head, Index r, Index first_key, Bloc
 /// spare in the bound slack of the rows but for keys that are far longer than others, or hold NaN: these are scored at once.
 template <class Scalar>
 void list_exact_panel(const Head<Scalar>& head, Index count, Index first_key, BlockScratch<Scalar>& scratch) {
-  const View<Scalar>& key = head.key();
-  const Index cols = key.cols;
-  const Index keys = (std::min)(panel_keys, key.rows - first_key);
+  const Index cols = head.key().cols;
+  const Index keys = (std::min)(panel_keys, head.key().rows - first_key);
+  const Scalar* const panel = packed_panel(head, first_key, scratch);
+  const View<Scalar> key = key_rows(head, first_key, keys, scratch);
   const Scalar longest = head.keys->scored().quantized()->longest_listed();
   const Scalar factor = head.factor;
   std::uint64_t too_long = 0;
   scratch.lengths.assign(static_cast<std::size_t>(panel_keys), Scalar(0));
   for (Index j = 0; j < keys; ++j) {
-    const Scalar* x = key.row(first_key + j);
+    const Scalar* x = key.row(j);
     Scalar square;
     loops<Scalar>().products(x, cols, Index(1), cols, x, &square, Scalar(1));
     if (length_bound(square, cols) <= longest) continue;
@@ -74,7 +76,6 @@ void list_exact_panel(const Head<Scalar>& head, Index count, Index first_key, Bl
     // Then it passes every floor.
     scratch.lengths[static_cast<std::size_t>(j)] = std::numeric_limits<Scalar>::quiet_NaN();
   }
-  const Scalar* const panel = packed_panel(head, first_key, scratch);
   for (Index r = 0; r < count; r += tile_queries) {
     const Index rows = (std::min)(tile_queries, count - r);
     Candidates<Scalar> lists[tile_queries];
@@ -97,7 +98,7 @@ void list_exact_panel(const Head<Scalar>& head, Index count, Index first_key, Bl
         const KeyIndex at = list.key[j];
         Scalar z = list.z[j];
         if ((too_long >> (at - first_key) & 1) != 0) {
-          loops<Scalar>().products(key.row(at), cols, Index(1), cols, query_data(head, r + i, scratch), &z, factor);
+          loops<Scalar>().products(key.row(at - first_key), cols, Index(1), cols, query_data(head, r + i, scratch), &z, factor);
           if (z <= list.floor) continue;
         }
         list.key[kept] = at;
@@ -144,8 +145,7 @@ Index pick(const Head<Scalar>& head, Index r, const Limits<Scalar>& limits, Bloc
   const Index picked = loops<Scalar>().between(row.value_data(), static_cast<Index>(row.size()), limits.above, limits.most,
                                                positions.data());
   constexpr Index some = 16;
-  const View<Scalar>& key = head.key();
-  loops<Scalar>().fetch_rows(positions.data(), (std::min)(some, picked), row.key_data(), key.data, key.stride, key.cols);
+  fetch_places(head, positions.data(), (std::min)(some, picked), row.key_data());
   return picked;
 }
 
@@ -153,15 +153,13 @@ Index pick(const Head<Scalar>& head, Index r, const Limits<Scalar>& limits, Bloc
 template <class Scalar>
 void score_within(const Head<Scalar>& head, Index count,
                   const detail::FunctionRef<Limits<Scalar>(std::size_t row)>& limits, BlockScratch<Scalar>& scratch) {
-  const View<Scalar>& key = head.key();
-  const Scalar factor = head.factor;
   Index next = pick(head, 0, limits(0), scratch);
   for (Index r = 0; r < count; ++r) {
     const Index picked = next;
     if (r + 1 < count) next = pick(head, r + 1, limits(static_cast<std::size_t>(r + 1)), scratch);
     CandidateRow<Scalar>& row = scratch.rows[static_cast<std::size_t>(r)];
-    loops<Scalar>().scores(scratch.positions[r % 2].data(), picked, row.key_data(), key.data, key.stride, key.cols,
-                           query_data(head, r, scratch), row.value_data(), factor);
+    score_places(head, scratch.positions[r % 2].data(), picked, row.key_data(), query_data(head, r, scratch), row.value_data(),
+                 scratch);
   }
 }
 

@@ -16,6 +16,36 @@ struct Dots {
     for (; j < n; ++j) z[j] = dot(x + j * stride, y, cols) * factor;
   }
 
+  /// z[i][j] = factor (x[j] . y[i]), for n rows of x and some of y: products, but a row of x is read once for several of y.
+  template <class T>
+  static void products_of_rows(const T* x, Index stride, Index n, Index cols, const T* y, Index y_stride, Index rows, T* z,
+                               Index z_stride, T factor) {
+    Index j = 0;
+    for (; j + 4 <= n; j += 4) {
+      const T* row = x + j * stride;
+      const T* const four[4] = {row, row + stride, row + 2 * stride, row + 3 * stride};
+      Index i = 0;
+      for (; i + rows_at_once <= rows; i += rows_at_once) {
+        T product[rows_at_once][4];
+        four_dots<rows_at_once>(four, cols, y + i * y_stride, y_stride, product);
+#pragma GCC unroll 4
+        for (Index k = 0; k < rows_at_once; ++k) {
+#pragma GCC unroll 4
+          for (Index l = 0; l < 4; ++l) z[(i + k) * z_stride + j + l] = product[k][l] * factor;
+        }
+      }
+      for (; i < rows; ++i) {
+        T product[4];
+        four_dots(four, cols, y + i * y_stride, product);
+#pragma GCC unroll 4
+        for (Index l = 0; l < 4; ++l) z[i * z_stride + j + l] = product[l] * factor;
+      }
+    }
+    for (; j < n; ++j) {
+      for (Index i = 0; i < rows; ++i) z[i * z_stride + j] = dot(x + j * stride, y + i * y_stride, cols) * factor;
+    }
+  }
+
   /// g_j = x[key_j] . y, and 0 without reading where p_j = 0.
   template <class T>
   static void dots(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g) {
@@ -68,17 +98,39 @@ struct Dots {
     return total_as_of_four(sum);
   }
 
+  /// Rows of y whose sums with four of x are formed in registers.
+  static constexpr Index rows_at_once = bytes == 64 ? 4 : 2;
+
   /// Writes the products of four rows with y, formed column by column, so that none waits for another's sum.
   template <class T>
   NADARAYA_INLINE static void four_dots(const T* const (&x)[4], Index cols, const T* y, T* to) {
-    PackOf<T> sum[4];
+    T products[1][4];
+    four_dots<1>(x, cols, y, Index(0), products);
 #pragma GCC unroll 4
-    for (int i = 0; i < 4; ++i) sum[i] = PackOf<T>(T(0));
+    for (Index i = 0; i < 4; ++i) to[i] = products[0][i];
+  }
+
+  /// The same for some rows of y.
+  template <Index Rows, class T>
+  NADARAYA_INLINE static void four_dots(const T* const (&x)[4], Index cols, const T* y, Index y_stride, T (&to)[Rows][4]) {
+    PackOf<T> sum[Rows][4];
+#pragma GCC unroll 4
+    for (Index k = 0; k < Rows; ++k) {
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; ++i) sum[k][i] = PackOf<T>(T(0));
+    }
     each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
-      const PackOf<T> factor = load_up_to(y + c, count);
+      PackOf<T> part[4];
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) sum[i] = fma(load_up_to(x[i] + c, count), factor, sum[i]);
+      for (int i = 0; i < 4; ++i) part[i] = load_up_to(x[i] + c, count);
+#pragma GCC unroll 4
+      for (Index k = 0; k < Rows; ++k) {
+        const PackOf<T> factor = load_up_to(y + k * y_stride + c, count);
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; ++i) sum[k][i] = fma(part[i], factor, sum[k][i]);
+      }
     });
-    totals_of(sum, to);
+#pragma GCC unroll 4
+    for (Index k = 0; k < Rows; ++k) totals_of(sum[k], to[k]);
   }
 };

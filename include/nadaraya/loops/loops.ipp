@@ -8,12 +8,13 @@
 #include "nadaraya/loops/weighted_rows.ipp"
 #include "nadaraya/loops/candidates.ipp"
 #include "nadaraya/loops/elements.ipp"
+#include "nadaraya/loops/narrow.ipp"
 #include "nadaraya/loops/row_sums.ipp"
 #include "nadaraya/loops/kernel_rows.ipp"
 #include "nadaraya/loops/short_rows.ipp"
 
 /// All loops of the tier by name.
-struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, RowSums, KernelRows, ShortRows {
+struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, KernelRows, ShortRows {
   template <class T>
   static const LoopTable<T>& table();
 };
@@ -25,6 +26,7 @@ inline constexpr LoopTable<T> loop_table = {
     .add_product = &Loops::add_product<T>,
     .score_panel = &Loops::score_panel<T>,
     .products = &Loops::products<T>,
+    .products_of_rows = &Loops::products_of_rows<T>,
     .shift = &Loops::shift<T>,
     .scale = &Loops::scale<T>,
     .divide = &Loops::divide<T>,
@@ -34,6 +36,8 @@ inline constexpr LoopTable<T> loop_table = {
     .any_above = &Loops::any_above<T>,
     .all_finite = &Loops::all_finite<T>,
     .centre_rows = &Loops::centre_rows<T>,
+    .widen_bfloat16 = &Loops::widen_bfloat16<T>,
+    .widen_half = &Loops::widen_half<T>,
     .candidates = &Loops::candidates<T>,
     .shifted_candidates = &Loops::shifted_candidates<T>,
     .filter = &Loops::filter<T>,

@@ -89,9 +89,13 @@ struct MatrixProducts {
       const Index j = multiply_tiles<tile_rows>(add, depth, Index(0), cols, from_row(i), b, b_row, c + i * c_row, c_row);
       multiply_rest<tile_rows>(add, depth, j, cols, from_row(i), b, b_row, c + i * c_row, c_row);
     }
-    // Of the rows left, pairs share what they read of b. Columns beyond the tiles are few: they go row by row.
+    // Of the rows left, four or two share what they read of b. Columns beyond the tiles are few: they go row by row.
     const Index paired = rows - (rows - i) % 2;
-    for (Index k = i; k < paired; k += 2) {
+    Index k = i;
+    for (; k + 4 <= paired; k += 4) {
+      multiply_tiles<4>(add, depth, Index(0), cols, from_row(k), b, b_row, c + k * c_row, c_row);
+    }
+    for (; k < paired; k += 2) {
       multiply_tiles<2>(add, depth, Index(0), cols, from_row(k), b, b_row, c + k * c_row, c_row);
     }
     for (; i < rows; ++i) {

@@ -5,6 +5,7 @@
 #include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/view.hpp"
@@ -34,16 +35,18 @@ class FiniteRows {
   /// The rows must outlive this object.
   explicit FiniteRows(const View<Scalar>& rows, Arena* memory = nullptr) : copy_(memory) { read(rows, 0); }
 
-  /// The same for other rows, of which [0, kept) are as they were the last time.
-  void read(const View<Scalar>& rows, [[maybe_unused]] Index kept) {
+  /// The same for other rows, of which [0, kept) are as they were the last time. Rows that are stored in 16 bits are not
+  /// copied: they are to be made finite where they are read.
+  void read(const StoredRows<Scalar>& stored, [[maybe_unused]] Index kept) {
+    const View<Scalar>& rows = stored.view();
     view_ = rows;
     if constexpr (vectorized<Scalar>) {
       while (!replaced_.empty() && replaced_.back() >= kept) replaced_.pop_back();
       for (Index i = kept; i < rows.rows; ++i) {
-        if (!is_finite(rows, i)) replaced_.push_back(i);
+        if (!is_finite(stored, i)) replaced_.push_back(i);
       }
       copied_ = replaced_.empty() ? 0 : (std::min)(copied_, kept);
-      if (replaced_.empty()) return;
+      if (replaced_.empty() || stored.narrow()) return;
       copy_.resize(static_cast<std::size_t>(rows.rows * rows.cols));
       for (Index i = copied_; i < rows.rows; ++i) std::copy_n(rows.row(i), rows.cols, copy_.data() + i * rows.cols);
       for (auto i = std::lower_bound(replaced_.begin(), replaced_.end(), copied_); i != replaced_.end(); ++i) {
@@ -57,14 +60,17 @@ class FiniteRows {
 
   /// Makes room for `more` rows after the current ones: a read() of all of them that keeps the current ones then
   /// allocates nothing. If it throws, nothing has changed.
-  void reserve([[maybe_unused]] const View<Scalar>& more) {
+  void reserve([[maybe_unused]] const StoredRows<Scalar>& more) {
     if constexpr (vectorized<Scalar>) {
+      const Index count = more.view().rows;
+      if (more.narrow() && row_.empty()) row_.resize(static_cast<std::size_t>(more.view().cols));
       std::size_t found = replaced_.size();
-      for (Index i = 0; i < more.rows; ++i) found += is_finite(more, i) ? 0 : 1;
+      for (Index i = 0; i < count; ++i) found += is_finite(more, i) ? 0 : 1;
       if (found == 0) return;
-      const bool copied = view_.data == copy_.data();
       reserve_more(replaced_, found);
-      reserve_more(copy_, static_cast<std::size_t>((view_.rows + more.rows) * more.cols));
+      if (more.narrow()) return;
+      const bool copied = view_.data == copy_.data();
+      reserve_more(copy_, static_cast<std::size_t>((view_.rows + count) * view_.cols));
       if (copied) view_.data = copy_.data();
     }
   }
@@ -77,14 +83,15 @@ class FiniteRows {
   const std::vector<Index>& replaced() const { return replaced_; }
 
  private:
-  static bool is_finite(const View<Scalar>& rows, Index i) {
-    return loops<Scalar>().all_finite(rows.row(i), rows.cols);
+  bool is_finite(const StoredRows<Scalar>& rows, Index i) {
+    return loops<Scalar>().all_finite(rows.read(i, 1, row_).row(0), rows.view().cols);
   }
 
   View<Scalar> view_;
   LineVector<Scalar> copy_;
   Index copied_ = 0;  ///< rows of the copy
   std::vector<Index> replaced_;
+  LineVector<Scalar> row_;  ///< one that is stored in 16 bits
 };
 
 /// `count` rows, column after column of `width` numbers, filled up with zeros.
@@ -111,10 +118,14 @@ class PackedRows {
   explicit PackedRows(Arena* memory = nullptr) : panels_(memory) {}
 
   /// A column more, for keys without any have panels too.
-  void pack(const View<Scalar>& rows) {
-    cols_ = rows.cols;
-    panels_.resize(padded(rows.rows) * std::size_t(rows.cols) + std::size_t(panel_keys));
-    for (Index first = 0; first < rows.rows; first += panel_keys) pack_panel(rows, first, panels_.data() + first * cols_);
+  void pack(const StoredRows<Scalar>& rows) {
+    const Index count = rows.view().rows;
+    cols_ = rows.view().cols;
+    panels_.resize(padded(count) * std::size_t(cols_) + std::size_t(panel_keys));
+    LineVector<Scalar> widened;
+    for (Index first = 0; first < count; first += panel_keys) {
+      pack_panel(rows.read(first, (std::min)(panel_keys, count - first), widened), 0, panels_.data() + first * cols_);
+    }
   }
 
   /// The panel that begins with a row.

@@ -21,6 +21,8 @@ struct LoopTable {
                       Index b_row, T* c, Index c_row);
   void (*score_panel)(Index rows, Index depth, const T* a, Index a_row, const T* panel, T factor, T* z, Index z_row);
   void (*products)(const T* x, Index stride, Index n, Index cols, const T* y, T* z, T factor);
+  void (*products_of_rows)(const T* x, Index stride, Index n, Index cols, const T* y, Index y_stride, Index rows, T* z,
+                           Index z_stride, T factor);
 
   // Elements and rows.
   void (*shift)(T* z, const T* x, Index n, T slope, T constant);
@@ -32,6 +34,9 @@ struct LoopTable {
   bool (*any_above)(const T* z, Index n, T floor);
   bool (*all_finite)(const T* x, Index n);
   T (*centre_rows)(const T* x, Index stride, Index n, Index cols, T* centre);
+
+  void (*widen_bfloat16)(const std::uint16_t* x, Index n, T* y);
+  void (*widen_half)(const std::uint16_t* x, Index n, T* y);
 
   // Candidates.
   void (*candidates)(Index depth, const T* a, Index a_row, const T* panel, KeyIndex first, Candidates<T>* to, T factor);

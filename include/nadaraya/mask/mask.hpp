@@ -27,7 +27,7 @@ namespace nadaraya {
 ///
 /// Operators do not compile where a member of one of these names cannot be called like that, or where a name comes close
 /// (visable, is_visible, bais). Any other name is the mask's own. So that no misspelling passes for a mask without the
-/// member, say beside yours what it is:
+/// member, say next to yours which it is:
 ///   static_assert(nadaraya::HoledMask<MyMask>);    // or BiasMask
 template <class M>
 concept Mask = std::copy_constructible<M> && requires(const M mask, Index i, const Extent n) {

@@ -3,6 +3,7 @@
 
 #include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/packed.hpp"
+#include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/quantized/codes.hpp"
 #include "nadaraya/quantized/table.hpp"
@@ -79,9 +80,9 @@ class QuantizedKeys {
   Index panels() const { return static_cast<Index>(errors_.size()); }
 
   /// Quantizes rows [0, keys.rows), of which [0, kept) are as they were the last time.
-  void update(const View<Scalar>& keys, Index kept) {
+  void update(const StoredRows<Scalar>& keys, Index kept) {
     const Index first = panel_begin((std::min)(kept, keys_)) / panel_keys;
-    keys_ = keys.rows;
+    keys_ = keys.view().rows;
     const std::size_t count = panels_of(keys_);
     errors_.resize(count);
     exact_.resize(count);
@@ -91,8 +92,10 @@ class QuantizedKeys {
     limit_errors();
   }
 
-  /// Makes room for `keys` keys: an update() to them then allocates nothing. If it throws, nothing has changed.
-  void reserve(Index keys) {
+  /// Makes room for `keys` keys, stored in 16 bits or not: an update() to them then allocates nothing. If it throws,
+  /// nothing has changed.
+  void reserve(Index keys, bool narrow) {
+    if (narrow) widened_.resize(static_cast<std::size_t>(panel_keys * cols_));
     const std::size_t count = panels_of(keys);
     reserve_more(errors_, count);
     reserve_more(residuals_, count);
@@ -123,16 +126,17 @@ class QuantizedKeys {
   static std::size_t panels_of(Index keys) { return static_cast<std::size_t>((keys + panel_keys - 1) / panel_keys); }
   Index panel_size() const { return groups_ * group_bytes * panel_keys; }
 
-  void quantize_panel(const View<Scalar>& keys, Index panel) {
+  void quantize_panel(const StoredRows<Scalar>& all, Index panel) {
     const auto& loops = quantized_loops<Scalar>();
     const Index first = panel * panel_keys;
-    const Index count = (std::min)(panel_keys, keys.rows - first);
+    const Index count = (std::min)(panel_keys, all.view().rows - first);
+    const View<Scalar> keys = all.read(first, count, widened_);
     std::uint8_t* codes = codes_.data() + panel * panel_size();
     Scalar* centre = centres_.data() + panel * cols_;
     PanelErrors<Scalar>& errors = errors_[static_cast<std::size_t>(panel)];
     char& exact = exact_[static_cast<std::size_t>(panel)];
     std::fill(codes, codes + panel_size(), loops.zero);
-    const Scalar largest = engine::loops<Scalar>().centre_rows(keys.row(first), keys.stride, count, cols_, centre);
+    const Scalar largest = engine::loops<Scalar>().centre_rows(keys.data, keys.stride, count, cols_, centre);
     exact = !(largest >= Scalar(0) && largest <= static_cast<Scalar>(most_quantized));
     errors = PanelErrors<Scalar>{};
     if (exact) {
@@ -141,7 +145,7 @@ class QuantizedKeys {
     }
     const Steps<Scalar> by = steps_for(largest, largest_code());
     const ResidualNorms<Scalar> norms =
-        norm_bounds(loops.quantize_keys(keys.row(first), keys.stride, count, cols_, centre, by, codes), cols_);
+        norm_bounds(loops.quantize_keys(keys.data, keys.stride, count, cols_, centre, by, codes), cols_);
     Scalar squares(0);
     for (Index d = 0; d < cols_; ++d) squares += centre[d] * centre[d];
     const Scalar longest = length_bound(squares, cols_) + norms.residual + norms.quantized;
@@ -180,6 +184,7 @@ class QuantizedKeys {
   LineVector<Scalar> residuals_;  ///< of panels that are not exact, in any order
   LineVector<char> exact_;
   bool all_exact_ = true;
+  LineVector<Scalar> widened_;  ///< a panel's keys, if they are stored in 16 bits
   PanelErrors<Scalar> most_;
 };
 

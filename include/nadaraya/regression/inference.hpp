@@ -1,0 +1,185 @@
+// What a regression says about its own errors.
+#pragma once
+
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/kernel/kernel.hpp"
+#include "nadaraya/regression/local_fit.hpp"
+#include "nadaraya/regression/smoother_error.hpp"
+#include "nadaraya/regression/student.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya {
+
+/// A regression on its own data: y^ = S y with the hat matrix S.
+struct RegressionDiagnostics {
+  RowMatrix<double> fitted;     ///< [N x Dy]
+  RowMatrix<double> residuals;  ///< y - fitted
+  Eigen::VectorXd leverage;     ///< [N], the diagonal of S
+  /// Estimates of the variance of each observation, r_i^2 / (1 - 2 S_ii + sum_j S_ij^2): unbiased where variances are equal and
+  /// the fit has no bias. A point that its own fit interpolates has `variance` instead.
+  RowMatrix<double> noise;
+  double degrees_of_freedom = 0;           ///< trace S
+  double residual_degrees_of_freedom = 0;  ///< N - 2 trace S + trace S S^T
+  Eigen::VectorXd variance;                ///< [Dy], sum r^2 over the residual degrees of freedom; +infinity if there are none
+  Eigen::VectorXd r_squared;               ///< [Dy], 1 - sum r^2 / sum (y - mean)^2, weighted as the observations are
+};
+
+/// Values at queries with their uncertainty. Where no point is within the bandwidth, the value is 0, the interval unbounded.
+struct IntervalPrediction {
+  RowMatrix<double> values;           ///< [Nq x Dy]
+  RowMatrix<double> standard_errors;  ///< of the mean of the fit, robust against unequal variances
+  RowMatrix<double> lower, upper;     ///< of the interval of each value
+  std::vector<Index> empty_rows;      ///< queries without a point in the bandwidth, ascending
+};
+
+/// Derivatives of the fit at queries.
+struct SlopePrediction {
+  std::vector<RowMatrix<double>> values;           ///< by each column of x: [Nq x Dy]
+  std::vector<RowMatrix<double>> standard_errors;  ///< likewise
+  std::vector<Index> empty_rows;
+};
+
+namespace detail {
+
+/// q [N x D]: the points, in units of the scales.
+template <Kernel K>
+RegressionDiagnostics diagnose(const LocalDesign<K>& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+  const Index n = q.rows(), outputs = design.y.cols();
+  RegressionDiagnostics result;
+  result.fitted = RowMatrix<double>::Zero(n, outputs);
+  result.leverage = Eigen::VectorXd::Zero(n);
+  Eigen::VectorXd squares = Eigen::VectorXd::Zero(n);  // sum_j S_ij^2
+  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index) {
+    LocalFit<K> fit(design);
+    Eigen::VectorXd query(q.cols());
+    for (Index i = first; i < last; ++i) {
+      query = q.row(i).transpose();
+      if (!fit.fit(query, -1)) continue;
+      result.fitted.row(i) = fit.predicted().transpose();
+      const Index self = fit.position(i);
+      if (self >= 0) result.leverage(i) = fit.corrected()(self);
+      squares(i) = fit.corrected().squaredNorm();
+    }
+  });
+  result.residuals = design.y - result.fitted;
+  result.degrees_of_freedom = result.leverage.sum();
+  result.residual_degrees_of_freedom = static_cast<double>(n) - 2 * result.degrees_of_freedom + squares.sum();
+  const double rounding = 1e-8;
+  const bool left = result.residual_degrees_of_freedom > rounding * static_cast<double>(n);
+  result.variance = left ? Eigen::VectorXd(result.residuals.colwise().squaredNorm().transpose() / result.residual_degrees_of_freedom)
+                         : Eigen::VectorXd::Constant(outputs, std::numeric_limits<double>::infinity());
+  result.noise.resize(n, outputs);
+  for (Index i = 0; i < n; ++i) {
+    const double share = 1 - 2 * result.leverage(i) + squares(i);
+    if (share > rounding) {
+      result.noise.row(i) = result.residuals.row(i).cwiseAbs2() / share;
+    } else {
+      result.noise.row(i) = result.variance.transpose();
+    }
+  }
+  const Eigen::VectorXd w = design.weights.size() > 0 ? design.weights : Eigen::VectorXd::Ones(n);
+  const Eigen::RowVectorXd mean = w.transpose() * design.y / w.sum();
+  const Eigen::RowVectorXd total = w.transpose() * (design.y.rowwise() - mean).cwiseAbs2();
+  const Eigen::RowVectorXd rest = w.transpose() * result.residuals.cwiseAbs2();
+  result.r_squared = (1 - rest.array() / total.array()).matrix().transpose();
+  return result;
+}
+
+/// Sums `weights` of the support over values and over variances, into row i.
+template <Kernel K>
+void sum_with_errors(const LocalFit<K>& fit, const Eigen::VectorXd& weights, const RowMatrix<double>& noise, Index i,
+                     RowMatrix<double>& values, RowMatrix<double>& errors) {
+  values.row(i) = weights.transpose() * fit.values();
+  for (Index o = 0; o < values.cols(); ++o) {
+    double variance = 0;
+    for (Index j = 0; j < weights.size(); ++j) {
+      if (weights(j) != 0) variance += weights(j) * weights(j) * noise(fit.point(j), o);
+    }
+    errors(i, o) = std::sqrt(variance);
+  }
+}
+
+inline std::vector<Index> rows_where(const std::vector<char>& flags) {
+  std::vector<Index> rows;
+  for (std::size_t i = 0; i < flags.size(); ++i) {
+    if (flags[i] != 0) rows.push_back(static_cast<Index>(i));
+  }
+  return rows;
+}
+
+/// Intervals from Student's t with (sum c^2)^2 / sum c^4 degrees of freedom (Satterthwaite 1946): the number of observations
+/// whose variances the error of the fit is estimated from.
+template <Kernel K>
+IntervalPrediction predict_intervals(const LocalDesign<K>& design, const RowMatrix<double>& q, const RowMatrix<double>& noise,
+                                     double level, const AnyExecutor& executor) {
+  const Index n = q.rows(), outputs = design.y.cols();
+  IntervalPrediction result;
+  result.values = RowMatrix<double>::Zero(n, outputs);
+  result.standard_errors = RowMatrix<double>::Constant(n, outputs, std::numeric_limits<double>::infinity());
+  Eigen::VectorXd quantile = Eigen::VectorXd::Ones(n);
+  std::vector<char> empty(static_cast<std::size_t>(n), 0);
+  const double normal = normal_quantile(level);
+  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index) {
+    LocalFit<K> fit(design);
+    Eigen::VectorXd query(q.cols());
+    for (Index i = first; i < last; ++i) {
+      query = q.row(i).transpose();
+      if (!fit.fit(query, -1)) {
+        empty[static_cast<std::size_t>(i)] = 1;
+        continue;
+      }
+      sum_with_errors(fit, fit.corrected(), noise, i, result.values, result.standard_errors);
+      const double squares = fit.corrected().squaredNorm();
+      quantile(i) = student_quantile(level, squares * squares / fit.corrected().cwiseAbs2().squaredNorm(), normal);
+    }
+  });
+  const RowMatrix<double> half = quantile.asDiagonal() * result.standard_errors;
+  result.lower = result.values - half;
+  result.upper = result.values + half;
+  result.empty_rows = rows_where(empty);
+  return result;
+}
+
+/// The coefficients of degree one, in the units of x.
+template <Kernel K>
+SlopePrediction predict_slopes(const LocalDesign<K>& design, const RowMatrix<double>& q, const Eigen::VectorXd& scales,
+                               const RowMatrix<double>& noise, const AnyExecutor& executor) {
+  const Index n = q.rows(), outputs = design.y.cols();
+  SlopePrediction result;
+  result.values.assign(static_cast<std::size_t>(q.cols()), RowMatrix<double>::Zero(n, outputs));
+  result.standard_errors.assign(static_cast<std::size_t>(q.cols()),
+                                RowMatrix<double>::Constant(n, outputs, std::numeric_limits<double>::infinity()));
+  std::vector<char> empty(static_cast<std::size_t>(n), 0);
+  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index) {
+    LocalFit<K> fit(design);
+    Eigen::VectorXd query(q.cols()), weights;
+    for (Index i = first; i < last; ++i) {
+      query = q.row(i).transpose();
+      if (!fit.fit(query, -1)) {
+        empty[static_cast<std::size_t>(i)] = 1;
+        continue;
+      }
+      for (Index d = 0; d < q.cols(); ++d) {
+        const auto column = static_cast<std::size_t>(d);
+        fit.slope_weights(d, weights);
+        weights /= scales(d);
+        sum_with_errors(fit, weights, noise, i, result.values[column], result.standard_errors[column]);
+      }
+    }
+  });
+  result.empty_rows = rows_where(empty);
+  return result;
+}
+
+}  // namespace detail
+
+}  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,250 @@
+// Local polynomial regression: a bandwidth for each column, chosen by a criterion, with intervals.
+#pragma once
+
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/kernel/kernel.hpp"
+#include "nadaraya/mix/mix.hpp"
+#include "nadaraya/normalization/nearest_neighbors.hpp"
+#include "nadaraya/regression/choose_bandwidths.hpp"
+#include "nadaraya/regression/criterion.hpp"
+#include "nadaraya/regression/inference.hpp"
+#include "nadaraya/regression/local_fit.hpp"
+#include "nadaraya/regression/prediction.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <utility>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya {
+
+/// What is fitted around each query.
+struct LocalModel {
+  int degree = 1;            ///< of the polynomial: 0, the weighted mean, to 3; 2 and 3 in up to three columns
+  double ridge = 1e-10;      ///< on its coefficients, as in LocalLinear and LocalPolynomial, offsets in units of the bandwidths
+  Eigen::VectorXd weights = {};  ///< of the observations [N], positive; empty: 1 each
+};
+
+/// y(q) = the value at q of the polynomial that is fitted to the points (x_j, y_j) by least squares with the weights
+///   w_j = weight_j kappa(u_j),  u_j^2 = sum_d ((x_jd - q_d) / h_d)^2,
+/// or with the distance to the (k + 1)-th nearest point as the bandwidth, columns divided by their standard deviations.
+/// (Stone 1977; Cleveland 1979; Fan and Gijbels 1996.) It keeps a copy of the data and computes in double.
+///   const auto model = LocalRegression<Biweight>::fit(Biweight{}, x, y, LeaveOneOut{});
+///   model.predict(queries).values; model.intervals(queries, model.diagnose()).lower;
+/// x [N x Dx], Dx >= 1, and y [N x Dy], finite; N >= 1. Errors: std::invalid_argument, before anything is computed. A row that
+/// is not finite is named.
+/// Where a fit sees fewer points than coefficients, the ridge chooses the flattest polynomial.
+/// Cost: O(M^2) per point of a support for M = 1 + Dx coefficients of degree 1, and a search for the support: O(N) a query, or
+/// in up to three columns with a compact kernel that of a spatial index. No result depends on the executor.
+template <Kernel K>
+class LocalRegression {
+ public:
+  /// With one bandwidth for each column.
+  template <RealExpression X, RealExpression Y>
+  LocalRegression(K kernel, const Eigen::VectorXd& bandwidths, const X& x, const Y& y, const LocalModel& model = {})
+      : kernel_(std::move(kernel)), data_(checked(x, y, model)), scales_(bandwidths) {
+    detail::require(bandwidths.size() == x.cols(), "LocalRegression: bandwidths must have one element for each column of x ",
+                    detail::shape(x), ", got ", bandwidths.size());
+    for (Index d = 0; d < bandwidths.size(); ++d) {
+      detail::require(bandwidths(d) > 0 && bandwidths(d) < std::numeric_limits<double>::infinity(),
+                      "LocalRegression: bandwidth ", d, " must be positive and finite, got ", bandwidths(d));
+    }
+    detail::validate_kernel<double>(kernel_);
+  }
+
+  /// With the k nearest points: 1 <= k <= N - 2, so that there is a (k + 1)-th also where a point is left out. For compact
+  /// kernels.
+  template <RealExpression X, RealExpression Y>
+    requires CompactKernel<K>
+  LocalRegression(K kernel, NearestNeighbors nearest, const X& x, const Y& y, const LocalModel& model = {})
+      : kernel_(std::move(kernel)), data_(checked(x, y, model)), neighbors_(nearest.neighbors) {
+    detail::require(neighbors_ >= 1 && neighbors_ + 2 <= x.rows(), "LocalRegression: neighbors must be from 1 to N - 2 for x ",
+                    detail::shape(x), ", got ", neighbors_);
+    detail::validate_kernel<double>(kernel_);
+    scales_ = detail::column_deviations(data_.x);
+    for (double& scale : scales_) scale = scale > 0 ? scale : 1.0;
+  }
+
+  /// With the bandwidths that minimize a criterion: LeaveOneOut, GeneralizedCrossValidation, CorrectedAic or one of your own.
+  /// Deterministic. A kernel whose derivative is zero (Uniform) leaves the search at the best of its grid.
+  template <RealExpression X, RealExpression Y, BandwidthCriterion C, class E = Serial>
+  static LocalRegression fit(K kernel, const X& x, const Y& y, const C& criterion, const LocalModel& model = {},
+                             const BandwidthSearch& search = {}, const E& executor = {}) {
+    return LocalRegression(kernel, choose(kernel, x, y, criterion, model, search, executor).bandwidths, x, y, model);
+  }
+
+  /// The search of fit() alone.
+  template <RealExpression X, RealExpression Y, BandwidthCriterion C, class E = Serial>
+  static BandwidthChoice choose(const K& kernel, const X& x, const Y& y, const C& criterion, const LocalModel& model = {},
+                                const BandwidthSearch& search = {}, const E& executor = {}) {
+    detail::validate_kernel<double>(kernel);
+    detail::require(search.sample >= 2, "LocalRegression::fit: the sample must have at least 2 points, got ", search.sample);
+    const detail::LocalData data = checked(x, y, model);
+    const AnyExecutor any(executor);
+    return detail::BandwidthSearcher<K, C>(kernel, criterion, search, any).run(data);
+  }
+
+  /// With the number of neighbors, among those given, that minimizes a criterion; the first of equals.
+  template <RealExpression X, RealExpression Y, BandwidthCriterion C, class E = Serial>
+    requires CompactKernel<K>
+  static LocalRegression fit_neighbors(K kernel, const X& x, const Y& y, const std::vector<Index>& neighbors, const C& criterion,
+                                       const LocalModel& model = {}, const E& executor = {}) {
+    double best = std::numeric_limits<double>::infinity();
+    Index chosen = 0;
+    for (const Index k : neighbors) {
+      const double value = LocalRegression(kernel, NearestNeighbors{k}, x, y, model).criterion(criterion, executor);
+      if (value < best) {
+        best = value;
+        chosen = k;
+      }
+    }
+    detail::require(chosen > 0, "LocalRegression::fit_neighbors: none of the ", neighbors.size(),
+                    " numbers of neighbors has a finite criterion on x ", detail::shape(x));
+    return LocalRegression(kernel, NearestNeighbors{chosen}, x, y, model);
+  }
+
+  const K& kernel() const { return kernel_; }
+  int degree() const { return data_.degree; }
+  /// One for each column; in units of which distances are measured. With neighbors, the standard deviations.
+  const Eigen::VectorXd& scales() const { return scales_; }
+  /// 0 with a fixed bandwidth.
+  Index neighbors() const { return neighbors_; }
+  const RowMatrix<double>& x() const { return data_.x; }
+  const RowMatrix<double>& y() const { return data_.y; }
+
+  /// A criterion of this fit.
+  template <BandwidthCriterion C, class E = Serial>
+  double criterion(const C& criterion, const E& executor = {}) const {
+    Eigen::VectorXd unused;
+    return detail::criterion_at<false>(kernel_, data_, scales_, neighbors_, criterion, AnyExecutor(executor), unused);
+  }
+
+  /// The gradient of a criterion by the logarithms of the bandwidths. Throws std::invalid_argument for a fit by neighbors.
+  template <BandwidthCriterion C, class E = Serial>
+  Eigen::VectorXd criterion_gradient(const C& criterion, const E& executor = {}) const {
+    detail::require(neighbors_ == 0, "LocalRegression::criterion_gradient: a number of neighbors has no gradient");
+    Eigen::VectorXd gradient;
+    detail::criterion_at<true>(kernel_, data_, scales_, neighbors_, criterion, AnyExecutor(executor), gradient);
+    return gradient;
+  }
+
+  /// queries [Nq x Dx] -> values [Nq x Dy]; a row of zeros, and listed, where no point has weight.
+  template <RealExpression Q, class E = Serial>
+  Prediction<double> predict(const Q& queries, const E& executor = {}) const {
+    const AnyExecutor any(executor);
+    const RowMatrix<double> q = scaled(queries, "LocalRegression::predict");
+    const auto design = this->design();
+    Prediction<double> result;
+    result.values = RowMatrix<double>::Zero(q.rows(), data_.y.cols());
+    std::vector<Index> support(static_cast<std::size_t>(q.rows()), 0);
+    detail::for_row_chunks(q.rows(), detail::cost_of_fit(design), any, [&](Index first, Index last, Index) {
+      detail::LocalFit<K> fit(design);
+      Eigen::VectorXd query(q.cols());
+      for (Index i = first; i < last; ++i) {
+        query = q.row(i).transpose();
+        if (!fit.fit(query, -1)) continue;
+        result.values.row(i) = fit.predicted().transpose();
+        support[static_cast<std::size_t>(i)] = fit.support();
+      }
+    });
+    for (std::size_t i = 0; i < support.size(); ++i) {
+      if (support[i] == 0) result.empty_rows.push_back(static_cast<Index>(i));
+      result.mean_support += static_cast<double>(support[i]) / static_cast<double>(support.size());
+    }
+    return result;
+  }
+
+  /// Residuals, leverages, degrees of freedom, variances, R^2.
+  template <class E = Serial>
+  RegressionDiagnostics diagnose(const E& executor = {}) const {
+    return detail::diagnose(design(), scaled(data_.x, "LocalRegression::diagnose"), AnyExecutor(executor));
+  }
+
+  /// Pointwise confidence intervals of the mean of the fit, 0 < level < 1. The bias of the fit is not in them: it is of second
+  /// order in h for degree 0 and 1, of fourth for 2 and 3.
+  template <RealExpression Q, class E = Serial>
+  IntervalPrediction intervals(const Q& queries, const RegressionDiagnostics& diagnostics, double level = 0.95,
+                               const E& executor = {}) const {
+    detail::require(level > 0 && level < 1, "LocalRegression::intervals: level must be between 0 and 1, got ", level);
+    const RowMatrix<double> q = scaled(queries, "LocalRegression::intervals");
+    require_noise(diagnostics, "LocalRegression::intervals");
+    return detail::predict_intervals(design(), q, diagnostics.noise, level, AnyExecutor(executor));
+  }
+
+  /// Derivatives of the fit by each column of x: the linear coefficients of its polynomials. Degree >= 1.
+  template <RealExpression Q, class E = Serial>
+  SlopePrediction slopes(const Q& queries, const RegressionDiagnostics& diagnostics, const E& executor = {}) const {
+    detail::require(data_.degree >= 1, "LocalRegression::slopes: a fit of degree 0 has no slopes");
+    const RowMatrix<double> q = scaled(queries, "LocalRegression::slopes");
+    require_noise(diagnostics, "LocalRegression::slopes");
+    return detail::predict_slopes(design(), q, scales_, diagnostics.noise, AnyExecutor(executor));
+  }
+
+ private:
+  template <class M>
+  static void require_finite(const M& m, const char* name) {
+    for (Index i = 0; i < m.rows(); ++i) {
+      for (Index d = 0; d < m.cols(); ++d) {
+        detail::require(detail::is_finite(m(i, d)), "LocalRegression: row ", i, " of ", name, " ", detail::shape(m), " is not finite");
+      }
+    }
+  }
+
+  template <class X, class Y>
+  static detail::LocalData checked(const X& x, const Y& y, const LocalModel& model) {
+    detail::require(x.rows() == y.rows() && x.rows() >= 1 && x.cols() >= 1,
+                    "LocalRegression: x and y must have the same number of rows, at least 1, and x a column, got ", detail::shape(x),
+                    " and ", detail::shape(y));
+    detail::require(x.rows() <= (std::numeric_limits<KeyIndex>::max)(), "LocalRegression: x ", detail::shape(x),
+                    " has more than 2^31 - 1 rows");
+    detail::require(model.degree >= 0 && model.degree <= 3 && (model.degree <= 1 || x.cols() <= 3),
+                    "LocalRegression: the degree must be 0 to 3, above 1 only for up to 3 columns of x ", detail::shape(x), ", got ",
+                    model.degree);
+    detail::require_ridge<double>(model.ridge, "LocalRegression");
+    detail::require(model.weights.size() == 0 || model.weights.size() == x.rows(),
+                    "LocalRegression: weights must be one for each row of x ", detail::shape(x), ", got ", model.weights.size());
+    detail::LocalData data{x.template cast<double>(), y.template cast<double>(), model.weights, model.degree, model.ridge};
+    require_finite(data.x, "x");
+    require_finite(data.y, "y");
+    require_finite(data.weights, "weights");
+    for (Index i = 0; i < data.weights.size(); ++i) {
+      detail::require(data.weights(i) > 0, "LocalRegression: weight ", i, " must be positive, got ", data.weights(i));
+    }
+    return data;
+  }
+
+  detail::LocalDesign<K> design() const { return detail::local_design(kernel_, data_, scales_, neighbors_); }
+
+  template <class Q>
+  RowMatrix<double> scaled(const Q& queries, const char* function) const {
+    detail::require(queries.cols() == data_.x.cols(), function, ": queries must have the columns of x ", detail::shape(data_.x),
+                    ", got ", detail::shape(queries));
+    const RowMatrix<double> q = queries.template cast<double>();
+    for (Index i = 0; i < q.rows(); ++i) {
+      for (Index d = 0; d < q.cols(); ++d) {
+        detail::require(detail::is_finite(q(i, d)), function, ": row ", i, " of queries ", detail::shape(q), " is not finite");
+      }
+    }
+    return q * scales_.cwiseInverse().asDiagonal();
+  }
+
+  void require_noise(const RegressionDiagnostics& diagnostics, const char* function) const {
+    detail::require(diagnostics.noise.rows() == data_.y.rows() && diagnostics.noise.cols() == data_.y.cols(), function,
+                    ": diagnostics must be those of this regression on y ", detail::shape(data_.y), ", got ",
+                    detail::shape(diagnostics.noise));
+  }
+
+  K kernel_;
+  detail::LocalData data_;
+  Eigen::VectorXd scales_;
+  Index neighbors_ = 0;
+};
+
+}  // namespace nadaraya
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,158 @@
+// The points of a regression in units of their bandwidths, and the neighbors of a query among them.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::detail {
+
+/// The points within a radius of a query.
+struct FoundPoints {
+  Index count = 0;
+  std::vector<KeyIndex> points;
+  Eigen::MatrixXd offsets;  ///< point minus query, in the first `count` rows
+  Eigen::VectorXd squares;  ///< of the distances
+
+  void reserve(Index n, Index dimension) {
+    if (n <= squares.size() && dimension == offsets.cols()) return;
+    const Index room = (std::max)(n, 2 * Index(squares.size()));
+    points.resize(static_cast<std::size_t>(room));
+    offsets.conservativeResize(room, dimension);
+    squares.conservativeResize(room);
+  }
+};
+
+/// Points divided by one number for each column. With cells, in 1 to 3 columns, points are stored in lines of cells along the
+/// first axis, sorted by their first coordinate, and a query scans the lines within its radius; otherwise it scans all.
+class ScaledPoints {
+ public:
+  ScaledPoints() = default;
+
+  /// x [N x D], finite; scales [D], positive. `radius` is a typical radius of search in units of the scales; 0: no cells.
+  ScaledPoints(const RowMatrix<double>& x, const Eigen::VectorXd& scales, double radius)
+      : scales_(scales), axes_(x.rows(), x.cols()), points_(static_cast<std::size_t>(x.rows())) {
+    std::iota(points_.begin(), points_.end(), KeyIndex(0));
+    const Eigen::MatrixXd scaled = x * scales.cwiseInverse().asDiagonal();
+    if (radius > 0 && x.cols() >= 1 && x.cols() <= 3 && x.rows() > 64) sort_into_lines(scaled, radius);
+    for (Index i = 0; i < x.rows(); ++i) axes_.row(i) = scaled.row(points_[static_cast<std::size_t>(i)]);
+    if (lines_.empty()) lines_.push_back({0, 0, 0, x.rows()});
+  }
+
+  Index size() const { return axes_.rows(); }
+  Index dimension() const { return axes_.cols(); }
+
+  /// A query in units of the scales.
+  template <class Q>
+  Eigen::VectorXd scaled(const Q& query) const {
+    return query.transpose().cwiseQuotient(scales_);
+  }
+
+  /// Finds the points with |point - q|^2 < bound, in an order that depends on the query alone. An infinite bound finds all.
+  void find(const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
+    found.count = 0;
+    if (side_ == 0 || !(bound < std::numeric_limits<double>::infinity())) return scan(0, size(), q, bound, found);
+    const double radius = std::sqrt(bound) * (1 + 4 * std::numeric_limits<double>::epsilon());
+    const double last_third = cell(q, 2, radius), last_second = cell(q, 1, radius), first_second = cell(q, 1, -radius);
+    for (double third = cell(q, 2, -radius); third <= last_third;) {
+      auto line = std::lower_bound(lines_.begin(), lines_.end(), Line{third, first_second, 0, 0}, before);
+      if (line == lines_.end()) return;
+      if (line->third > third) {  // no line of points until there
+        third = line->third;
+        if (line->second > last_second || line->second < first_second) {
+          line = std::lower_bound(line, lines_.end(), Line{third, first_second, 0, 0}, before);
+        }
+        if (third > last_third) return;
+      }
+      for (; line != lines_.end() && line->third == third && line->second <= last_second; ++line) {
+        const double* axis = axes_.col(0).data();
+        const double* low = std::lower_bound(axis + line->begin, axis + line->end, q(0) - radius);
+        const double* high = std::upper_bound(low, axis + line->end, q(0) + radius);
+        scan(low - axis, high - axis, q, bound, found);
+      }
+      third += 1;
+    }
+  }
+
+ private:
+  /// Points that share their cells along the last two axes.
+  struct Line {
+    double third, second;
+    Index begin, end;
+  };
+  static bool before(const Line& a, const Line& b) {
+    return a.third < b.third || (a.third == b.third && a.second < b.second);
+  }
+
+  double cell(const Eigen::VectorXd& q, Index axis, double offset) const {
+    return axis < dimension() ? std::floor((q(axis) + offset) / side_) : 0.0;
+  }
+
+  void sort_into_lines(const Eigen::MatrixXd& scaled, double radius) {
+    side_ = radius / 2;
+    const Index d = scaled.cols();
+    const auto line_of = [&](KeyIndex j) {
+      return Line{d > 2 ? std::floor(scaled(j, 2) / side_) : 0.0, d > 1 ? std::floor(scaled(j, 1) / side_) : 0.0, 0, 0};
+    };
+    std::vector<Line> of(points_.size());
+    std::transform(points_.begin(), points_.end(), of.begin(), line_of);
+    std::sort(points_.begin(), points_.end(), [&](KeyIndex a, KeyIndex b) {
+      const Line &left = of[static_cast<std::size_t>(a)], &right = of[static_cast<std::size_t>(b)];
+      if (before(left, right) || before(right, left)) return before(left, right);
+      return scaled(a, 0) < scaled(b, 0) || (scaled(a, 0) == scaled(b, 0) && a < b);
+    });
+    for (std::size_t i = 0; i < points_.size(); ++i) {
+      const Line& line = of[static_cast<std::size_t>(points_[i])];
+      const Index at = static_cast<Index>(i);
+      if (lines_.empty() || before(lines_.back(), line)) lines_.push_back({line.third, line.second, at, at});
+      lines_.back().end = at + 1;
+    }
+  }
+
+  void scan(Index begin, Index end, const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
+    const bool all = !(bound < std::numeric_limits<double>::infinity());
+    constexpr Index chunk = 256;
+    double squares[chunk];
+    std::int32_t passing[chunk];
+    found.reserve(found.count + (end - begin), dimension());
+    for (; begin < end; begin += chunk) {
+      const Index n = (std::min)(chunk, end - begin);
+      Eigen::Map<Eigen::ArrayXd> d2(squares, n);
+      d2.setZero();
+      for (Index d = 0; d < dimension(); ++d) d2 += (axes_.col(d).segment(begin, n).array() - q(d)).square();
+      Index kept = 0;
+      for (Index i = 0; i < n; ++i) {
+        passing[kept] = static_cast<std::int32_t>(i);
+        kept += squares[i] < bound || all ? 1 : 0;
+      }
+      for (Index d = 0; d < dimension(); ++d) {
+        const double* from = axes_.col(d).data() + begin;
+        double* to = found.offsets.col(d).data() + found.count;
+        const double q_d = q(d);
+        for (Index i = 0; i < kept; ++i) to[i] = from[passing[i]] - q_d;
+      }
+      for (Index i = 0; i < kept; ++i) {
+        found.squares(found.count + i) = squares[passing[i]];
+        found.points[static_cast<std::size_t>(found.count + i)] = points_[static_cast<std::size_t>(begin + passing[i])];
+      }
+      found.count += kept;
+    }
+  }
+
+  Eigen::VectorXd scales_;
+  double side_ = 0;  ///< of a cell; 0: one line holds all points
+  std::vector<Line> lines_;
+  Eigen::MatrixXd axes_;  ///< [N x D], in the order of the lines
+  std::vector<KeyIndex> points_;
+};
+
+}  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,117 @@
+// The error of a smoother on its own data, and its gradient by the bandwidths.
+#pragma once
+
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/kernel/kernel.hpp"
+#include "nadaraya/regression/criterion.hpp"
+#include "nadaraya/regression/local_fit.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <utility>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::detail {
+
+/// Rows that are fitted as one piece of work.
+inline constexpr Index rows_per_chunk = 32;
+
+/// Calls work(first, last, chunk) for consecutive ranges of rows on the threads of an executor.
+template <class Work>
+void for_row_chunks(Index rows, double multiply_adds_per_row, const AnyExecutor& executor, const Work& work) {
+  const Index chunks = (rows + rows_per_chunk - 1) / rows_per_chunk;
+  executor.parallel_for(
+      chunks,
+      [&](Index chunk) { work(chunk * rows_per_chunk, (std::min)(rows, (chunk + 1) * rows_per_chunk), chunk); },
+      Cost{multiply_adds_per_row * static_cast<double>(rows)});
+}
+
+/// What a fit costs: all points are scanned, or some hundred of them.
+template <Kernel K>
+double cost_of_fit(const LocalDesign<K>& design) {
+  const double scanned = static_cast<double>((std::min)(design.points.size(), Index(K::compact ? 300 : design.points.size())));
+  const auto features = static_cast<double>(design.monomials.size() + 2);
+  return scanned * features * features * 4;
+}
+
+/// The error of a smoother, and its gradients by log h.
+struct SmootherSlopes {
+  SmootherError error;
+  Index alone = 0;  ///< points without a neighbor
+  Eigen::VectorXd mean_square, trace;
+
+  void add(const SmootherSlopes& other) {
+    error.mean_square += other.error.mean_square;
+    error.trace += other.error.trace;
+    alone += other.alone;
+    mean_square += other.mean_square;
+    trace += other.trace;
+  }
+};
+
+/// sum_o weighted variance of output o: the mean square of the best constant.
+inline double total_mean_square(const RowMatrix<double>& y, const Eigen::VectorXd& weights) {
+  const Eigen::VectorXd w = weights.size() > 0 ? weights : Eigen::VectorXd::Ones(y.rows());
+  const Eigen::RowVectorXd mean = w.transpose() * y / w.sum();
+  return ((y.rowwise() - mean).rowwise().squaredNorm().array() * w.array()).sum() / w.sum();
+}
+
+/// A point without a neighbor counts as if its residual were twice the standard deviation of the data, whatever the
+/// bandwidth: such bandwidths are bad, but not infinitely so.
+inline constexpr double penalty_of_lone_points = 4;
+
+/// Fits at every point, `q` [N x D] in units of the scales, without the point itself if leaves_out. O(support (Dy + M^2)).
+/// Sums are formed in an order that does not depend on the executor. Gradients only if wanted.
+template <bool leaves_out, bool gradients, Kernel K>
+SmootherSlopes smoother_error(const LocalDesign<K>& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+  const Index n = q.rows(), dimension = q.cols();
+  const bool weighted = design.weights.size() > 0;
+  const double penalty = penalty_of_lone_points * total_mean_square(design.y, design.weights);
+  SmootherSlopes zero;
+  zero.mean_square = zero.trace = Eigen::VectorXd::Zero(dimension);
+  std::vector<SmootherSlopes> sums(static_cast<std::size_t>((n + rows_per_chunk - 1) / rows_per_chunk), zero);
+  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
+    SmootherSlopes sum = zero;
+    LocalFit<K> fit(design);
+    Eigen::VectorXd query(dimension), residual, g;
+    for (Index i = first; i < last; ++i) {
+      query = q.row(i).transpose();
+      const double weight = weighted ? design.weights(i) : 1.0;
+      const bool fitted = fit.fit(query, leaves_out ? i : -1);
+      const Index self = leaves_out || !fitted ? -1 : fit.position(i);
+      const double leverage = self >= 0 ? fit.corrected()(self) : 0.0;
+      if (!leaves_out) sum.error.trace += leverage;
+      if (!fitted || (!leaves_out && fit.support() <= 1)) {
+        sum.error.mean_square += weight * penalty;
+        ++sum.alone;
+        continue;
+      }
+      residual = fit.predicted() - design.y.row(i).transpose();
+      sum.error.mean_square += weight * residual.squaredNorm();
+      if constexpr (gradients) {
+        g.noalias() = fit.values() * residual;
+        fit.pull_bandwidths(g, 2 * weight, sum.mean_square);
+        if (self >= 0) {
+          g.setZero();
+          g(self) = 1;
+          fit.pull_bandwidths(g, 1.0, sum.trace);
+        }
+      }
+    }
+    sums[static_cast<std::size_t>(chunk)] = std::move(sum);
+  });
+  SmootherSlopes total = zero;
+  for (const SmootherSlopes& sum : sums) total.add(sum);
+  const double mass = weighted ? design.weights.sum() : static_cast<double>(n);
+  total.error.points = static_cast<double>(n);
+  total.error.mean_square /= mass;
+  total.mean_square /= mass;
+  return total;
+}
+
+}  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"
