@@ -27,7 +27,7 @@ int main() {
   const auto sparse_tape = entmax.forward(query, key, value, sparse);
   const auto probability = softmax.weights(query, key);
 
-  // Softmax leaves a third of its weight on keys that entmax does without.
+  // Softmax leaves a third of its weight on keys to which entmax gives none.
   std::printf("keys with weight, of 64\nquery  softmax  1.5-entmax  softmax's weight on the same keys\n");
   bool chosen_by_both = true;
   for (Index i = 0; i < query.rows(); ++i) {

@@ -1,4 +1,4 @@
-// Who attends to whom: the weights as a sparse matrix, to print, to store or to multiply with.
+// Which word attends to which: the weights as a sparse matrix, to print, to store or to multiply with.
 #include <nadaraya/nadaraya.hpp>
 
 #include <Eigen/SparseCore>

@@ -1,5 +1,5 @@
-# A guide page as Doxygen reads it: named after its file, with pictures by their names alone, and links to files that are no
-# pages of the site left as their text.
+# A guide page as Doxygen reads it: named after its file, with pictures by their names alone, links to whole pages, and links to
+# files that are no pages of the site left as their text.
 NR == 1 && /^# / {
   page = FILENAME
   sub(/^.*\//, "", page)
@@ -16,7 +16,9 @@ NR == 1 && /^# / {
     sub(/^.*\]\(/, "", target)
     if (before ~ /!$/) {
       sub(/\(.*\//, "(", link)
-    } else if (target !~ /^(https?:|[a-z_]+\.md|#)/) {
+    } else if (target ~ /^[a-z_]+\.md/) {
+      sub(/#.*$/, ")", link)
+    } else if (target !~ /^(https?:|#)/) {
       sub(/\]\([^)]*\)$/, "", link)
       link = substr(link, 2)
     }

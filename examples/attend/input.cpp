@@ -26,7 +26,8 @@ npy::Array load_tensor(const std::string& path, const std::string& name, const s
 npy::Array load_any(const std::string& value, const std::string& what) {
   constexpr std::string_view ending = ".safetensors";
   const std::size_t at = value.find(std::string(ending) + ":");
-  if (at != std::string::npos) return load_tensor(value.substr(0, at + ending.size()), value.substr(at + ending.size() + 1), what);
+  if (at != std::string::npos)
+    return load_tensor(value.substr(0, at + ending.size()), value.substr(at + ending.size() + 1), what);
   if (value.ends_with(ending)) return load_tensor(value, "", what);
   return npy::read_with_sixteen_bits(value);
 }

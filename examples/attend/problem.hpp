@@ -2,12 +2,12 @@
 #pragma once
 
 #include "npy.hpp"
+#include "weights.hpp"
 
 #include "../support/operator_options.hpp"
 
 #include <algorithm>
 #include <cstddef>
-#include <cstdint>
 #include <optional>
 #include <string>
 #include <thread>
@@ -31,14 +31,6 @@ struct Options : OperatorOptions {
 struct Problem {
   npy::Array query, key, value;
   std::optional<npy::Array> grad_output;
-};
-
-/// The weights of all heads in compressed sparse rows, one for each query: of heads, of batch entries.
-struct Weights {
-  Index rows = 0, cols = 0;
-  std::vector<std::int64_t> offsets;
-  std::vector<std::int32_t> columns;
-  npy::Array values;
 };
 
 struct Result {

@@ -47,7 +47,9 @@ std::string npz(const Weights& weights) {
   const auto append = [&](std::string_view part) { archive += part; };
   zip::Writer writer(append);
   const auto add = [&](const std::string& name, const std::string& type, const std::vector<std::size_t>& shape,
-                       std::string_view content) { writer.add(name + ".npy", {npy::prologue(type, shape), content}); };
+                       std::string_view content) {
+    writer.add(name + ".npy", {npy::prologue(type, shape), content});
+  };
   const std::vector<std::int64_t> shape = {weights.rows, weights.cols};
   const std::size_t count = weights.columns.size(), rows = weights.offsets.size();
   // Indices and offsets have one type, as SciPy has them: 32 bits where that is enough.
@@ -68,14 +70,17 @@ std::string npz(const Weights& weights) {
   return archive;
 }
 
-std::string picture(const Weights& weights, Index first, Index queries, const std::string& title, const std::string& what) {
+std::string picture(const Weights& weights, std::ptrdiff_t first, std::ptrdiff_t queries, const std::string& title,
+                    const std::string& what) {
   // As many cells as can be told apart; one that stands for several weights shows the largest.
+  using Index = std::ptrdiff_t;
   constexpr Index most = 200;
   const Index keys = weights.cols, down = (std::min)(queries, most), across = (std::min)(keys, most);
   std::vector<double> cells(static_cast<std::size_t>(down * across), 0.0);
   double largest = 0;
   for (Index i = 0; i < queries; ++i) {
-    for (auto at = weights.offsets[static_cast<std::size_t>(first + i)]; at < weights.offsets[static_cast<std::size_t>(first + i) + 1]; ++at) {
+    for (auto at = weights.offsets[static_cast<std::size_t>(first + i)];
+         at < weights.offsets[static_cast<std::size_t>(first + i) + 1]; ++at) {
       const auto place = static_cast<std::size_t>(at);
       const double weight = weights.values.is_float32() ? static_cast<double>(weights.values.data<float>()[place])
                                                         : weights.values.data<double>()[place];
@@ -84,11 +89,15 @@ std::string picture(const Weights& weights, Index first, Index queries, const st
       largest = (std::max)(largest, weight);
     }
   }
-  const double height = static_cast<double>(queries) / static_cast<double>(down), width = static_cast<double>(keys) / static_cast<double>(across);
-  std::string script = "set terminal svg size 700,640 background 'white' enhanced font 'sans-serif,13'\nset output 'weights.svg'\n";
+  const double height = static_cast<double>(queries) / static_cast<double>(down),
+               width = static_cast<double>(keys) / static_cast<double>(across);
+  std::string script =
+      "set terminal svg size 700,640 background 'white' enhanced font 'sans-serif,13'\nset output 'weights.svg'\n";
   script += "set title " + gnuplot::label(title) + " noenhanced\nset xlabel 'key'\nset ylabel 'query'\nset cblabel 'weight'\n";
-  script += "set palette defined (0 'white', 0.001 '#c6dbef', 0.3 '#4292c6', 1 '#08306b')\nset cbrange [0:" + gnuplot::number(largest > 0 ? largest : 1) + "]\n";
-  script += "set xrange [0:" + std::to_string(keys) + "]\nset yrange [" + std::to_string(queries) + ":0]\nset tics out nomirror\nset size ratio -1\nunset key\n";
+  script += "set palette defined (0 'white', 0.001 '#c6dbef', 0.3 '#4292c6', 1 '#08306b')\nset cbrange [0:" +
+            gnuplot::number(largest > 0 ? largest : 1) + "]\n";
+  script += "set xrange [0:" + std::to_string(keys) + "]\nset yrange [" + std::to_string(queries) +
+            ":0]\nset tics out nomirror\nset size ratio -1\nunset key\n";
   if (keys > 4 * queries || queries > 4 * keys) script += "set size noratio\n";
   // Zeros are left out: the picture shows where there is no weight.
   script += "set style fill solid noborder\n$cells << EOD\n";
@@ -97,7 +106,8 @@ std::string picture(const Weights& weights, Index first, Index queries, const st
       const double weight = cells[static_cast<std::size_t>(i * across + j)];
       if (!(weight > 0)) continue;
       const double x = static_cast<double>(j) * width, y = static_cast<double>(i) * height;
-      for (const double number : {x + width / 2, y + height / 2, x, x + width, y, y + height, weight}) script += gnuplot::number(number) + ' ';
+      for (const double number : {x + width / 2, y + height / 2, x, x + width, y, y + height, weight})
+        script += gnuplot::number(number) + ' ';
       script += '\n';
     }
   }

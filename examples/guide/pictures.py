@@ -3,6 +3,7 @@
 
 import math
 import pathlib
+import re
 import sys
 
 BLUE, ORANGE, GREY, LIGHT = "#0072b2", "#d55e00", "#555555", "#dddddd"
@@ -265,10 +266,45 @@ def bandwidths(folder):
     svg.save(folder / "bandwidths.svg")
 
 
+def speedup(folder):
+    """The tables of flat and sharp scores in bench/RESULTS.md: speed relative to the fastest softmax, against the support."""
+    text = (pathlib.Path(__file__).parent / "../../bench/RESULTS.md").read_text()
+    text = text[text.index("### Flat scores and sharp ones"):]
+    tables = re.findall(r"(?:^\| *[\d.]+ \|.*\n)+", text, re.M)[:2]
+    svg, w, h = Svg(860, 330), 340, 230
+    names = (("sparsemax", BLUE), ("1.5-entmax", "#009e73"), ("4/3-entmax", ORANGE))
+    for p, (table, title, top) in enumerate(zip(tables, ("forward", "forward and backward"), (3.0, 8.0))):
+        x0, y0 = 60 + p * 430, 34
+        place = lambda keys, ratio: (x0 + math.log10(keys) / math.log10(3000.0) * w, y0 + h - ratio / top * h)
+        svg.text(x0 + w / 2, 20, title)
+        svg.box(x0, place(1, 1)[1], w, y0 + h - place(1, 1)[1], "#f7e8e0")
+        svg.text(x0 + 8, place(1, 1)[1] + 18, "slower", 12, "start", GREY)
+        svg.line(x0, place(1, 1)[1], x0 + w, place(1, 1)[1], GREY)
+        for ratio in range(1, int(top) + 1):
+            svg.text(x0 - 8, place(1, ratio)[1] + 4, str(ratio), 12, "end", GREY)
+        for keys in (1, 10, 100, 1000):
+            svg.text(place(keys, 0)[0], y0 + h + 18, str(keys), 12, color=GREY)
+        svg.text(x0 + w / 2, y0 + h + 38, "keys with weight, of 2,048", 12, color=GREY)
+        for column, (name, color) in enumerate(names):
+            points = []
+            for row in table.strip().split("\n"):
+                cells = [cell.strip() for cell in row.strip("|").split("|")]
+                ours, keys = re.fullmatch(r"([\d.]+) \((\d+)\)", cells[2 + column]).groups()
+                points.append(place(float(keys), float(cells[5].split()[0]) / float(ours)))
+            svg.path(points, color)
+            for x, y in points:
+                svg.parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"/>')
+            if p == 0:
+                svg.line(x0 + w - 110, y0 + 14 + 20 * column, x0 + w - 85, y0 + 14 + 20 * column, color, 2.5)
+                svg.text(x0 + w - 78, y0 + 18 + 20 * column, name, 12, "start")
+    svg.text(430, 324, "speed relative to the fastest softmax (ONNX Runtime forward, PyTorch both ways), one thread, AVX2 (Zen 3)", 12)
+    svg.save(folder / "speedup.svg")
+
+
 def main():
     folder = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else pathlib.Path(__file__).parent / "pictures")
     folder.mkdir(parents=True, exist_ok=True)
-    for draw in (kernels, softmax_to_entmax, normalizations, masks, similarities, bandwidths):
+    for draw in (kernels, softmax_to_entmax, normalizations, masks, similarities, bandwidths, speedup):
         draw(folder)
 
 

@@ -25,7 +25,11 @@ nadaraya::HeadView<T> heads(const Tensor& tensor, const char* name) {
   TORCH_CHECK(tensor.dim() == 4, name, ": must be [batch, heads, tokens, dim], got ", tensor.sizes());
   TORCH_CHECK(tensor.scalar_type() == c10::CppTypeToScalarType<Scalar>::value, name, ": must have elements of type ",
               c10::CppTypeToScalarType<Scalar>::value, " like query, got ", tensor.scalar_type());
-  return {tensor.data_ptr<Scalar>(), tensor.size(0), tensor.size(1), tensor.size(2), tensor.size(3),
+  return {tensor.data_ptr<Scalar>(),
+          tensor.size(0),
+          tensor.size(1),
+          tensor.size(2),
+          tensor.size(3),
           {tensor.stride(0), tensor.stride(1), tensor.stride(2), tensor.stride(3)}};
 }
 
@@ -53,12 +57,13 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction<Ope
     explicit Shared(Operator from) : attention(std::move(from)) {}
   };
 
-  static Tensor forward(Context* context, const Tensor& query, const Tensor& key, const Tensor& value, const Tensor& alpha,
-                        c10::intrusive_ptr<Shared> shared) {
+  static Tensor forward(Context* context, const Tensor& query, const Tensor& key, const Tensor& value,
+                        const Tensor& alpha, c10::intrusive_ptr<Shared> shared) {
     const Tensor out = torch::empty({query.size(0), query.size(1), query.size(2), value.size(3)}, query.options());
     AT_DISPATCH_FLOATING_TYPES(query.scalar_type(), "nadaraya_torch::attention", [&] {
-      auto tape = shared->attention.forward(heads<const scalar_t>(query, "query"), heads<const scalar_t>(key, "key"),
-                                            heads<const scalar_t>(value, "value"), heads<scalar_t>(out, "out"), threads());
+      auto tape =
+          shared->attention.forward(heads<const scalar_t>(query, "query"), heads<const scalar_t>(key, "key"),
+                                    heads<const scalar_t>(value, "value"), heads<scalar_t>(out, "out"), threads());
       context->saved_data["tape"] =
           c10::IValue::make_capsule(c10::make_intrusive<SavedTape<scalar_t>>(std::move(tape)));
     });
@@ -68,7 +73,8 @@ class AttentionFunction : public torch::autograd::Function<AttentionFunction<Ope
   }
 
   static torch::autograd::variable_list backward(Context* context, torch::autograd::variable_list grads) {
-    TORCH_CHECK(!torch::GradMode::is_enabled(), "nadaraya_torch::attention has no second derivatives (create_graph = true)");
+    TORCH_CHECK(!torch::GradMode::is_enabled(),
+                "nadaraya_torch::attention has no second derivatives (create_graph = true)");
     const auto saved = context->get_saved_variables();
     const auto like = [](const Tensor& tensor) { return torch::empty(tensor.sizes(), tensor.options()); };
     const Tensor query = like(saved[0]), key = like(saved[1]), value = like(saved[2]);

@@ -58,7 +58,8 @@ struct Lookup : torch::nn::Module {
   Tensor forward(const Tensor& queries, const Tensor& codes, const Tensor& values) {
     // Heads stay interleaved, as the projections give them: the transposed view is read where it lies.
     const auto split = [](const Tensor& x) { return x.view({x.size(0), x.size(1), heads, dim}).transpose(1, 2); };
-    const Tensor o = nadaraya_torch::entmax_attention(split(query(queries)), split(key(codes)), split(value(values)), alpha());
+    const Tensor o =
+        nadaraya_torch::entmax_attention(split(query(queries)), split(key(codes)), split(value(values)), alpha());
     return out(o.transpose(1, 2).flatten(2));
   }
 };
@@ -73,7 +74,9 @@ int main() {
   // Two query heads share each key head; keys lie token by token, not head by head.
   const Tensor q = random({2, 4, 5, 3}), k = random({2, 6, 2, 3}).transpose(1, 2), v = random({2, 2, 6, 3});
   const double softmax = gradient_error(
-      [](const auto& x) { return nadaraya_torch::attention(Attention(Gaussian{}, Adaptive{}, Causal{}), x[0], x[1], x[2]); },
+      [](const auto& x) {
+        return nadaraya_torch::attention(Attention(Gaussian{}, Adaptive{}, Causal{}), x[0], x[1], x[2]);
+      },
       {q.clone(), k.contiguous(), v.clone()});
   const double entmax = gradient_error(
       [](const auto& x) { return nadaraya_torch::entmax_attention(x[0], x[1].transpose(1, 2), x[2], x[3]); },

@@ -60,7 +60,7 @@ struct Curve {
   Column values;
 };
 
-/// What is asked of each kernel; grid and bandwidths are scaled as the data are.
+/// The problem that each kernel solves; grid and bandwidths are scaled as the data are.
 struct Task {
   Scaled data;
   Column grid;

@@ -39,9 +39,8 @@ struct Header {
 /// Bytes of an element; 0 for a type that is unknown, or of fractions of a byte.
 std::uint64_t size_of(const std::string& type) {
   constexpr std::pair<std::string_view, std::uint64_t> sizes[] = {
-      {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8}, {"I32", 4},     {"I16", 2},
-      {"I8", 1},  {"U64", 8}, {"U32", 4}, {"U16", 2},  {"U8", 1},  {"BOOL", 1},    {"F8_E5M2", 1},
-      {"F8_E4M3", 1}};
+      {"F64", 8}, {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"I64", 8},  {"I32", 4},     {"I16", 2},    {"I8", 1},
+      {"U64", 8}, {"U32", 4}, {"U16", 2}, {"U8", 1},   {"BOOL", 1}, {"F8_E5M2", 1}, {"F8_E4M3", 1}};
   for (const auto& [name, size] : sizes) {
     if (name == type) return size;
   }
@@ -123,7 +122,8 @@ void write(const std::string& path, const std::map<std::string, std::string>& me
   program::SafeFile file(path, what);
   file.write({reinterpret_cast<const char*>(&length), sizeof length});
   file.write(text);
-  for (const View& tensor : tensors) file.write({reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size_bytes()});
+  for (const View& tensor : tensors)
+    file.write({reinterpret_cast<const char*>(tensor.values.data()), tensor.values.size_bytes()});
   file.commit();
 }
 
@@ -169,7 +169,10 @@ Bytes read_tensor(const std::string& path, const std::string& name, const std::s
   if (found == header.tensors.end()) {
     std::string names;
     for (const auto& [one, unused] : header.tensors) names += (names.empty() ? "" : ", ") + one;
-    program::refuse(what + (name.empty() ? ": which of its tensors is meant? Write FILE:NAME, of " : ": it has no tensor " + name + ", only ") + names);
+    program::refuse(
+        what +
+        (name.empty() ? ": which of its tensors is meant? Write FILE:NAME, of " : ": it has no tensor " + name + ", only ") +
+        names);
   }
   Entry& entry = found->second;
   stream.seekg(static_cast<std::streamoff>(sizeof length + length + entry.begin));

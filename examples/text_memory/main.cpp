@@ -1,5 +1,5 @@
 // text_memory: a language model without training. Every position of a text is remembered as a key
-// (what came before) and a value (the next character); the next character of held-out text is
+// (the characters before it) and a value (the next character); the next character of held-out text is
 // predicted by kernel regression over that memory.
 #include "memory.hpp"
 

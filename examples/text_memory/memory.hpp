@@ -1,4 +1,4 @@
-// A text as a memory of key-value pairs: what came before, and the character that followed.
+// A text as a memory of key-value pairs: the characters before a position, and the one that follows.
 #pragma once
 
 #include <nadaraya/nadaraya.hpp>

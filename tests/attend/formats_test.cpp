@@ -31,7 +31,8 @@ std::vector<float> normal(std::uint64_t seed, std::size_t count) {
   return numbers;
 }
 
-void put_npy(const Folder& folder, const std::string& name, const std::string& type, const Shape& shape, const std::string& data) {
+void put_npy(const Folder& folder, const std::string& name, const std::string& type, const Shape& shape,
+             const std::string& data) {
   folder.put(name, npy::prologue(type, shape) + data);
 }
 
@@ -46,7 +47,8 @@ std::string safetensors_of(const std::vector<Tensor>& tensors) {
   for (const Tensor& tensor : tensors) {
     header += ",\"" + tensor.name + "\":{\"dtype\":\"" + tensor.type + "\",\"shape\":[";
     for (std::size_t d = 0; d < tensor.shape.size(); ++d) header += (d == 0 ? "" : ",") + std::to_string(tensor.shape[d]);
-    header += "],\"data_offsets\":[" + std::to_string(data.size()) + ',' + std::to_string(data.size() + tensor.data.size()) + "]}";
+    header +=
+        "],\"data_offsets\":[" + std::to_string(data.size()) + ',' + std::to_string(data.size() + tensor.data.size()) + "]}";
     data += tensor.data;
   }
   header += '}';
@@ -128,8 +130,9 @@ TEST_CASE("every number of 16 bits is read as the float it is", "[program]") {
                               : std::bit_cast<std::uint32_t>(from_half) != std::bit_cast<std::uint32_t>(same_half)) {
       FAIL("half " << bits << ": " << from_half << ", expected " << same_half);
     }
-    if (std::isnan(same_bfloat16) ? !std::isnan(from_bfloat16)
-                                  : std::bit_cast<std::uint32_t>(from_bfloat16) != std::bit_cast<std::uint32_t>(same_bfloat16)) {
+    if (std::isnan(same_bfloat16)
+            ? !std::isnan(from_bfloat16)
+            : std::bit_cast<std::uint32_t>(from_bfloat16) != std::bit_cast<std::uint32_t>(same_bfloat16)) {
       FAIL("bfloat16 " << bits << ": " << from_bfloat16 << ", expected " << same_bfloat16);
     }
   }
@@ -175,7 +178,8 @@ TEST_CASE("arrays mean the same in .npy and .safetensors files, in 16 bits as in
   std::vector<double> doubles;
   for (const float x : normal(3, values)) doubles.push_back(static_cast<double>(x));
   folder.put("double.safetensors", safetensors_of({{"v", "F64", value_shape, bytes_of(doubles)}}));
-  require_refused(folder, valid.with({"value=double.safetensors"}).text(), "--query and --value must both be float32 or both float64");
+  require_refused(folder, valid.with({"value=double.safetensors"}).text(),
+                  "--query and --value must both be float32 or both float64");
 }
 
 TEST_CASE("tensors that cannot be used are refused", "[program]") {
@@ -212,12 +216,14 @@ TEST_CASE("the weights are written as compressed sparse rows, and make the outpu
   require_success(folder, valid.with({"mask=causal", "weights=w.npz", "threads=2"}).text());
   const auto files = unzip(folder.content("w.npz"));
   REQUIRE(files.size() == 5);
-  REQUIRE(elements<char>(files.at("format.npy"), "'descr': '|S3', 'fortran_order': False, 'shape': ()") == std::vector<char>{'c', 's', 'r'});
+  REQUIRE(elements<char>(files.at("format.npy"), "'descr': '|S3', 'fortran_order': False, 'shape': ()") ==
+          std::vector<char>{'c', 's', 'r'});
   REQUIRE(elements<std::int64_t>(files.at("shape.npy"), "'descr': '<i8', 'fortran_order': False, 'shape': (2, )") ==
           std::vector<std::int64_t>{2 * 4 * 9, 7});
   const auto data = elements<float>(files.at("data.npy"), "'descr': '<f4'");
   const auto columns = elements<std::int32_t>(files.at("indices.npy"), "'descr': '<i4'");
-  const auto offsets = elements<std::int32_t>(files.at("indptr.npy"), "'descr': '<i4', 'fortran_order': False, 'shape': (73, )");
+  const auto offsets =
+      elements<std::int32_t>(files.at("indptr.npy"), "'descr': '<i4', 'fortran_order': False, 'shape': (73, )");
   REQUIRE(data.size() == columns.size());
   REQUIRE(static_cast<std::size_t>(offsets.back()) == data.size());
   const npy::Array out = npy::read(folder / "out/out.npy"), value = npy::read(folder / "v.npy");
@@ -242,7 +248,8 @@ TEST_CASE("a head's weights are drawn, where gnuplot is installed", "[program]")
     REQUIRE_THAT(folder.content("p.svg"), catch_shim::contains("biweight, head 7"));
     REQUIRE_THAT(folder.content("p.svg"), catch_shim::contains("</svg>"));
   }
-  require_refused(folder, plot.with({"output-dir=new"}).text(), "--plot p.svg: gnuplot is missing (apt-get install gnuplot-nox)", "PATH=");
+  require_refused(folder, plot.with({"output-dir=new"}).text(),
+                  "--plot p.svg: gnuplot is missing (apt-get install gnuplot-nox)", "PATH=");
 }
 
 TEST_CASE("weights and pictures that cannot be written are refused", "[program]") {

@@ -8,22 +8,22 @@
 
 static int failures = 0;
 
-#define CHECK(condition)                                                  \
-  do {                                                                    \
-    if (!(condition)) {                                                   \
-      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);     \
-      ++failures;                                                         \
-    }                                                                     \
+#define CHECK(condition)                                              \
+  do {                                                                \
+    if (!(condition)) {                                               \
+      fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition); \
+      ++failures;                                                     \
+    }                                                                 \
   } while (0)
 
 /* NaN is not close to anything. */
-#define CHECK_CLOSE(value, expected, tolerance)                                                              \
-  do {                                                                                                       \
-    const double value_ = (value), expected_ = (expected);                                                   \
-    if (!(fabs(value_ - expected_) <= (tolerance))) {                                                        \
+#define CHECK_CLOSE(value, expected, tolerance)                                                               \
+  do {                                                                                                        \
+    const double value_ = (value), expected_ = (expected);                                                    \
+    if (!(fabs(value_ - expected_) <= (tolerance))) {                                                         \
       fprintf(stderr, "%s:%d: %s is %.17g, expected %.17g\n", __FILE__, __LINE__, #value, value_, expected_); \
-      ++failures;                                                                                            \
-    }                                                                                                        \
+      ++failures;                                                                                             \
+    }                                                                                                         \
   } while (0)
 
 static void succeeded(nadaraya_status status, const char* call, int line) {
@@ -68,9 +68,11 @@ static void attention_of_constants(void) {
   double out_double[2];
   const nadaraya_input query = nadaraya_input_f32(q, 1, 1, 1, 1), key = nadaraya_input_f32(k, 1, 1, 3, 1),
                        value = nadaraya_input_f32(v, 1, 1, 3, 2);
-  const nadaraya_input query_double = nadaraya_input_f64(q_double, 1, 1, 1, 1), key_double = nadaraya_input_f64(k_double, 1, 1, 3, 1),
+  const nadaraya_input query_double = nadaraya_input_f64(q_double, 1, 1, 1, 1),
+                       key_double = nadaraya_input_f64(k_double, 1, 1, 3, 1),
                        value_double = nadaraya_input_f64(v_double, 1, 1, 3, 2);
-  const nadaraya_output result = nadaraya_output_f32(out, 1, 1, 1, 2), result_double = nadaraya_output_f64(out_double, 1, 1, 1, 2);
+  const nadaraya_output result = nadaraya_output_f32(out, 1, 1, 1, 2),
+                        result_double = nadaraya_output_f64(out_double, 1, 1, 1, 2);
 
   nadaraya_operator* op = make("kernel=epanechnikov");
   SUCCEED(nadaraya_attend(op, &query, &key, &value, &result, NULL));
@@ -132,13 +134,18 @@ static void rows_of_scores(void) {
 }
 
 enum { batch = 2, heads = 4, key_heads = 2, tokens = 40, dim = 5, value_dim = 3 };
-enum { queries = batch * heads * tokens * dim, keys = batch * key_heads * tokens * dim, values = batch * key_heads * tokens * value_dim };
+enum {
+  queries = batch * heads * tokens * dim,
+  keys = batch * key_heads * tokens * dim,
+  values = batch * key_heads * tokens * value_dim
+};
 enum { outs = batch * heads * tokens * value_dim };
 
 static double q[queries], k[keys], v[values], g[outs], out[outs], dq[queries], dk[keys], dv[values];
 
 static double loss(const nadaraya_operator* op) {
-  const nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim), key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
+  const nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim),
+                       key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
                        value = nadaraya_input_f64(v, batch, key_heads, tokens, value_dim);
   const nadaraya_output result = nadaraya_output_f64(out, batch, heads, tokens, value_dim);
   double sum = 0;
@@ -180,7 +187,8 @@ static void fill(void) {
 }
 
 static void gradients(void) {
-  const nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim), key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
+  const nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim),
+                       key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
                        value = nadaraya_input_f64(v, batch, key_heads, tokens, value_dim),
                        grad_out = nadaraya_input_f64(g, batch, heads, tokens, value_dim);
   const nadaraya_output result = nadaraya_output_f64(out, batch, heads, tokens, value_dim),
@@ -231,11 +239,13 @@ static void gradients(void) {
 /* Views with strides, an operator for each head, and the weights of all heads. */
 static void many_heads(void) {
   static double by_token[queries], expected[outs];
-  const char* const options[heads] = {"kernel=biweight mask=causal", "kernel=gaussian", "kernel=uniform normalization=nearest neighbors=3",
+  const char* const options[heads] = {"kernel=biweight mask=causal", "kernel=gaussian",
+                                      "kernel=uniform normalization=nearest neighbors=3",
                                       "kernel=epanechnikov normalization=anchored bandwidth=0.5"};
   nadaraya_operator *each[heads], *all;
   nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim);
-  const nadaraya_input key = nadaraya_input_f64(k, batch, key_heads, tokens, dim), value = nadaraya_input_f64(v, batch, key_heads, tokens, value_dim);
+  const nadaraya_input key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
+                       value = nadaraya_input_f64(v, batch, key_heads, tokens, value_dim);
   const nadaraya_output result = nadaraya_output_f64(out, batch, heads, tokens, value_dim);
   nadaraya_sparse* weights;
   int b, h, t, d;
@@ -248,7 +258,8 @@ static void many_heads(void) {
   for (b = 0; b < batch; ++b) {
     for (h = 0; h < heads; ++h) {
       for (t = 0; t < tokens; ++t) {
-        for (d = 0; d < dim; ++d) by_token[((b * tokens + t) * heads + h) * dim + d] = q[((b * heads + h) * tokens + t) * dim + d];
+        for (d = 0; d < dim; ++d)
+          by_token[((b * tokens + t) * heads + h) * dim + d] = q[((b * heads + h) * tokens + t) * dim + d];
       }
     }
   }
@@ -261,7 +272,8 @@ static void many_heads(void) {
   CHECK(memcmp(out, expected, sizeof out) == 0);
 
   SUCCEED(nadaraya_weights(all, &query, &key, NULL, &weights));
-  CHECK(weights->rows == batch * heads * tokens && weights->cols == tokens && weights->offsets[weights->rows] == weights->count);
+  CHECK(weights->rows == batch * heads * tokens && weights->cols == tokens &&
+        weights->offsets[weights->rows] == weights->count);
   for (t = 0; t < weights->rows; ++t) {
     const int head = t / tokens, key_head = head / heads * key_heads + head % heads * key_heads / heads;
     for (d = 0; d < value_dim; ++d) {
@@ -311,11 +323,13 @@ static void decoding(void) {
   for (b = 0; b < batch; ++b) {
     for (h = 0; h < heads; ++h) {
       for (d = 0; d < value_dim; ++d) {
-        CHECK_CLOSE(decoded[(b * heads + h) * value_dim + d], expected[((b * heads + h) * tokens + lengths[b] - 1) * value_dim + d], 1e-13);
+        CHECK_CLOSE(decoded[(b * heads + h) * value_dim + d],
+                    expected[((b * heads + h) * tokens + lengths[b] - 1) * value_dim + d], 1e-13);
       }
     }
   }
-  REFUSE(nadaraya_decode(other, &query, caches, batch, &result, NULL), "cache 0 is for similarity=euclidean, and op has similarity=dot");
+  REFUSE(nadaraya_decode(other, &query, caches, batch, &result, NULL),
+         "cache 0 is for similarity=euclidean, and op has similarity=dot");
   REFUSE(nadaraya_decode(op, &query, caches, 1, &result, NULL), "query [2 x 4 x 1 x 5] needs 2 caches, got 1");
 
   SUCCEED(nadaraya_cache_copy(caches[0], &fork));
@@ -330,9 +344,13 @@ static void decoding(void) {
     SUCCEED(nadaraya_decode(op, &query, &fork, 1, &first, NULL));
     CHECK_CLOSE(decoded[0], expected[(tokens - 1) * value_dim], 1e-13);
   }
+  SUCCEED(nadaraya_cache_forget_oldest(fork, 1));
+  CHECK(nadaraya_cache_tokens(fork) == tokens - 1);
+  REFUSE(nadaraya_cache_forget_oldest(fork, tokens), "tokens must lie between 0 and 39, got 40");
   query = nadaraya_input_f64(k, 1, key_heads, 2, dim);
-  REFUSE(nadaraya_cache_append(fork, &query, &query), "key and value must be [1 x 2 x 2 x 5] and [1 x 2 x 2 x 3], got [1 x 2 x 2 x 5] and [1 x 2 x 2 x 5]");
-  CHECK(nadaraya_cache_tokens(fork) == tokens);
+  REFUSE(nadaraya_cache_append(fork, &query, &query),
+         "key and value must be [1 x 2 x 2 x 5] and [1 x 2 x 2 x 3], got [1 x 2 x 2 x 5] and [1 x 2 x 2 x 5]");
+  CHECK(nadaraya_cache_tokens(fork) == tokens - 1);
   nadaraya_cache_destroy(fork);
   nadaraya_cache_destroy(caches[1]);
   nadaraya_operator_destroy(other);
@@ -385,13 +403,15 @@ static void refusals(void) {
   op = make("kernel=biweight scale=1");
   REFUSE(nadaraya_attend(op, &query, &key, &query, &out_of_two, NULL),
          "nadaraya_attend: query and key must have the same batch and dim, got [1 x 1 x 2 x 2] and [1 x 1 x 1 x 4]");
-  REFUSE(nadaraya_forward(op, &query, &other_type, &query, &out_of_two, NULL, &tape), "all arrays must have one type; key has type 2");
+  REFUSE(nadaraya_forward(op, &query, &other_type, &query, &out_of_two, NULL, &tape),
+         "all arrays must have one type; key has type 2");
   CHECK(tape == NULL);
   REFUSE(nadaraya_attend(op, &query, &nothing, &query, &out_of_two, NULL), "key [1 x 1 x 2 x 2] has no data");
   REFUSE(nadaraya_attend(op, NULL, &query, &query, &out_of_two, NULL), "query must not be NULL");
   REFUSE(nadaraya_attend(NULL, &query, &query, &query, &out_of_two, NULL), "op must not be NULL");
   bad.type = 0;
-  REFUSE(nadaraya_attend(op, &bad, &query, &query, &out_of_two, NULL), "type must be NADARAYA_FLOAT32 or NADARAYA_FLOAT64, got 0");
+  REFUSE(nadaraya_attend(op, &bad, &query, &query, &out_of_two, NULL),
+         "type must be NADARAYA_FLOAT32 or NADARAYA_FLOAT64, got 0");
   bad = query;
   bad.shape[2] = -1;
   REFUSE(nadaraya_attend(op, &query, &bad, &query, &out_of_two, NULL), "key must not have negative sizes");

@@ -122,7 +122,8 @@ TEST_CASE("heads that share keys keep their own rule, mask and scale", "[engine]
     check(Decoder<double>(queries, keys), Attention(heads), operator_of, in_double);
   };
   check_each([](Index h) { return NadarayaWatson{RectifiedPower::with_alpha(1.3 + 0.1 * double(h))}; }, 1, 2000);
-  check_each([](Index h) { return NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{.scale = 0.2 + 0.1 * double(h / 2)}}; }, 2, 2000);
+  check_each([](Index h) { return NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{.scale = 0.2 + 0.1 * double(h / 2)}}; },
+             2, 2000);
   check_each([](Index h) { return NadarayaWatson{Gaussian{}, Adaptive{}, DotProduct{}, SlidingWindow{100 * (h + 1)}}; }, 1, 1700);
   check_each([](Index h) { return NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{}, KeyLengths{400 * h}}; }, 1, 3000);
 }
@@ -192,14 +193,17 @@ TEST_CASE("a recorded call of few queries gives the same rows", "[engine][few]")
       v.middleRows(h * keys, keys) = in.v[h];
     }
     const auto query = HeadView<const float>::bhnd(in.q.data(), 1, H, queries, D);
-    const auto key = HeadView<const float>::bhnd(k.data(), 1, Hk, keys, D), value = HeadView<const float>::bhnd(v.data(), 1, Hk, keys, Dv);
+    const auto key = HeadView<const float>::bhnd(k.data(), 1, Hk, keys, D);
+    const auto value = HeadView<const float>::bhnd(v.data(), 1, Hk, keys, Dv);
     attention(query, key, value, HeadView<float>::bhnd(out.data(), 1, H, queries, Dv));
-    const auto tape = attention.forward(query, key, value, HeadView<float>::bhnd(recorded.data(), 1, H, queries, Dv), test::EachOf{3});
+    const auto tape = attention.forward(query, key, value, HeadView<float>::bhnd(recorded.data(), 1, H, queries, Dv),
+                                        test::EachOf{3});
     REQUIRE(difference(recorded, out, 0) == "");
     // Gradients of heads that share keys are those of the heads one by one.
     RowMatrix<float> grad_q(H * queries, D), grad_k(Hk * keys, D), grad_v(Hk * keys, Dv);
     attention.backward(tape, HeadView<const float>::bhnd(out.data(), 1, H, queries, Dv),
-                       HeadView<float>::bhnd(grad_q.data(), 1, H, queries, D), HeadView<float>::bhnd(grad_k.data(), 1, Hk, keys, D),
+                       HeadView<float>::bhnd(grad_q.data(), 1, H, queries, D),
+                       HeadView<float>::bhnd(grad_k.data(), 1, Hk, keys, D),
                        HeadView<float>::bhnd(grad_v.data(), 1, Hk, keys, Dv));
     for (Index h = 0; h < H; ++h) {
       RowMatrix<float> one;

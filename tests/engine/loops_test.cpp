@@ -395,3 +395,22 @@ TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, dou
     }
   });
 }
+
+TEMPLATE_TEST_CASE("products of several rows are those of each, bit by bit, in every tier", "[engine]", float, double) {
+  using T = TestType;
+  Random random(23);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (const Index cols : {1, 16, 37}) {
+      const RowMatrix<T> x = random.normal<T>(11, cols), y = random.normal<T>(9, cols);
+      for (Index rows = 1; rows <= 9; ++rows) {
+        INFO(tier << ", " << rows << " rows of " << cols << " columns");
+        RowMatrix<T> z = RowMatrix<T>::Zero(9, 13), expected = z;
+        loops.products_of_rows(x.data(), cols, Index(11), cols, y.data(), cols, rows, z.data(), Index(13), T(0.3));
+        for (Index i = 0; i < rows; ++i) {
+          loops.products(x.data(), cols, Index(11), cols, y.row(i).data(), expected.row(i).data(), T(0.3));
+        }
+        REQUIRE(z == expected);
+      }
+    }
+  });
+}

@@ -18,7 +18,7 @@ unset(ENV{DESTDIR})
 
 file(GLOB_RECURSE installed LIST_DIRECTORIES false RELATIVE "${staging}" "${staging}/*")
 string(REGEX REPLACE "^([0-9]+\\.[0-9]+).*" "\\1" abi "${VERSION}")
-set(expected usr/share/pkgconfig/nadaraya.pc)
+set(expected usr/share/pkgconfig/nadaraya.pc usr/include/nadaraya/nadaraya.h usr/include/nadaraya/nadaraya.hpp)
 foreach(file IN ITEMS libnadaraya_compiled.a libnadaraya_c.so libnadaraya_c.so.${abi} libnadaraya_c.so.${VERSION}
     pkgconfig/nadaraya_compiled.pc pkgconfig/nadaraya_c.pc cmake/nadaraya/nadarayaConfig.cmake
     cmake/nadaraya/nadarayaConfigVersion.cmake cmake/nadaraya/nadarayaTargets.cmake

@@ -32,8 +32,9 @@ void without_gil(const Shapes& shapes, const Call& call) {
 /// "query [4, 8], key [5, 8]"
 inline std::string shapes_of(std::initializer_list<Named> arrays) {
   std::string result;
-  for (const Named& one : arrays)
+  for (const Named& one : arrays) {
     result += (result.empty() ? "" : ", ") + (one.name + (" " + text(shape_of(*one.array))));
+  }
   return result;
 }
 
@@ -100,7 +101,11 @@ struct Choice {
       Group<Scalar>& group = result.emplace_back(Group<Scalar>{b, of_batch ? 1 : n.batch, {}});
       for (Index h = 0; h < operators; ++h) {
         group.heads.push_back(chosen<Scalar>(b, h, n));
-        group.heads.back().validate(nadaraya::Extent{n.queries, n.keys});
+        try {
+          group.heads.back().validate(nadaraya::Extent{n.queries, n.keys});
+        } catch (const std::invalid_argument& error) {
+          program::refuse("mask: " + program::complaint(error));
+        }
       }
     }
     return result;
@@ -118,7 +123,8 @@ struct Choice {
       for (std::size_t i = 1; i < masks.size(); ++i) mask = both(mask, masks[i].mask<Scalar>(batch, head, n));
       return nadaraya::ChosenOperator<Scalar>(program::rule<Scalar>(o, similarity), similarity, std::move(mask));
     } catch (const std::invalid_argument& error) {
-      program::refuse(program::fractions(o) + ": " + program::complaint(error));
+      const std::string numbers = program::fractions(o);
+      program::refuse((numbers.empty() ? "" : numbers + ": ") + program::complaint(error));
     }
   }
 };

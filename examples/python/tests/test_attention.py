@@ -214,7 +214,7 @@ def test_key_lengths():
     ) <= 1e-10
     with pytest.raises(ValueError, match=r"key_lengths must be one number, \[batch\] or \[batch, queries\].*got \[2\]"):
         nd.attend(query, key, value, key_lengths=[1, 2])
-    with pytest.raises(ValueError, match="between 0 and the 11 keys, got 12"):
+    with pytest.raises(ValueError, match="^mask: a length must lie between 0 and the 11 keys, got 12"):
         nd.attend(query, key, value, key_lengths=12)
     with pytest.raises(TypeError, match="key_lengths must be integers"):
         nd.attend(query, key, value, key_lengths=[1.0, 2.0, 3.0])
@@ -449,7 +449,10 @@ def test_types_that_are_refused():
         (dict(threads=0), "threads must be at least 1, got 0"),
         (dict(threads=5000), "threads must be at most 4096, got 5000"),
         (dict(mask="window", window=2**70), "window is out of range"),
-        (dict(similarity="cosine", normalization="fixed", bandwidth=1.0, alibi=1.0), "additive bias"),
+        (
+            dict(similarity="cosine", normalization="fixed", bandwidth=1.0, alibi=1.0),
+            "the normalization compares distances, and an additive bias is none",
+        ),
     ],
     ids=str,
 )

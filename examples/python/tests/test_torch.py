@@ -9,13 +9,15 @@ torch = pytest.importorskip("torch")
 
 import nadaraya  # noqa: E402
 import nadaraya.torch  # noqa: E402
+from nadaraya.torch import _operator, _tapes  # noqa: E402
 from nadaraya.torch import EntmaxAttention, attention, entmax, entmax_loss, sparsemax  # noqa: E402
 
 DOUBLE = torch.float64
 
 
 def random(*shape, seed=0, dtype=DOUBLE):
-    return torch.from_numpy(numpy.random.default_rng(seed + sum(shape)).standard_normal(shape)).to(dtype).requires_grad_()
+    values = numpy.random.default_rng(seed + sum(shape)).standard_normal(shape)
+    return torch.from_numpy(values).to(dtype).requires_grad_()
 
 
 def heads(dtype=DOUBLE):
@@ -101,8 +103,8 @@ def test_operators_pass_opcheck():
     attend = torch.ops.nadaraya.attention.default
     tensors = (q, k, v, None, torch.tensor([6, 4]), parameter(0.8), None, parameter(1.2, 1.5, 1.7, 2.0))
     torch.library.opcheck(attend, (*tensors, *CHOICE, True))
-    plain = (q, k, v, random(5, 6).detach(), None, None, None, None)
-    torch.library.opcheck(attend, (*(one if one is None else one.detach() for one in plain), "biweight", *CHOICE[1:], False))
+    plain = (q.detach(), k.detach(), v.detach(), random(5, 6).detach(), None, None, None, None)
+    torch.library.opcheck(attend, (*plain, "biweight", *CHOICE[1:], False))
     x = random(3, 7)
     torch.library.opcheck(torch.ops.nadaraya.entmax.default, (x, None, 1.5))
     torch.library.opcheck(torch.ops.nadaraya.entmax.default, (x, parameter(1.3), 0.0))
@@ -121,10 +123,12 @@ def test_compiles_without_a_graph_break(monkeypatch):
     inputs = random(2, 7, 12), random(2, 9, 12)
     expected = gradients_of(model, *inputs, mask="causal")
     found = []
-    recall = nadaraya.torch._recall
-    monkeypatch.setattr(nadaraya.torch, "_recall", lambda *of: found.append(recall(*of)) or found[-1])
+    recall = _operator.recall
+    monkeypatch.setattr(_operator, "recall", lambda *of: found.append(recall(*of)) or found[-1])
     compiled = torch.compile(model, fullgraph=True)
+    before = len(_tapes._tapes)
     got = gradients_of(compiled, *inputs, mask="causal")
+    assert len(_tapes._tapes) == before
     torch.testing.assert_close(got, expected, rtol=1e-12, atol=1e-12)
     assert [tape is not None for tape in found] == [True]  # forward did not run again
     with torch.no_grad():
@@ -138,6 +142,14 @@ def test_compiles_without_a_graph_break(monkeypatch):
     torch.testing.assert_close(loss(scores, target), entmax_loss(entmax(scores, 1.3).log1p(), target))
 
 
+def test_exports():
+    model = EntmaxAttention(8, 2)
+    x = torch.randn(2, 5, 8)
+    exported = torch.export.export(model, (x,), {"mask": "causal"})
+    assert any("nadaraya.attention" in str(node.target) for node in exported.graph.nodes)
+    torch.testing.assert_close(exported.module()(x, mask="causal"), model(x, mask="causal"))
+
+
 @pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_functional_transforms():
     q, k, v = (one.detach() for one in heads())
@@ -148,7 +160,7 @@ def test_functional_transforms():
 
 
 def test_tapes_live_as_long_as_the_graph():
-    tapes = nadaraya.torch._tapes
+    tapes = _tapes._tapes
     gc.collect()
     before = len(tapes)
     q, k, v = heads()
@@ -186,10 +198,10 @@ def test_inputs_must_not_change_before_backward():
 
 def test_there_are_no_second_derivatives():
     q, k, v = heads()
-    for out, by in ((attention(q, k, v), q), (sparsemax(q), q), (entmax_loss(q[0, 0], torch.tensor([0, 1, 2, 0, 1])), q)):
+    for out in (attention(q, k, v), sparsemax(q), entmax_loss(q[0, 0], torch.tensor([0, 1, 2, 0, 1]))):
         with pytest.raises(RuntimeError):
-            (first,) = torch.autograd.grad(out.square().sum(), by, create_graph=True)
-            torch.autograd.grad(first.square().sum(), by)
+            (first,) = torch.autograd.grad(out.square().sum(), q, create_graph=True)
+            torch.autograd.grad(first.square().sum(), q)
 
 
 @pytest.mark.parametrize(

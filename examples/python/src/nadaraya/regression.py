@@ -80,6 +80,8 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
     """y(x) = sum_j kernel(|x - x_j| / h) y_j / sum_j kernel(|x - x_j| / h) (Nadaraya 1964; Watson 1964).
 
     One bandwidth holds for all columns of X: scale them first, as with StandardScaler in a pipeline.
+    Cost: O(n d) for each prediction, O(n^2 d) for each candidate of "loo", and less for a compact kernel in up to three
+    dimensions.
 
     Parameters
     ----------
