@@ -7,6 +7,7 @@
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/grid_lookup.hpp"
 #include "nadaraya/engine/head.hpp"
+#include "nadaraya/engine/head_group.hpp"
 #include "nadaraya/engine/offset_mask.hpp"
 #include "nadaraya/engine/prepared_keys.hpp"
 #include "nadaraya/engine/problem.hpp"
@@ -140,13 +141,22 @@ class Batch {
     return screened_ ? screening_of(head.policies) : Screening::never;
   }
 
+  /// Are the rows of all its heads summed key by key? Then each key is read once for a few queries, packed or not.
+  bool streamed(std::size_t key_head) const {
+    for (std::size_t h = first_head(key_head); h < last_head(key_head); ++h) {
+      const RuleTraits& rule = problems_[h].policies.rule->traits();
+      if (!rule.takes_vectors || !rule.online || !problems_[h].policies.similarity->traits().is_product) return false;
+    }
+    return true;
+  }
+
   void prepare_keys(std::size_t key_head, bool scored) {
     const Problem<Scalar>& head = problems_[first_head(key_head)];
     const RowSimilarity<Scalar>& similarity = *head.policies.similarity;
     const Index queries = scored ? most_queries(key_head) : 0;
     if (head.cached != nullptr) {
       // As it is, for a few queries or where it is screened; many read it in panels.
-      if (queries < ScoredKeys<Scalar>::worth_packing) return;
+      if (queries < ScoredKeys<Scalar>::worth_packing || (queries <= most_grouped && streamed(key_head))) return;
       if (screening(head) != Screening::never && head.cached->quantized()) return;
       keys_[key_head].emplace(*head.cached, similarity.traits(), queries, memory_);
       return;

@@ -57,7 +57,6 @@ class ThreadPool {
     return count;
   }
 
-  /// Helpers there are.
   int helpers() {
     const detail::BriefGuard guard(lock_);
     return helpers_;
