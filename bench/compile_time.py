@@ -63,7 +63,10 @@ Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
     ("attend, 1.5-entmax, compiled", "softmax attention in Eigen", COMPILED + ATTEND),
     ("forward + backward, 1.5-entmax, header-only", "softmax attention in Eigen", BACKWARD),
     ("forward + backward, 1.5-entmax, compiled", "softmax attention in Eigen", COMPILED + BACKWARD),
-    ("nadaraya_compiled, compiled/thread_pool_source.ipp", None, COMPILED + "#include <nadaraya/compiled/thread_pool_source.ipp>\n"),
+    *(
+        (f"nadaraya_compiled, compiled/{part}_source.ipp", None, COMPILED + f"#include <nadaraya/compiled/{part}_source.ipp>\n")
+        for part in ("options", "thread_pool")
+    ),
     *(
         (f"nadaraya_compiled, {part} for {scalar}", None, LIBRARY.format(scalar, part))
         for scalar in ("float", "double")

@@ -7,9 +7,9 @@ if(NOT NADARAYA_QEMU OR CMAKE_CROSSCOMPILING OR NOT CMAKE_SYSTEM_PROCESSOR MATCH
     CMAKE_CXX_FLAGS MATCHES "-march|-mavx|-fsanitize")
   return()
 endif()
-# A hundred thousand rows of one loop need not be emulated, nor every distance that a float can be; threads, fork and limits of
-# memory are the host's there.
-set(filter_of_engine "~[pool]~screening misses no key*~a squared distance reaches*")
+# Sweeps of one loop, and thousands of keys whose loops other cases run, need not be emulated; threads, fork and limits of memory
+# are the host's there.
+set(filter_of_engine "~[pool]~[few]~[sweep]")
 set(tier_of_Haswell avx2)
 set(tier_of_Nehalem baseline)
 foreach(cpu Haswell Nehalem)

@@ -4,16 +4,17 @@
 #include "tests/support/allocations.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
+#include "tests/support/message.hpp"
 #include "tests/support/random.hpp"
 
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 using namespace nadaraya;
 using test::difference;
+using test::message;
 
 namespace {
 
@@ -57,16 +58,6 @@ void check(const Op& op, KeyValueCache<Scalar, S> cache) {
   cache = fork;
   REQUIRE(cache.rows() == 1000);
   same();
-}
-
-template <class Call>
-std::string message(const Call& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace

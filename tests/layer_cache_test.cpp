@@ -4,18 +4,19 @@
 #include "tests/support/allocations.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
+#include "tests/support/message.hpp"
 #include "tests/support/random.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 using namespace nadaraya;
 using test::difference;
+using test::message;
 
 namespace {
 
@@ -163,16 +164,6 @@ void check_all_changes(const Attention& op, Screening screening) {
   cache = copy;
   REQUIRE(cache.forgotten(0) == copy.forgotten(0));
   REQUIRE(moved.length(1) == copy.length(1) - 19);
-}
-
-template <class Call>
-std::string message(const Call& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include "nadaraya/mix/local_polynomial.hpp"
 
 #include <nadaraya/reference.hpp>
+#include <nadaraya/reference_least_squares.hpp>
 
 #include "support/catch.hpp"
 #include "support/random.hpp"
@@ -90,7 +91,8 @@ TEMPLATE_TEST_CASE("a mix is dense weighted least squares at the query", "[mix]"
                    LocalPolynomial<2>, LocalPolynomial<3>) {
   static_assert(Mix<TestType>);
   constexpr int degree = degree_of<TestType>;
-  for (const auto& [size, dimension] : shapes(degree)) {
+  for (const auto& shape : shapes(degree)) {
+    const Index size = shape.first, dimension = shape.second;
     for (const double ridge : {1e-3, 1.0}) {
       const Row row(size, dimension, 7);
       const Values c = row.corrected(with_ridge<TestType>(ridge));
@@ -173,7 +175,8 @@ TEMPLATE_TEST_CASE("pullback of a mix against finite differences", "[mix][gradie
   constexpr int degree = degree_of<TestType>;
   const double ridge = 0.05, step = 1e-4;
   const auto mix = with_ridge<TestType>(ridge);
-  for (const auto& [size, dimension] : shapes(degree)) {
+  for (const auto& shape : shapes(degree)) {
+    const Index size = shape.first, dimension = shape.second;
     const Row row(size, dimension, 21);
     Values g(size);
     test::Random random(4);

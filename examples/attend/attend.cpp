@@ -10,22 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include <iostream>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
 namespace program {
 namespace {
-
-/// The library knows no options: where it refuses their numbers, together or alone, the message gets them.
-Result compute(const Problem& in, const Options& o) {
-  if (in.query.is_float32()) check_float32(o);
-  try {
-    return in.query.is_float32() ? run_float32(in, o) : run_float64(in, o);
-  } catch (const std::invalid_argument& error) {
-    refuse(fractions(o) + ": " + complaint(error));
-  }
-}
 
 std::string text(const std::vector<std::size_t>& shape) {
   std::string result = "[";
@@ -75,11 +64,11 @@ void check_plot(const Problem& in, const Options& o) {
 
 std::string plot(const Problem& in, const Options& o, const Weights& weights) {
   const Index queries = Shape(in.query).rows, head = o.plot_head.value_or(0);
-  return picture(weights, head * queries, queries, o.kernel + ", head " + std::to_string(head), "--plot " + *o.plot);
+  return picture(weights, head * queries, queries, o.op.kernel + ", head " + std::to_string(head), "--plot " + *o.plot);
 }
 
 void run(const Options& o) {
-  check_options(o);
+  as_usage([&] { o.op.validate(); });
   check_threads(o.threads);
   if (o.plot_head && !o.plot) refuse("--plot-head goes with --plot only");
   Problem in;
@@ -92,7 +81,7 @@ void run(const Options& o) {
   Output output(o.output_dir);
   output.open();
 
-  const Result result = compute(in, o);
+  const Result result = as_usage([&] { return in.query.is_float32() ? run_float32(in, o) : run_float64(in, o); });
   for (const auto& [name, array] : result.files) output.stage(name, array);
   if (o.weights) output.stage("--weights", *o.weights, npz(*result.weights));
   if (o.plot) output.stage("--plot", *o.plot, plot(in, o, *result.weights));
@@ -125,20 +114,20 @@ int main(int argc, char** argv) {
   app.add_option("--grad-output", o.grad_output, "gradient of the output: also write grad_query, grad_key, grad_value")
       ->type_name("ARRAY");
   app.add_option("--output-dir", o.output_dir, "folder for out.npy and the gradients")->required();
-  app.add_option("--kernel", o.kernel, "kernel")->required()->check(CLI::IsMember(program::kernel_names));
-  app.add_option("--exponent", o.exponent, "exponent of the polynomial kernel");
-  app.add_option("--alpha", o.alpha, "alpha of the polynomial kernel, 1 + 1/exponent");
-  app.add_option("--normalization", o.normalization, "normalization, default adaptive")
-      ->check(CLI::IsMember(program::normalization_names));
-  app.add_option("--bandwidth", o.bandwidth, "bandwidth for fixed, anchored and unnormalized");
-  app.add_option("--mass", o.mass, "what unnormalized divides by, default 1");
-  app.add_option("--neighbors", o.neighbors, "number of neighbours for nearest");
-  app.add_option("--similarity", o.similarity, "similarity, default dot")
-      ->check(CLI::IsMember(program::similarity_names));
-  app.add_option("--scale", o.scale, "scale of the similarity; dot: default 1/sqrt(D), others 1");
-  app.add_option("--mask", o.mask, "mask, default none")
-      ->check(CLI::IsMember(program::mask_names));
-  app.add_option("--window", o.window, "number of keys that mask window leaves visible");
+  app.add_option("--kernel", o.op.kernel, "kernel")->required()->check(CLI::IsMember(nadaraya::OperatorOptions::kernels));
+  app.add_option("--exponent", o.op.exponent, "exponent of the polynomial kernel");
+  app.add_option("--alpha", o.op.alpha, "alpha of the polynomial kernel, 1 + 1/exponent");
+  app.add_option("--normalization", o.op.normalization, "normalization, default adaptive")
+      ->check(CLI::IsMember(nadaraya::OperatorOptions::normalizations));
+  app.add_option("--bandwidth", o.op.bandwidth, "bandwidth for fixed, anchored and unnormalized");
+  app.add_option("--mass", o.op.mass, "what unnormalized divides by, default 1");
+  app.add_option("--neighbors", o.op.neighbors, "number of neighbours for nearest");
+  app.add_option("--similarity", o.op.similarity, "similarity, default dot")
+      ->check(CLI::IsMember(nadaraya::OperatorOptions::similarities));
+  app.add_option("--scale", o.op.scale, "scale of the similarity; dot: default 1/sqrt(D), others 1");
+  app.add_option("--mask", o.op.mask, "mask, default none")
+      ->check(CLI::IsMember(nadaraya::OperatorOptions::masks));
+  app.add_option("--window", o.op.window, "number of keys that mask window leaves visible");
   app.add_option("--threads", o.threads, "threads that share the work, default one for each processor; the result does not depend on it");
   app.add_option("--weights", o.weights,
                  "also write the weights of all heads as FILE.npz for scipy.sparse.load_npz: a row for each query of each head, "

@@ -4,22 +4,23 @@
 #include "npy.hpp"
 #include "weights.hpp"
 
-#include "../support/operator_options.hpp"
+#include "../support/usage.hpp"
 
-#include <algorithm>
+#include <nadaraya/operator_options.hpp>
+#include <nadaraya/types.hpp>
+
 #include <cstddef>
 #include <optional>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 namespace program {
 
-/// As many as there are processors.
-inline int default_threads() { return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads); }
+using nadaraya::Index;
 
-struct Options : OperatorOptions {
+struct Options {
+  nadaraya::OperatorOptions op{.spelling = nadaraya::OptionSpelling::command_line};
   std::string query, key, value, output_dir;
   std::optional<std::string> grad_output, weights, plot;
   std::optional<Index> plot_head;

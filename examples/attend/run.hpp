@@ -3,11 +3,10 @@
 
 #include "problem.hpp"
 
-#include "../support/operator_by_name.hpp"
-
 #include <nadaraya/any_attention.hpp>
-#include <nadaraya/compiled/head_weights.hpp>
 #include <nadaraya/engine/executor.hpp>
+#include <nadaraya/head_weights.hpp>
+#include <nadaraya/make_operator.hpp>
 
 #include <chrono>
 #include <cstring>
@@ -66,8 +65,7 @@ Result run_operator(const Problem& in, const Options& o, const nadaraya::AnyOper
 
 template <class Scalar>
 Result run(const Problem& in, const Options& o) {
-  const auto by = similarity<Scalar>(o);
-  return run_operator<Scalar>(in, o, nadaraya::ChosenOperator<Scalar>(rule<Scalar>(o, by), by, mask<Scalar>(o)));
+  return run_operator<Scalar>(in, o, nadaraya::make_operator<Scalar>(o.op));
 }
 
 }  // namespace program

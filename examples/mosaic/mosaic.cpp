@@ -6,15 +6,13 @@
 
 #include "../support/main.hpp"
 
-#include <algorithm>
 #include <functional>
 #include <string>
-#include <thread>
 
 namespace {
 
 void add_threads(CLI::App& command, int& threads) {
-  threads = std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, program::most_threads);
+  threads = program::default_threads();
   command.add_option("--threads", threads, "threads that share the work, default all; the result does not depend on it");
 }
 

@@ -1,10 +1,12 @@
 // How the program reports what it cannot do: one sentence.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <thread>
 
 namespace program {
 
@@ -24,8 +26,21 @@ inline std::string complaint(const std::invalid_argument& error) {
   return name == std::string::npos ? message : message.substr(name + 2);
 }
 
+/// work(), of the library, whose complaints are about options: it names them as its user wrote them.
+template <class Work>
+decltype(auto) as_usage(const Work& work) {
+  try {
+    return work();
+  } catch (const std::invalid_argument& error) {
+    refuse(complaint(error));
+  }
+}
+
 /// As many as mosaic::ThreadPool takes.
 constexpr int most_threads = 4096;
+
+/// As many as there are processors.
+inline int default_threads() { return std::clamp(static_cast<int>(std::thread::hardware_concurrency()), 1, most_threads); }
 
 inline void check_threads(int threads) {
   if (threads < 1) refuse("--threads must be at least 1");

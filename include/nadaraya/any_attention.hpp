@@ -3,6 +3,7 @@
 
 #include "nadaraya/any_operator.hpp"
 #include "nadaraya/attention_tape.hpp"
+#include "nadaraya/cached_head.hpp"
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/execution.hpp"
 #include "nadaraya/engine/executor.hpp"
@@ -25,15 +26,6 @@
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya {
-
-/// The cached keys and values of one head, whatever the similarity they were prepared for.
-template <class Scalar>
-struct CachedHead {
-  Index keys;        ///< Nk
-  Index key_cols;    ///< D
-  Index value_cols;  ///< Dv
-  const engine::PreparedKeys<Scalar>* prepared;  ///< the keys and values as the engine reads them
-};
 
 /// Attention with operators whose policies are chosen at run time: shapes, results, errors and cost are those of
 /// Attention, which calls this class. Nothing in it is compiled again for another kernel, normalization, similarity or
@@ -202,23 +194,7 @@ void AnyAttention<Scalar>::run_cached(const HeadView<const Scalar>& query, std::
                                       const engine::Execution<Scalar>& execution) const {
   const Index key_heads = validate_cached(query, caches, out, sequences);
   engine::Arena& memory = execution.memory();
-  // The heads of sequences that have queries.
-  engine::LineVector<detail::HeadPosition> heads(&memory);
-  engine::LineVector<const engine::PreparedKeys<Scalar>*> cached(&memory);
-  const Index each = sequences.sequences();
-  heads.reserve(static_cast<std::size_t>(query.batch() * each * query.heads()));
-  cached.reserve(heads.capacity());
-  for (Index i = 0; i < query.batch() * each; ++i) {
-    const detail::TokenRange queries = sequences.queries_of(query.tokens(), i / each, i % each);
-    if (queries.count == 0) continue;
-    for (Index h = 0; h < query.heads(); ++h) {
-      const Index key_head = h * key_heads / query.heads();
-      const bool new_keys = h == 0 || key_head != heads.back().key_head;
-      const Index key_set = heads.empty() ? 0 : heads.back().key_set + (new_keys ? 1 : 0);
-      heads.push_back({i / each, h, key_head, queries.first, queries.count, 0, 0, key_set, new_keys});
-      cached.push_back(caches[static_cast<std::size_t>(i * key_heads + key_head)].prepared);
-    }
-  }
+  const engine::LineVector<detail::HeadPosition> heads = detail::cached_positions(query, key_heads, sequences, memory);
   engine::LineVector<Rows<Scalar>> queries(&memory);
   engine::LineVector<WritableRows<Scalar>> places(&memory);
   engine::LineVector<MatrixMap<Scalar>> outs(&memory);
@@ -233,7 +209,9 @@ void AnyAttention<Scalar>::run_cached(const HeadView<const Scalar>& query, std::
     const detail::HeadPosition& at = heads[i];
     queries.emplace_back(at.queries_of(query), memory);
     outs.push_back(places.emplace_back(at.queries_of(out), memory).matrix());
-    problems.push_back({detail::of_head(policies, at.head), &queries.back(), &no_keys, &no_values, at.key_set, cached[i]});
+    const auto cache = static_cast<std::size_t>((at.batch * sequences.sequences() + at.sequence) * key_heads + at.key_head);
+    problems.push_back({detail::of_head(policies, at.head), &queries.back(), &no_keys, &no_values, at.key_set,
+                        caches[cache].prepared});
   }
   const engine::LineVector<std::span<engine::Record<Scalar>>> no_records(heads.size(), &memory);
   engine::forward<Scalar>(problems, outs, no_records, execution);

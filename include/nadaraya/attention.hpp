@@ -11,10 +11,7 @@
 #include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
 #include "nadaraya/operator/operator_checks.hpp"
-#include "nadaraya/quantized/screening_needs.hpp"
-#include "nadaraya/rows.hpp"
-#include "nadaraya/screening.hpp"
-#include "nadaraya/similarity/row_similarity_of.hpp"
+#include "nadaraya/stored_inputs.hpp"
 
 #include <concepts>
 #include <cstddef>
@@ -254,24 +251,8 @@ class Attention {
     shapes.validate(sequences, detail::HeadShape(out), function);
     detail::require_apart({"out", out}, {{"query", query}, {"key", key}, {"value", value}}, function);
     const engine::Execution<float> execution(executor);
-    const Index each = sequences.sequences();
-    const auto count = static_cast<std::size_t>(key.batch() * each * key.heads());
-    std::vector<StoredHead<std::remove_const_t<Ke>, std::remove_const_t<V>>> stored(count);
-    engine::LineVector<CachedHead<float>> cached(count, &execution.memory());
-    execution.executor().parallel_for(static_cast<Index>(count), [&](Index item) {
-      const Index i = item / key.heads(), h = item % key.heads();
-      const detail::TokenRange keys = sequences.keys_of(key.tokens(), i / each, i % each);
-      const Index queries = sequences.queries_of(query.tokens(), i / each, i % each).count * query.heads() / key.heads();
-      auto& one = stored[static_cast<std::size_t>(item)];
-      one.key = Rows<std::remove_const_t<Ke>>(key.rows(i / each, h, keys.first, keys.count));
-      one.value = Rows<std::remove_const_t<V>>(value.rows(i / each, h, keys.first, keys.count));
-      Screening screening = operators_.front().screening();
-      const bool worth = engine::worth_screening(queries, keys.count, key.dim());
-      if (screening == Screening::automatic && !worth) screening = Screening::never;
-      one.prepared = engine::make_prepared_keys<float>(engine::traits_of_similarity<float, S>(), key.dim(), screening);
-      engine::read_keys<float>(*one.prepared, one.key.view(), one.value.view(), 0);
-      cached[static_cast<std::size_t>(item)] = {keys.count, key.dim(), value.dim(), one.prepared.get()};
-    }, Cost{4.0 * double(key.batch() * key.heads() * key.tokens()) * double(key.dim() + value.dim())});
+    const detail::StoredInputs<std::remove_const_t<Ke>, std::remove_const_t<V>, S> inputs(
+        key, value, detail::HeadShape(query), sequences, operators_.front().screening(), execution);
     const Heads<float> heads(operators_, execution);
     if constexpr (stores_16_bits<Q>) {
       std::vector<float> numbers(static_cast<std::size_t>(query.batch() * query.heads() * query.tokens() * query.dim()));
@@ -279,18 +260,11 @@ class Attention {
       for (Index b = 0; b < query.batch(); ++b) {
         for (Index h = 0; h < query.heads(); ++h) floats.rows(b, h) = query.rows(b, h).template cast<float>();
       }
-      heads.attention().run_cached(floats, cached, out, sequences, execution);
+      heads.attention().run_cached(floats, inputs.heads(), out, sequences, execution);
     } else {
-      heads.attention().run_cached(query, cached, out, sequences, execution);
+      heads.attention().run_cached(query, inputs.heads(), out, sequences, execution);
     }
   }
-
-  template <class Ke, class V>
-  struct StoredHead {
-    Rows<Ke> key;
-    Rows<V> value;
-    engine::OwnedKeys<float> prepared;
-  };
 
   template <class Q, class Ke, class V, class Scalar>
   static constexpr void check_operands() {

@@ -14,7 +14,7 @@ namespace nadaraya::detail {
 
 /// One head in one sequence of one batch entry.
 struct HeadPosition {
-  Index batch, head, key_head;
+  Index batch, sequence, head, key_head;
   Index first_query, queries, first_key, keys;
   Index key_set;   ///< numbers the sets of keys
   bool new_keys;   ///< is this head the first to read them?
@@ -52,7 +52,7 @@ struct HeadPositions {
           const bool new_keys = key_head != last_key_head;
           last_key_head = key_head;
           key_set += new_keys ? 1 : 0;
-          visit(i++, HeadPosition{b, h, key_head, queries.first, queries.count, keys.first, keys.count, key_set, new_keys});
+          visit(i++, HeadPosition{b, s, h, key_head, queries.first, queries.count, keys.first, keys.count, key_set, new_keys});
         }
       }
     }

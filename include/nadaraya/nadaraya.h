@@ -169,7 +169,7 @@ NADARAYA_EXPORTED void nadaraya_sparse_destroy(nadaraya_sparse* weights);
 /// The cached keys and values of one sequence, all key heads of a layer, for operators of one similarity.
 typedef struct nadaraya_cache nadaraya_cache;
 
-/// Creates an empty cache for the similarity of an operator. type: a nadaraya_type.
+/// Creates an empty cache for the similarity of an operator. type: a nadaraya_type; key_heads >= 1.
 NADARAYA_EXPORTED nadaraya_status nadaraya_cache_create(const nadaraya_operator* op, int32_t type, int64_t key_heads,
                                                         int64_t key_dim, int64_t value_dim, nadaraya_cache** created);
 /// Creates an independent copy of a cache, as for a beam.

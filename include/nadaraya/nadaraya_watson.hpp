@@ -28,13 +28,8 @@
 namespace nadaraya {
 
 namespace detail {
-
 struct CountedRegression;
-
 }  // namespace detail
-
-template <class K, class N, class S, class M>
-class Attention;
 
 /// out_i = sum_j p_ij v_j, where the weights of query i,
 ///   p_ij = kappa(t_ij) / mass_i,   t_ij from z_ij = similarity(q_i, k_j),
@@ -48,14 +43,13 @@ class Attention;
 /// larger of Nq and Nk, where it is a small part of the keys that has weight. Memory: see Tape.
 /// Rounding: all keys of a query are scored in one order of summation: equal keys have equal weights, bit by bit, and of
 /// equal scores NearestNeighbors keeps the lower index. The bits do not depend on the executor. In the last digits the same
-/// query may differ between calls in which it is scored otherwise: with fewer than four queries on the same keys or with
-/// more, in another block of 96, with the keys screened or not, from a KeyValueCache or from its rows.
+/// query may differ between calls in which it is scored otherwise: with few queries on the same keys or
+/// with many, in another block of 96, with the keys screened or not, from a KeyValueCache or from its rows.
 /// Special values: an empty row (no visible key, or none within the bandwidth) gives zeros, passes
 /// no gradient and is counted; NaN in a visible key or in a query makes exactly the rows that see
 /// it NaN; NaN in a value reaches the rows that give it weight.
 /// Errors: std::invalid_argument for shapes, parameters, masks, outputs and executors, before anything is written.
-/// What else is thrown on the way (std::bad_alloc, an exception of the user's own policy or executor) may leave
-/// an output half written.
+/// Other exceptions (std::bad_alloc, those of the user's own policy or executor) may leave an output half written.
 /// Source: arXiv 2601.22766.
 template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
 class NadarayaWatson {
@@ -255,10 +249,11 @@ class NadarayaWatson {
   template <class Q, class Stored, class Out, class E>
   void regress_cached(const Q& query, const KeyValueCache<Stored, S>& cache, Out& out, const E& executor) const {
     using Scalar = ScalarOf<Q>;
+    static_assert(detail::check_operator<Scalar, K, N, S, M>());
     static_assert(std::is_same_v<Scalar, detail::ComputedIn<Stored>>, "query must have the scalar of the cache");
     const char* const function = "NadarayaWatson::operator()";
     validate<Scalar>(query, cache.keys(), function);
-    validate_output<Scalar>(query, cache.keys(), cache.values(), out, function);
+    detail::validate_output<Scalar>(query, cache.keys(), cache.values(), out, function);
     const engine::Execution<Scalar> execution(executor);
     const Rows<Scalar> queries(query, execution.memory()), no_keys(RowMatrix<Scalar>(0, query.cols())),
         no_values(RowMatrix<Scalar>(0, cache.value_cols()));
@@ -280,16 +275,7 @@ class NadarayaWatson {
                   "query, key and value must have the same scalar");
     validate<Scalar>(query, key, function);
     detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
-    validate_output<Scalar>(query, key, value, out, function);
-  }
-
-  template <class Scalar, class Q, class Ke, class V, class Out>
-  static void validate_output(const Q& query, const Ke& key, const V& value, const Out& out, const char* function) {
-    static_assert(detail::writable<Out>, "out must be writable");
-    detail::require_output<Scalar>(out, query.rows(), value.cols(), function);
-    detail::require_apart(out, query, "query", function);
-    detail::require_apart(out, key, "key", function);
-    detail::require_apart(out, value, "value", function);
+    detail::validate_output<Scalar>(query, key, value, out, function);
   }
 
   K kernel_;

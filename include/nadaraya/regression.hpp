@@ -6,7 +6,6 @@
 #include "nadaraya/mask/boolean_mask.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
 #include "nadaraya/normalization/fixed_bandwidth.hpp"
-#include "nadaraya/regression/local_regression.hpp"
 #include "nadaraya/regression/prediction.hpp"
 #include "nadaraya/similarity/squared_distance.hpp"
 
@@ -71,7 +70,7 @@ ScalarOf<X> leave_one_out_error(const K& kernel, double bandwidth, const X& x, c
 
 /// Kernel regression: y(x) = sum_j kappa(|x - x_j| / h) y_j / sum_j kappa(|x - x_j| / h), with a copy of the data (Nadaraya
 /// 1964; Watson 1964). No result depends on the executor. For local polynomials, a bandwidth for each column and intervals:
-/// LocalRegression.
+/// LocalRegression, in regression/local_regression.hpp, which no other header includes: it takes seconds to compile.
 ///   const auto model = KernelRegression<Biweight>::fit(Biweight{}, x, y, {0.5, 1.0, 2.0});
 ///   model.predict(queries).values
 template <Kernel K, RealScalar Scalar = double>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/footprint.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/view.hpp"
@@ -11,7 +12,6 @@
 #include <limits>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -53,7 +53,7 @@ class RowMemory {
 
  private:
   Index cols_ = 0;
-  std::vector<Stored> numbers_;
+  engine::LineVector<Stored> numbers_;  ///< not initialized
 };
 
 /// Rows in another format: rounded to it, or exactly.

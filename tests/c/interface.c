@@ -349,7 +349,7 @@ static void decoding(void) {
   REFUSE(nadaraya_cache_forget_oldest(fork, tokens), "tokens must lie between 0 and 39, got 40");
   query = nadaraya_input_f64(k, 1, key_heads, 2, dim);
   REFUSE(nadaraya_cache_append(fork, &query, &query),
-         "key and value must be [1 x 2 x 2 x 5] and [1 x 2 x 2 x 3], got [1 x 2 x 2 x 5] and [1 x 2 x 2 x 5]");
+         "key and value must be [b x 2 x n x 5] and [b x 2 x n x 3], got [1 x 2 x 2 x 5] and [1 x 2 x 2 x 5]");
   CHECK(nadaraya_cache_tokens(fork) == tokens - 1);
   nadaraya_cache_destroy(fork);
   nadaraya_cache_destroy(caches[1]);
@@ -431,7 +431,7 @@ static void refusals(void) {
 
   /* A scale that is a number in double, and 0 in float. */
   op = make("kernel=biweight scale=1e-60");
-  REFUSE(nadaraya_attend(op, &query, &query, &query, &out_of_two, NULL), "scale 1e-60 is out of the range of float32");
+  REFUSE(nadaraya_attend(op, &query, &query, &query, &out_of_two, NULL), "scale=1e-60 is out of the range of float32");
   nadaraya_operator_destroy(op);
 
   nadaraya_operator_destroy(NULL);

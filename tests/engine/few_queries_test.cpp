@@ -22,14 +22,6 @@ constexpr Index D = 16, Dv = 5, H = 6, Hk = 2;
 /// The last part is shorter than the others.
 constexpr Index many_keys = 20'500;
 
-/// Runs the last piece of work first.
-struct Backwards {
-  template <class Fn>
-  void parallel_for(Index n, const Fn& fn) const {
-    for (Index i = n; i-- > 0;) fn(i);
-  }
-};
-
 template <class Scalar>
 struct Decoder {
   Index tokens;
@@ -63,7 +55,7 @@ RowMatrix<Scalar> check_executors(const Decoder<Scalar>& in, const Attention& at
   const RowMatrix<Scalar> out = in(attention);
   REQUIRE(difference(in(attention, test::EachOf{2}), out, 0) == "");
   REQUIRE(difference(in(attention, test::EachOf{7}), out, 0) == "");
-  REQUIRE(difference(in(attention, Backwards{}), out, 0) == "");
+  REQUIRE(difference(in(attention, test::Backwards{}), out, 0) == "");
   const Workspace<Scalar> kept;
   REQUIRE(difference(in(attention, kept), out, 0) == "");
   REQUIRE(difference(in(attention, kept), out, 0) == "");
@@ -102,6 +94,9 @@ TEST_CASE("few queries of heads that share keys", "[engine][few]") {
   check<double>(1, 700, NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{}, AdditiveBias{Alibi{0.01}} & Causal{}}, in_double);
   check<double>(1, 1100, NadarayaWatson{Gaussian{}, Adaptive{}, DotProduct{}, AdditiveBias{Alibi{0.01}} & Causal{}}, in_double);
   check<float>(5, 900, NadarayaWatson{Biweight{}}, in_float);
+  check<float>(4, 900, NadarayaWatson{Gaussian{}}, in_float);
+  check<double>(8, 1300, NadarayaWatson{Gaussian{}, Adaptive{}, DotProduct{}, Causal{}}, in_double);
+  check<float>(9, 700, NadarayaWatson{Gaussian{}}, in_float);
   check<float>(1, 900, NadarayaWatson{Gaussian{}, NearestNeighbors{9}, DotProduct{}}, in_float);
 }
 

@@ -83,7 +83,7 @@ RowMatrix<T> some_points(int kind, Index n, Index dimension, T radius, Random& r
 
 }  // namespace
 
-TEMPLATE_TEST_CASE("a grid finds the points within a radius", "[engine][grid]", float, double) {
+TEMPLATE_TEST_CASE("a grid finds the points within a radius", "[engine][grid][sweep]", float, double) {
   using T = TestType;
   Random random(3);
   for (int trial = 0; trial < 300; ++trial) {
@@ -170,7 +170,7 @@ TEMPLATE_TEST_CASE("distances and ranks in every tier", "[engine][grid]", float,
   });
 }
 
-TEMPLATE_TEST_CASE("a squared distance reaches no farther than it says", "[engine][grid]", float, double) {
+TEMPLATE_TEST_CASE("a squared distance reaches no farther than it says", "[engine][grid][sweep]", float, double) {
   using T = TestType;
   const T epsilon = std::numeric_limits<T>::epsilon();
   Random random(6);

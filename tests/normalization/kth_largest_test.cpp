@@ -8,6 +8,7 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <initializer_list>
 #include <limits>
 #include <vector>
 
@@ -36,7 +37,7 @@ TEMPLATE_TEST_CASE("the k-th largest number, and the k largest candidates in the
   using T = TestType;
   test::Random random(11);
   for (int kind = 0; kind < 6; ++kind) {
-    for (const std::size_t n : {1, 2, 7, 8, 9, 16, 33, 64, 150, 1000}) {
+    for (const std::size_t n : std::initializer_list<std::size_t>{1, 2, 7, 8, 9, 16, 33, 64, 150, 1000}) {
       for (const std::size_t k : {std::size_t(1), (n + 3) / 4, (n + 1) / 2, n}) {
         const std::vector<T> z = row_of<T>(kind, n, random);
         std::vector<T> sorted = z;

@@ -3,6 +3,7 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
+#include "tests/support/message.hpp"
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
 
@@ -264,14 +265,7 @@ TEST_CASE("a wrong shape is refused by name", "[special][errors]") {
   Inputs in;
   const NadarayaWatson op{Biweight{}};
   RowMatrix<double> out;
-  const auto message = [](const auto& call) -> std::string {
-    try {
-      call();
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "nothing thrown";
-  };
+  using test::message;
   using catch_shim::contains;
   REQUIRE_THAT(message([&] { op.forward(in.q, in.k.leftCols(2), in.v, out); }),
                contains("NadarayaWatson::forward: query and key") && contains("[6 x 3] and [6 x 2]"));

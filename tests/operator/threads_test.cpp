@@ -16,14 +16,6 @@ using test::difference;
 
 namespace {
 
-/// Runs the last piece of work first.
-struct Backwards {
-  template <class Fn>
-  void parallel_for(Index n, const Fn& fn) const {
-    for (Index i = n; i-- > 0;) fn(i);
-  }
-};
-
 template <class Op>
 void check_size(const Op& op, Index queries, Index keys, Index dimension, Index values) {
   INFO(queries << " queries, " << keys << " keys, " << dimension << " and " << values << " columns");
@@ -59,7 +51,7 @@ void check_threads(const Op& op) {
     same(Threads{count});
     same(test::EachOf{count});
   }
-  same(Backwards{});
+  same(test::Backwards{});
   const Workspace<float> kept;
   same(kept);
   same(kept);

@@ -42,7 +42,7 @@ endfunction()
 
 # Compiles main.cpp by hand, as the makefile of a user without CMake would.
 function(compile_by_hand)
-  set(flags -std=c++20 -O1 "-I${SOURCE}/include")
+  set(flags -std=c++20 -O0 "-I${SOURCE}/include")
   foreach(folder IN LISTS EIGEN)
     list(APPEND flags -isystem "${folder}")
   endforeach()

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nadaraya/reference.hpp>
+#include <nadaraya/reference_least_squares.hpp>
 #include <nadaraya/regression/local_regression.hpp>
 
 #include "tests/support/random.hpp"

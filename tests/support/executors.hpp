@@ -27,4 +27,12 @@ struct Counting {
   }
 };
 
+/// Runs the last piece of work first.
+struct Backwards {
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn) const {
+    for (Index i = n; i-- > 0;) fn(i);
+  }
+};
+
 }  // namespace nadaraya::test

@@ -45,6 +45,7 @@ nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& 
     result_shape.back() = static_cast<std::size_t>(shape.value_dim);
     const auto result = head_view<Scalar>(out_array<Scalar>(out, result_shape));
     const auto cached = cache.cached<Scalar>();
+    const auto one = nadaraya::Packed::one(q.tokens(), q.tokens());
     const auto by = executor(threads);
     const Index longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
     without_gil(shapes, [&] {
@@ -52,7 +53,7 @@ nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& 
         const auto heads = std::span(cached).subspan(static_cast<std::size_t>(group.first * shape.heads),
                                                      static_cast<std::size_t>(group.count * shape.heads));
         execute<Scalar>(by, longest, [&](const auto& executor) {
-          group.attention()(entries(q, group.first, group.count), heads, entries(result, group.first, group.count),
+          group.attention()(entries(q, group.first, group.count), heads, entries(result, group.first, group.count), one,
                             executor);
         });
       }

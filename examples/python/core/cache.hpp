@@ -3,12 +3,10 @@
 
 #include "operator.hpp"
 
-#include <nadaraya/key_value_cache.hpp>
-#include <nadaraya/similarity/cosine.hpp>
-#include <nadaraya/similarity/dot_product.hpp>
-#include <nadaraya/similarity/squared_distance.hpp>
+#include <nadaraya/any_layer_cache.hpp>
+#include <nadaraya/layer_cache.hpp>
+#include <nadaraya/operator_options.hpp>
 
-#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -16,9 +14,6 @@
 #include <vector>
 
 namespace binding {
-
-template <class Scalar, class S>
-using CachedHeads = std::vector<nadaraya::KeyValueCache<Scalar, S>>;
 
 /// The arrays of its calls have as many dimensions as the first one says: 2 for one head, 3 with heads, 4 with a batch.
 struct CacheShape {
@@ -29,34 +24,17 @@ struct CacheShape {
 class Cache {
  public:
   Cache(const CacheShape& shape, std::string similarity, bool float32)
-      : shape_(shape), similarity_(std::move(similarity)) {
-    if (shape.batch < 0 || shape.heads < 0 || shape.key_dim < 0 || shape.value_dim < 0) {
-      program::refuse("sizes of a cache must not be negative");
-    }
-    program::OperatorOptions o;
-    o.prefix = "";
-    o.kernel = "biweight";
-    o.similarity = similarity_;
-    program::check_names(o);
-    if (float32) {
-      make<float>();
-    } else {
-      make<double>();
-    }
-  }
+      : shape_(shape), similarity_(std::move(similarity)), cache_(float32 ? made<float>() : made<double>()) {}
 
   const CacheShape& shape() const { return shape_; }
   const std::string& similarity() const { return similarity_; }
-  bool is_float32() const { return heads_.index() < 3; }
+  bool is_float32() const { return cache_.index() == 0; }
 
   /// How many keys each sequence has.
   std::vector<Index> lengths() const {
-    std::vector<Index> result(static_cast<std::size_t>(shape_.batch));
-    visit([&](const auto& heads) {
-      for (Index b = 0; b < shape_.batch; ++b) {
-        if (shape_.heads > 0)
-          result[static_cast<std::size_t>(b)] = heads[static_cast<std::size_t>(b * shape_.heads)].rows();
-      }
+    std::vector<Index> result;
+    visit([&](const auto& cache) {
+      for (Index b = 0; b < shape_.batch; ++b) result.push_back(cache.length(b));
     });
     return result;
   }
@@ -66,7 +44,7 @@ class Cache {
     const Input key = input("key", key_rows), value = input("value", value_rows);
     check_dtypes({{"key", &key}, {"value", &value}});
     const Sequences of = sequences(sequence);
-    const Index first = of.first, count = of.count;
+    const Index count = of.count;
     if (holds<float>(key) != is_float32()) {
       refuse_type(std::string("key must have the dtype of the cache, ") + (is_float32() ? "float32" : "float64") +
                   ", got " + dtype_name(key));
@@ -88,20 +66,12 @@ class Cache {
       program::refuse("key and value must be " + expected(shape_.key_dim) + " and " + expected(shape_.value_dim) +
                       ", got " + shapes);
     }
-    visit([&]<class Scalar, class S>(CachedHeads<Scalar, S>& heads) {
+    visit([&]<class Scalar, class S>(nadaraya::LayerCache<Scalar, S>& cache) {
       const auto keys = head_view<const Scalar>(key), values = head_view<const Scalar>(value);
-      const std::vector<Index> before = lengths();
-      try {
-        for (Index i = 0; i < count * shape_.heads; ++i) {
-          heads[static_cast<std::size_t>(first * shape_.heads + i)].append(
-              keys.rows(i / shape_.heads, i % shape_.heads), values.rows(i / shape_.heads, i % shape_.heads));
-        }
-      } catch (...) {
-        for (Index i = 0; i < count * shape_.heads; ++i) {
-          auto& head = heads[static_cast<std::size_t>(first * shape_.heads + i)];
-          head.truncate((std::min)(head.rows(), before[static_cast<std::size_t>(first + i / shape_.heads)]));
-        }
-        throw;
+      if (sequence) {
+        cache.append(*sequence, keys, values);
+      } else {
+        cache.append(keys, values);
       }
     });
   }
@@ -118,57 +88,45 @@ class Cache {
                         std::to_string(b) + ", got " + std::to_string(rows));
       }
     }
-    visit([&](auto& heads) {
-      for (Index i = 0; i < count * shape_.heads; ++i)
-        heads[static_cast<std::size_t>(first * shape_.heads + i)].truncate(rows);
+    visit([&](auto& cache) {
+      for (Index b = first; b < first + count; ++b) cache.truncate(b, rows);
     });
   }
 
   void reserve(Index rows) {
-    visit([&](auto& heads) {
-      for (auto& head : heads) head.reserve(rows);
-    });
+    visit([&](auto& cache) { cache.reserve(rows); });
   }
 
   /// As AnyAttention takes them, in the order of the batch and its heads.
   template <class Scalar>
   std::vector<nadaraya::CachedHead<Scalar>> cached() const {
     std::vector<nadaraya::CachedHead<Scalar>> result;
-    visit([&]<class Of, class S>(const CachedHeads<Of, S>& heads) {
-      if constexpr (std::is_same_v<Of, Scalar>) {
-        for (const auto& head : heads)
-          result.push_back({head.rows(), head.key_cols(), head.value_cols(), head.prepared()});
-      }
-    });
+    nadaraya::append_heads(std::get<nadaraya::AnyLayerCache<Scalar>>(cache_), result);
     return result;
   }
 
  private:
+  /// visitor(the LayerCache)
   template <class Visit>
   void visit(const Visit& visitor) {
-    std::visit(visitor, heads_);
+    std::visit([&](auto& of) { std::visit(visitor, of); }, cache_);
   }
   template <class Visit>
   void visit(const Visit& visitor) const {
-    std::visit(visitor, heads_);
+    std::visit([&](const auto& of) { std::visit(visitor, of); }, cache_);
   }
 
+  using OfScalar = std::variant<nadaraya::AnyLayerCache<float>, nadaraya::AnyLayerCache<double>>;
+
   template <class Scalar>
-  void make() {
-    if (similarity_ == "cosine") {
-      make<Scalar, nadaraya::Cosine>();
-    } else if (similarity_ == "euclidean") {
-      make<Scalar, nadaraya::SquaredDistance>();
-    } else {
-      make<Scalar, nadaraya::DotProduct>();
+  OfScalar made() const {
+    if (shape_.batch < 0 || shape_.heads < 1 || shape_.key_dim < 0 || shape_.value_dim < 0) {
+      program::refuse("a cache must have heads, and its sizes must not be negative");
     }
-  }
-  template <class Scalar, class S>
-  void make() {
-    CachedHeads<Scalar, S> heads;
-    heads.reserve(static_cast<std::size_t>(shape_.batch * shape_.heads));
-    for (Index i = 0; i < shape_.batch * shape_.heads; ++i) heads.emplace_back(shape_.key_dim, shape_.value_dim);
-    heads_ = std::move(heads);
+    const nadaraya::OperatorOptions options{.spelling = nadaraya::OptionSpelling::keyword, .similarity = similarity_};
+    return program::as_usage([&] {
+      return nadaraya::make_layer_cache<Scalar>(options, shape_.batch, shape_.heads, shape_.key_dim, shape_.value_dim);
+    });
   }
 
   struct Sequences {
@@ -186,10 +144,7 @@ class Cache {
 
   CacheShape shape_;
   std::string similarity_;
-  std::variant<CachedHeads<float, nadaraya::DotProduct>, CachedHeads<float, nadaraya::Cosine>,
-               CachedHeads<float, nadaraya::SquaredDistance>, CachedHeads<double, nadaraya::DotProduct>,
-               CachedHeads<double, nadaraya::Cosine>, CachedHeads<double, nadaraya::SquaredDistance>>
-      heads_;
+  OfScalar cache_;
 };
 
 /// The regression of queries on cached keys and values. Returns `out`, or a new array.

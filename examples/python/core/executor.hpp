@@ -11,9 +11,7 @@
 
 #include <pthread.h>
 
-#include <algorithm>
 #include <string>
-#include <thread>
 
 namespace binding {
 
@@ -21,7 +19,7 @@ using nadaraya::Index;
 
 /// As many threads as the process may run on, unless a number is given.
 inline nadaraya::Threads executor(nb::handle threads) {
-  static const int all = static_cast<int>((std::max)(1u, std::thread::hardware_concurrency()));
+  static const int all = program::default_threads();
   if (threads.is_none()) return nadaraya::Threads{all};
   const Index count = integer("threads", threads);
   if (count < 1) program::refuse("threads must be at least 1, got " + std::to_string(count));

@@ -4,11 +4,11 @@
 #include "arrays.hpp"
 #include "numbers.hpp"
 
-#include "../../support/operator_by_name.hpp"
-
+#include <nadaraya/make_operator.hpp>
 #include <nadaraya/mask/additive_bias.hpp>
 #include <nadaraya/mask/boolean_mask.hpp>
 #include <nadaraya/mask/key_lengths.hpp>
+#include <nadaraya/operator_options.hpp>
 
 #include <algorithm>
 #include <cstdint>
@@ -93,7 +93,7 @@ struct MaskSizes {
 /// One mask of an operator.
 struct MaskPart {
   std::string name;
-  program::OperatorOptions options;  ///< for one of program::mask_names
+  nadaraya::OperatorOptions options{.spelling = nadaraya::OptionSpelling::keyword};  ///< for one of its masks
   Input array;                       ///< boolean and bias: broadcast to [batch, heads, queries, keys]; key_lengths
   PerHead slopes;                    ///< alibi
 
@@ -147,7 +147,7 @@ struct MaskPart {
         each.push_back(Index(lengths[batch * array.stride(0) + i * array.stride(1)]));
       return AnyMask<Scalar>(KeyLengths{std::move(each)});
     }
-    return program::mask<Scalar>(options);
+    return make_mask<Scalar>(options);
   }
 
  private:

@@ -4,6 +4,8 @@
 #include "cache.hpp"
 #include "tape.hpp"
 
+#include <nadaraya/head_weights.hpp>
+
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
@@ -32,9 +34,9 @@ MaskPart mask_part(const std::string& name, const nb::object& value) {
   } else if (name == "alibi") {
     part.slopes = PerHead("alibi", value);
   } else {
-    part.options.prefix = "";
     part.options.mask = name;
     if (!value.is_none()) part.options.window = integer("window", value);
+    program::as_usage([&] { part.options.validate_mask(); });
   }
   if ((name == "boolean" || name == "bias") && part.array.ndim() > 4) {
     program::refuse((name == "bias" ? "bias" : "mask") + std::string(" must have at most 4 dimensions, got ") +
@@ -50,8 +52,7 @@ class Operator {
            const nb::object& alpha, const nb::object& bandwidth, const nb::object& neighbors, const nb::object& scale,
            const nb::object& mass) {
     auto choice = std::make_shared<Choice>();
-    program::OperatorOptions& o = choice->options;
-    o.prefix = "";
+    nadaraya::OperatorOptions& o = choice->options;
     o.kernel = std::move(kernel);
     o.normalization = std::move(normalization);
     o.similarity = std::move(similarity);
@@ -61,15 +62,7 @@ class Operator {
     choice->bandwidth = PerHead("bandwidth", bandwidth);
     choice->scale = PerHead("scale", scale);
     choice->mass = PerHead("mass", mass);
-    program::check_names(o);
-    for (const auto& [name, value] : masks) {
-      const MaskPart& part = choice->masks.emplace_back(mask_part(name, value));
-      program::OperatorOptions named = o;
-      named.mask = part.options.mask;
-      named.window = part.options.window;
-      program::check_names(named);
-      check_numbers(*choice, named);
-    }
+    for (const auto& [name, value] : masks) choice->masks.push_back(mask_part(name, value));
     check_numbers(*choice, o);
     choice_ = std::move(choice);
   }
@@ -112,22 +105,15 @@ class Operator {
     nb::list result;
     with_scalar(in.query, [&]<class Scalar>(Scalar) {
       const auto q = head_view<const Scalar>(in.query), k = head_view<const Scalar>(in.key);
-      const auto shapes = [&] { return shapes_of({{"query", &in.query}, {"key", &in.key}}); };
-      try {
-        nadaraya::detail::AttentionShapes{nadaraya::detail::HeadShape(q), nadaraya::detail::HeadShape(k),
-                                          nadaraya::detail::HeadShape(k)}
-            .validate(nadaraya::Packed::one(q.tokens(), k.tokens()),
-                      nadaraya::detail::HeadShape(q.batch(), q.heads(), q.tokens(), k.dim()), "weights");
-      } catch (const std::invalid_argument& error) {
-        program::refuse(program::complaint(error) + " (" + shapes() + ")");
-      }
       for (const auto& group : choice_->groups<Scalar>(mask_sizes(q, k))) {
-        for (Index b = group.first; b < group.first + group.count; ++b) {
-          for (Index h = 0; h < q.heads(); ++h) {
-            result.append(weights_of_head<Scalar>(group.head(h), q.rows(b, h), k.rows(b, h * k.heads() / q.heads()),
-                                                  shapes, executor(threads)));
-          }
-        }
+        nadaraya::HeadWeights<Scalar> all;
+        const auto by = executor(threads);
+        without_gil([&] { return shapes_of({{"query", &in.query}, {"key", &in.key}}); },
+                    [&] {
+                      all = nadaraya::head_weights<Scalar>(group.pointers(), entries(q, group.first, group.count),
+                                                           entries(k, group.first, group.count), by);
+                    });
+        for (Index h = 0; h < group.count * q.heads(); ++h) result.append(head_of(all, h, q.tokens()));
       }
     });
     return result;
@@ -146,7 +132,7 @@ class Operator {
 
  private:
   /// The options with each head's numbers.
-  static void check_numbers(const Choice& choice, program::OperatorOptions o) {
+  static void check_numbers(const Choice& choice, nadaraya::OperatorOptions o) {
     std::size_t heads = 1;
     const PerHead* const numbers[] = {&choice.exponent, &choice.alpha, &choice.bandwidth, &choice.mass, &choice.scale};
     for (const PerHead* number : numbers) {
@@ -162,29 +148,20 @@ class Operator {
       o.bandwidth = value(choice.bandwidth);
       o.mass = value(choice.mass);
       o.scale = value(choice.scale);
-      program::check_options(o);
+      program::as_usage([&] { o.validate(); });
     }
   }
 
-  template <class Scalar, class Rows, class Shapes>
-  static nb::tuple weights_of_head(const nadaraya::ChosenOperator<Scalar>& op, const Rows& query, const Rows& key,
-                                   const Shapes& shapes, const nadaraya::Threads& threads) {
-    std::vector<Scalar> data;
-    std::vector<std::int32_t> indices;
-    std::vector<std::int64_t> offsets = {0};
-    without_gil(shapes, [&] {
-      const nadaraya::Rows<Scalar> queries(query), keys(key);
-      const auto policies = op.policies();
-      const nadaraya::engine::Problem<Scalar> problem{
-          .policies = policies, .query = &queries, .key = &keys, .value = &keys};
-      nadaraya::engine::weigh<Scalar>(problem, nadaraya::engine::Execution<Scalar>(threads),
-                                      [&](std::span<const nadaraya::KeyIndex> support, std::span<const Scalar> p) {
-                                        indices.insert(indices.end(), support.begin(), support.end());
-                                        data.insert(data.end(), p.begin(), p.end());
-                                        offsets.push_back(static_cast<std::int64_t>(data.size()));
-                                      });
-    });
-    return nb::make_tuple(copied(data), copied(indices), copied(offsets));
+  /// (data, indices, indptr) of some rows, those of a head.
+  template <class Scalar>
+  static nb::tuple head_of(const nadaraya::HeadWeights<Scalar>& all, Index head, Index rows) {
+    const auto first = all.offsets.begin() + head * rows;
+    std::vector<std::int64_t> offsets(first, first + rows + 1);
+    const std::int64_t begin = offsets.front(), end = offsets.back();
+    for (std::int64_t& offset : offsets) offset -= begin;
+    return nb::make_tuple(copied(std::vector<Scalar>(all.values.begin() + begin, all.values.begin() + end)),
+                          copied(std::vector<std::int32_t>(all.columns.begin() + begin, all.columns.begin() + end)),
+                          copied(offsets));
   }
 
   std::shared_ptr<const Choice> choice_;

@@ -6,10 +6,10 @@
 #include "masks.hpp"
 #include "numbers.hpp"
 
-#include "../../support/operator_by_name.hpp"
-
 #include <nadaraya/any_attention.hpp>
 #include <nadaraya/chosen_operator.hpp>
+#include <nadaraya/make_operator.hpp>
+#include <nadaraya/operator_options.hpp>
 
 #include <stdexcept>
 #include <string>
@@ -53,19 +53,17 @@ struct Group {
   std::vector<nadaraya::ChosenOperator<Scalar>> heads;
 
   /// Refers to the operators.
-  nadaraya::AnyAttention<Scalar> attention() const {
-    std::vector<const nadaraya::AnyOperator<Scalar>*> pointers;
-    for (const auto& one : heads) pointers.push_back(&one);
-    return nadaraya::AnyAttention<Scalar>(std::move(pointers));
+  std::vector<const nadaraya::AnyOperator<Scalar>*> pointers() const {
+    std::vector<const nadaraya::AnyOperator<Scalar>*> all;
+    for (const auto& one : heads) all.push_back(&one);
+    return all;
   }
-  const nadaraya::ChosenOperator<Scalar>& head(Index h) const {
-    return heads[heads.size() == 1 ? 0 : static_cast<std::size_t>(h)];
-  }
+  nadaraya::AnyAttention<Scalar> attention() const { return nadaraya::AnyAttention<Scalar>(pointers()); }
 };
 
 /// The choice, before the scalar and the sizes are known.
 struct Choice {
-  program::OperatorOptions options;
+  nadaraya::OperatorOptions options{.spelling = nadaraya::OptionSpelling::keyword};
   PerHead exponent, alpha, bandwidth, mass, scale;
   std::vector<MaskPart> masks;
 
@@ -76,8 +74,8 @@ struct Choice {
     return std::any_of(masks.begin(), masks.end(), [](const MaskPart& one) { return one.of_heads(); });
   }
 
-  program::OperatorOptions of_head(Index h) const {
-    program::OperatorOptions o = options;
+  nadaraya::OperatorOptions of_head(Index h) const {
+    nadaraya::OperatorOptions o = options;
     o.exponent = exponent.value(h);
     o.alpha = alpha.value(h);
     o.bandwidth = bandwidth.value(h);
@@ -114,18 +112,13 @@ struct Choice {
  private:
   template <class Scalar>
   nadaraya::ChosenOperator<Scalar> chosen(Index batch, Index head, const MaskSizes& n) const {
-    const program::OperatorOptions o = of_head(head);
-    program::check_options(o);
-    if (std::is_same_v<Scalar, float>) program::check_float32(o);
-    try {
-      const auto similarity = program::similarity<Scalar>(o);
-      AnyMask<Scalar> mask = masks.empty() ? program::mask<Scalar>(o) : masks[0].mask<Scalar>(batch, head, n);
+    const nadaraya::OperatorOptions o = of_head(head);
+    return program::as_usage([&] {
+      if (masks.empty()) return nadaraya::make_operator<Scalar>(o);
+      AnyMask<Scalar> mask = masks[0].mask<Scalar>(batch, head, n);
       for (std::size_t i = 1; i < masks.size(); ++i) mask = both(mask, masks[i].mask<Scalar>(batch, head, n));
-      return nadaraya::ChosenOperator<Scalar>(program::rule<Scalar>(o, similarity), similarity, std::move(mask));
-    } catch (const std::invalid_argument& error) {
-      const std::string numbers = program::fractions(o);
-      program::refuse((numbers.empty() ? "" : numbers + ": ") + program::complaint(error));
-    }
+      return nadaraya::make_operator<Scalar>(o, std::move(mask));
+    });
   }
 };
 

@@ -24,18 +24,16 @@ std::string shapes_of_data(const Matrix& x, const Matrix& y) {
   return "X " + text(shape_of(x)) + ", y " + text(shape_of(y));
 }
 
-program::OperatorOptions options(std::string kernel, std::optional<double> exponent, std::optional<double> alpha,
+nadaraya::OperatorOptions options(std::string kernel, std::optional<double> exponent, std::optional<double> alpha,
                                  double bandwidth) {
-  program::OperatorOptions o;
-  o.prefix = "";
+  nadaraya::OperatorOptions o{.spelling = nadaraya::OptionSpelling::keyword};
   o.kernel = std::move(kernel);
   o.normalization = "fixed";
   o.similarity = "euclidean";
   o.exponent = exponent;
   o.alpha = alpha;
   o.bandwidth = bandwidth;
-  program::check_names(o);
-  program::check_options(o);
+  program::as_usage([&] { o.validate(); });
   return o;
 }
 
@@ -47,7 +45,7 @@ nb::tuple regress(const Matrix& queries, const Matrix& x, const Matrix& y, std::
   nadaraya::Prediction<double> prediction;
   without_gil([&] { return "queries " + text(shape_of(queries)) + ", " + shapes_of_data(x, y); },
               [&] {
-                program::with_kernel(o, [&](const auto& shape) {
+                nadaraya::with_kernel(o, [&](const auto& shape) {
                   prediction = nadaraya::KernelRegression(shape, bandwidth, map(x), map(y)).predict(map(queries), by);
                 });
               });
@@ -64,7 +62,7 @@ double leave_one_out_error(const Matrix& x, const Matrix& y, std::string kernel,
   double error = 0;
   without_gil([&] { return shapes_of_data(x, y); },
               [&] {
-                program::with_kernel(o, [&](const auto& shape) {
+                nadaraya::with_kernel(o, [&](const auto& shape) {
                   error = nadaraya::leave_one_out_error(shape, bandwidth, map(x), map(y), by);
                 });
               });

@@ -419,7 +419,7 @@ def test_types_that_are_refused():
 @pytest.mark.parametrize(
     "options, message",
     [
-        (dict(kernel="box"), "kernel must be one of epanechnikov, .*got box"),
+        (dict(kernel="box"), "kernel must be one of epanechnikov, .*got 'box'"),
         (dict(normalization="softmax"), "normalization must be one of adaptive"),
         (dict(similarity="manhattan"), "similarity must be one of dot"),
         (dict(mask="block"), "mask must be one of none, causal"),

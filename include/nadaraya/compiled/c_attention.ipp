@@ -4,7 +4,7 @@
 #include "nadaraya/compiled/c_arrays.ipp"
 #include "nadaraya/compiled/c_calls.ipp"
 #include "nadaraya/compiled/c_handles.ipp"
-#include "nadaraya/compiled/head_weights.hpp"
+#include "nadaraya/head_weights.hpp"
 
 #include "nadaraya/head_shapes.hpp"
 #include "nadaraya/types.hpp"

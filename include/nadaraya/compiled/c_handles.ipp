@@ -2,14 +2,15 @@
 #pragma once
 
 #include "nadaraya/compiled/c_arrays.ipp"
-#include "nadaraya/compiled/operator_options.hpp"
 
 #include "nadaraya/any_attention.hpp"
+#include "nadaraya/any_layer_cache.hpp"
 #include "nadaraya/attention_tape.hpp"
 #include "nadaraya/chosen_operator.hpp"
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/key_value_cache.hpp"
+#include "nadaraya/make_operator.hpp"
+#include "nadaraya/operator_options.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/workspace.hpp"
 
@@ -80,59 +81,6 @@ AnyAttention<Scalar> attention(const HeadOperators& heads) {
   return AnyAttention<Scalar>(operators<Scalar>(heads));
 }
 
-/// The cached keys and values of one head, whatever their similarity.
-template <class Scalar>
-class HeadCache {
- public:
-  virtual ~HeadCache() = default;
-  virtual std::unique_ptr<HeadCache> copy() const = 0;
-  virtual void reserve(Index rows) = 0;
-  virtual void append(const HeadView<const Scalar>& key, const HeadView<const Scalar>& value, Index head) = 0;
-  virtual void truncate(Index rows) = 0;
-  virtual void forget_oldest(Index count) = 0;
-  virtual CachedHead<Scalar> cached() const = 0;
-};
-
-template <class Scalar, class S>
-class HeadCacheOf final : public HeadCache<Scalar> {
- public:
-  HeadCacheOf(Index key_cols, Index value_cols) : cache_(key_cols, value_cols) {}
-
-  std::unique_ptr<HeadCache<Scalar>> copy() const override { return std::make_unique<HeadCacheOf>(*this); }
-  void reserve(Index rows) override { cache_.reserve(rows); }
-  void append(const HeadView<const Scalar>& key, const HeadView<const Scalar>& value, Index head) override {
-    cache_.append(key.rows(0, head), value.rows(0, head));
-  }
-  void truncate(Index rows) override { cache_.truncate(rows); }
-  void forget_oldest(Index count) override { cache_.forget_oldest(count); }
-  CachedHead<Scalar> cached() const override {
-    return {cache_.rows(), cache_.key_cols(), cache_.value_cols(), cache_.prepared()};
-  }
-
- private:
-  KeyValueCache<Scalar, S> cache_;
-};
-
-template <class Scalar>
-std::unique_ptr<HeadCache<Scalar>> make_head_cache(const std::string& similarity, Index key_cols, Index value_cols) {
-  if (similarity == "cosine") return std::make_unique<HeadCacheOf<Scalar, Cosine>>(key_cols, value_cols);
-  if (similarity == "euclidean") return std::make_unique<HeadCacheOf<Scalar, SquaredDistance>>(key_cols, value_cols);
-  return std::make_unique<HeadCacheOf<Scalar, DotProduct>>(key_cols, value_cols);
-}
-
-/// The cached key heads of one sequence, all of the same length.
-template <class Scalar>
-struct SequenceCache {
-  std::vector<std::unique_ptr<HeadCache<Scalar>>> heads;
-
-  SequenceCache() = default;
-  SequenceCache(SequenceCache&&) = default;
-  SequenceCache& operator=(SequenceCache&&) = default;
-  SequenceCache(const SequenceCache& other) {
-    for (const auto& head : other.heads) heads.push_back(head->copy());
-  }
-};
-
 template <class Scalar>
 struct ScalarTape {
   AttentionTape<Scalar> tape;
@@ -158,10 +106,20 @@ struct nadaraya_tape {
   std::variant<nadaraya::c::ScalarTape<float>, nadaraya::c::ScalarTape<double>> of;
 };
 
+/// Of one sequence.
 struct nadaraya_cache {
   std::string similarity;
-  nadaraya::Index key_dim, value_dim, tokens;
-  std::variant<nadaraya::c::SequenceCache<float>, nadaraya::c::SequenceCache<double>> of;
+  std::variant<nadaraya::AnyLayerCache<float>, nadaraya::AnyLayerCache<double>> of;
+
+  /// visit(the LayerCache).
+  template <class Visit>
+  decltype(auto) visit(const Visit& visitor) {
+    return std::visit([&](auto& layer) { return std::visit(visitor, layer); }, of);
+  }
+  nadaraya::Index tokens() const {
+    return std::visit(
+        [](const auto& layer) { return std::visit([](const auto& cache) { return cache.length(0); }, layer); }, of);
+  }
 };
 
 namespace nadaraya::c {

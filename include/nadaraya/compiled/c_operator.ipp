@@ -3,11 +3,11 @@
 
 #include "nadaraya/compiled/c_calls.ipp"
 #include "nadaraya/compiled/c_handles.ipp"
-#include "nadaraya/compiled/operator_options.hpp"
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/thread_pool.hpp"
+#include "nadaraya/operator_options.hpp"
 #include "nadaraya/version.hpp"
 
 #include <cstdint>

@@ -2,13 +2,14 @@
 // library alone, each with NADARAYA_SOURCE_SCALAR defined as the scalar it is for.
 
 #include "nadaraya/any_attention.hpp"
-#include "nadaraya/compiled/head_weights.hpp"
+#include "nadaraya/head_weights.hpp"
 #include "nadaraya/kernel/gaussian.hpp"
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/kernel/uniform.hpp"
 #include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/make_operator.hpp"
 #include "nadaraya/mask/causal.hpp"
 #include "nadaraya/mask/key_lengths.hpp"
 #include "nadaraya/mask/row_mask_of.hpp"
@@ -36,6 +37,9 @@ template class nadaraya::AnyAttention<NADARAYA_SOURCE_SCALAR>;
 template nadaraya::HeadWeights<NADARAYA_SOURCE_SCALAR> nadaraya::detail::weigh_heads(
     const std::vector<const nadaraya::AnyOperator<NADARAYA_SOURCE_SCALAR>*>&, const nadaraya::HeadView<const NADARAYA_SOURCE_SCALAR>&,
     const nadaraya::HeadView<const NADARAYA_SOURCE_SCALAR>&, const nadaraya::engine::Execution<NADARAYA_SOURCE_SCALAR>&);
+template std::pair<nadaraya::AnyRule<NADARAYA_SOURCE_SCALAR>, nadaraya::AnySimilarity<NADARAYA_SOURCE_SCALAR>>
+nadaraya::detail::policies_of(const nadaraya::OperatorOptions&);
+template nadaraya::AnyMask<NADARAYA_SOURCE_SCALAR> nadaraya::detail::mask_of(const nadaraya::OperatorOptions&);
 template const nadaraya::engine::LoopTable<NADARAYA_SOURCE_SCALAR>& nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR>();
 
 #include "nadaraya/detail/end_precise.hpp"

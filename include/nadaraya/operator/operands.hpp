@@ -76,6 +76,16 @@ void require_apart(const Out& out, const X& input, const char* name, const char*
           " must not share memory with ", name, ' ', shape(input));
 }
 
+/// Throws if an output cannot take the regression of operands, or shares memory with one.
+template <class Scalar, class Q, class Ke, class V, class Out>
+void validate_output(const Q& query, const Ke& key, const V& value, const Out& out, const char* function) {
+  static_assert(writable<Out>, "out must be writable");
+  require_output<Scalar>(out, query.rows(), value.cols(), function);
+  require_apart(out, query, "query", function);
+  require_apart(out, key, "key", function);
+  require_apart(out, value, "value", function);
+}
+
 /// Throws if one of the gradients that backward writes lies where it reads.
 template <class Gradients, class Scalar, class G>
 void require_gradients_apart(const Gradients& grads, const Rows<Scalar>& query, const Rows<Scalar>& key,

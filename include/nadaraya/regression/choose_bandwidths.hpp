@@ -2,9 +2,11 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/regression/criterion.hpp"
+#include "nadaraya/regression/kernel_on_squares.hpp"
+#include "nadaraya/regression/local_data.hpp"
 #include "nadaraya/regression/local_fit.hpp"
 #include "nadaraya/regression/rule_of_thumb.hpp"
 #include "nadaraya/regression/search.hpp"
@@ -12,6 +14,7 @@
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -27,7 +30,7 @@ namespace nadaraya {
 /// How bandwidths are searched for.
 struct BandwidthSearch {
   int starts = 3;         ///< searches, each from another start
-  Index sample = 2000;    ///< of the starts: on at most so many points, chosen at random by a fixed seed
+  Index sample = 2000;    ///< points that the starts are searched on, at most; chosen at random by a fixed seed
   int iterations = 50;    ///< of each search, at most
   double precision = 1e-3;  ///< of log h on all points, where there are more than `sample`
   /// Told of each iterate: bandwidths, and the criterion on the points in use.
@@ -43,17 +46,9 @@ struct BandwidthChoice {
 
 namespace detail {
 
-/// The data of a regression, and the degree of its fits.
-struct LocalData {
-  RowMatrix<double> x, y;
-  Eigen::VectorXd weights;  ///< empty: 1 each
-  int degree = 1;
-  double ridge = 0;
-};
-
-template <Kernel K>
-LocalDesign<K> local_design(const K& kernel, const LocalData& data, const Eigen::VectorXd& scales, Index neighbors) {
-  double radius = K::compact ? 1.0 : 0.0;
+inline LocalDesign local_design(const KernelOnSquares& kernel, const LocalData& data, const Eigen::VectorXd& scales,
+                                Index neighbors) {
+  double radius = kernel.compact() ? 1.0 : 0.0;
   if (neighbors > 0) {
     radius = std::pow(static_cast<double>(neighbors) / static_cast<double>(data.x.rows()), 1.0 / static_cast<double>(data.x.cols()));
   }
@@ -61,15 +56,20 @@ LocalDesign<K> local_design(const K& kernel, const LocalData& data, const Eigen:
           neighbors};
 }
 
-/// A criterion at given bandwidths, with its gradient by their logarithms if wanted.
-template <bool gradients, Kernel K, BandwidthCriterion C>
-double criterion_at(const K& kernel, const LocalData& data, const Eigen::VectorXd& scales, Index neighbors, const C& criterion,
-                    const AnyExecutor& executor, Eigen::VectorXd& gradient) {
-  const LocalDesign<K> design = local_design(kernel, data, scales, neighbors);
+/// A criterion behind one type; refers to it.
+struct AnyCriterion {
+  bool leaves_out;
+  FunctionRef<CriterionValue(const SmootherError&)> value;
+};
+
+/// A criterion at given bandwidths, and its gradient by their logarithms unless `gradient` is null.
+inline double criterion_at(const KernelOnSquares& kernel, const LocalData& data, const Eigen::VectorXd& scales, Index neighbors,
+                           const AnyCriterion& criterion, const AnyExecutor& executor, Eigen::VectorXd* gradient) {
+  const LocalDesign design = local_design(kernel, data, scales, neighbors);
   const RowMatrix<double> q = data.x * scales.cwiseInverse().asDiagonal();
-  const SmootherSlopes slopes = smoother_error<C::leaves_out, gradients>(design, q, executor);
-  const CriterionValue value = criterion(slopes.error);
-  if constexpr (gradients) gradient = value.by_mean_square * slopes.mean_square + value.by_trace * slopes.trace;
+  const SmootherSlopes slopes = smoother_error(design, q, {criterion.leaves_out, gradient != nullptr}, executor);
+  const CriterionValue value = criterion.value(slopes.error);
+  if (gradient != nullptr) *gradient = value.by_mean_square * slopes.mean_square + value.by_trace * slopes.trace;
   return value.value;
 }
 
@@ -96,11 +96,12 @@ inline LocalData sample_of(const LocalData& data, Index count) {
 }
 
 /// Searches from the best of a grid around the rule of thumb, on a sample, then from there on all points.
-template <Kernel K, BandwidthCriterion C>
 class BandwidthSearcher {
  public:
-  BandwidthSearcher(const K& kernel, const C& criterion, const BandwidthSearch& search, const AnyExecutor& executor)
-      : kernel_(kernel), criterion_(criterion), search_(search), executor_(executor) {}
+  /// `deviation`: kernel_deviation(kernel, D).
+  BandwidthSearcher(const KernelOnSquares& kernel, double deviation, const AnyCriterion& criterion, const BandwidthSearch& search,
+                    const AnyExecutor& executor)
+      : kernel_(kernel), deviation_(deviation), criterion_(criterion), search_(search), executor_(executor) {}
 
   BandwidthChoice run(const LocalData& data) {
     const Index n = data.x.rows();
@@ -117,13 +118,12 @@ class BandwidthSearcher {
 
  private:
   BandwidthChoice from_starts(const LocalData& data) {
-    const Eigen::VectorXd rule = rule_of_thumb_bandwidths(kernel_, data.x, data.degree);
+    const Eigen::VectorXd rule = rule_of_thumb(deviation_, data.x, data.degree);
     std::vector<std::pair<double, Eigen::VectorXd>> grid;
-    Eigen::VectorXd unused;
     int evaluations = 0;
     for (const double factor : {0.35, 0.6, 1.0, 1.7, 3.0, 6.0}) {
       const Eigen::VectorXd h = rule * factor;
-      const double value = criterion_at<false>(kernel_, data, h, 0, criterion_, executor_, unused);
+      const double value = criterion_at(kernel_, data, h, 0, criterion_, executor_, nullptr);
       ++evaluations;
       if (value < std::numeric_limits<double>::infinity()) grid.emplace_back(value, h);
     }
@@ -149,22 +149,23 @@ class BandwidthSearcher {
   }
 
   BandwidthChoice descend(const LocalData& data, const Eigen::VectorXd& start, const SearchLimits& limits) {
-    const Eigen::VectorXd rule = rule_of_thumb_bandwidths(kernel_, data.x, data.degree);
+    const Eigen::VectorXd rule = rule_of_thumb(deviation_, data.x, data.degree);
     const Eigen::VectorXd range = (data.x.colwise().maxCoeff() - data.x.colwise().minCoeff()).transpose();
     const Eigen::VectorXd lower = (rule / 50).array().log(), upper = (10 * range).cwiseMax(start).array().log();
     const auto evaluate = [&](const Eigen::VectorXd& log_h, Eigen::VectorXd& gradient) {
-      return criterion_at<true>(kernel_, data, log_h.array().exp(), 0, criterion_, executor_, gradient);
+      return criterion_at(kernel_, data, log_h.array().exp(), 0, criterion_, executor_, &gradient);
     };
     const auto progress = [&](const Eigen::VectorXd& log_h, double value) {
       if (search_.progress) search_.progress(log_h.array().exp(), value);
     };
-    const Eigen::VectorXd from = start.array().log().max(lower.array());
+    const Eigen::VectorXd from = start.array().log().matrix().cwiseMax(lower);
     const SearchResult result = minimize_in_box(evaluate, from, lower, upper, limits, progress);
     return {result.x.array().exp(), result.value, result.evaluations};
   }
 
-  const K& kernel_;
-  const C& criterion_;
+  KernelOnSquares kernel_;
+  double deviation_;
+  const AnyCriterion& criterion_;
   const BandwidthSearch& search_;
   const AnyExecutor& executor_;
 };

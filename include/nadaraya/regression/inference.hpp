@@ -2,8 +2,8 @@
 #pragma once
 
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/regression/local_fit.hpp"
+#include "nadaraya/regression/prediction.hpp"
 #include "nadaraya/regression/smoother_error.hpp"
 #include "nadaraya/regression/student.hpp"
 #include "nadaraya/types.hpp"
@@ -48,25 +48,43 @@ struct SlopePrediction {
 
 namespace detail {
 
+/// visit(i, fit) for each row i of q [N x D], in units of the scales, that has a point within the bandwidth. Returns the
+/// other rows.
+template <class Visit>
+std::vector<Index> for_fits(const LocalDesign& design, const RowMatrix<double>& q, const AnyExecutor& executor,
+                            const Visit& visit) {
+  std::vector<char> empty(static_cast<std::size_t>(q.rows()), 0);
+  for_row_chunks(q.rows(), cost_of_fit(design), executor, [&](Index first, Index last, Index) {
+    LocalFit fit(design);
+    Eigen::VectorXd query(q.cols());
+    for (Index i = first; i < last; ++i) {
+      query = q.row(i).transpose();
+      if (fit.fit(query, -1)) {
+        visit(i, fit);
+      } else {
+        empty[static_cast<std::size_t>(i)] = 1;
+      }
+    }
+  });
+  std::vector<Index> rows;
+  for (std::size_t i = 0; i < empty.size(); ++i) {
+    if (empty[i] != 0) rows.push_back(static_cast<Index>(i));
+  }
+  return rows;
+}
+
 /// q [N x D]: the points, in units of the scales.
-template <Kernel K>
-RegressionDiagnostics diagnose(const LocalDesign<K>& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+inline RegressionDiagnostics diagnose(const LocalDesign& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
   const Index n = q.rows(), outputs = design.y.cols();
   RegressionDiagnostics result;
   result.fitted = RowMatrix<double>::Zero(n, outputs);
   result.leverage = Eigen::VectorXd::Zero(n);
   Eigen::VectorXd squares = Eigen::VectorXd::Zero(n);  // sum_j S_ij^2
-  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index) {
-    LocalFit<K> fit(design);
-    Eigen::VectorXd query(q.cols());
-    for (Index i = first; i < last; ++i) {
-      query = q.row(i).transpose();
-      if (!fit.fit(query, -1)) continue;
-      result.fitted.row(i) = fit.predicted().transpose();
-      const Index self = fit.position(i);
-      if (self >= 0) result.leverage(i) = fit.corrected()(self);
-      squares(i) = fit.corrected().squaredNorm();
-    }
+  for_fits(design, q, executor, [&](Index i, const LocalFit& fit) {
+    result.fitted.row(i) = fit.predicted().transpose();
+    const Index self = fit.position(i);
+    if (self >= 0) result.leverage(i) = fit.corrected()(self);
+    squares(i) = fit.corrected().squaredNorm();
   });
   result.residuals = design.y - result.fitted;
   result.degrees_of_freedom = result.leverage.sum();
@@ -93,8 +111,7 @@ RegressionDiagnostics diagnose(const LocalDesign<K>& design, const RowMatrix<dou
 }
 
 /// Sums `weights` of the support over values and over variances, into row i.
-template <Kernel K>
-void sum_with_errors(const LocalFit<K>& fit, const Eigen::VectorXd& weights, const RowMatrix<double>& noise, Index i,
+inline void sum_with_errors(const LocalFit& fit, const Eigen::VectorXd& weights, const RowMatrix<double>& noise, Index i,
                      RowMatrix<double>& values, RowMatrix<double>& errors) {
   values.row(i) = weights.transpose() * fit.values();
   for (Index o = 0; o < values.cols(); ++o) {
@@ -106,75 +123,60 @@ void sum_with_errors(const LocalFit<K>& fit, const Eigen::VectorXd& weights, con
   }
 }
 
-inline std::vector<Index> rows_where(const std::vector<char>& flags) {
-  std::vector<Index> rows;
-  for (std::size_t i = 0; i < flags.size(); ++i) {
-    if (flags[i] != 0) rows.push_back(static_cast<Index>(i));
+inline Prediction<double> predict_values(const LocalDesign& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+  Prediction<double> result;
+  result.values = RowMatrix<double>::Zero(q.rows(), design.y.cols());
+  std::vector<Index> support(static_cast<std::size_t>(q.rows()), 0);
+  for_fits(design, q, executor, [&](Index i, const LocalFit& fit) {
+    result.values.row(i) = fit.predicted().transpose();
+    support[static_cast<std::size_t>(i)] = fit.support();
+  });
+  for (std::size_t i = 0; i < support.size(); ++i) {
+    if (support[i] == 0) result.empty_rows.push_back(static_cast<Index>(i));
+    result.mean_support += static_cast<double>(support[i]);
   }
-  return rows;
+  if (!support.empty()) result.mean_support /= static_cast<double>(support.size());
+  return result;
 }
 
 /// Intervals from Student's t with (sum c^2)^2 / sum c^4 degrees of freedom (Satterthwaite 1946): the number of observations
 /// whose variances the error of the fit is estimated from.
-template <Kernel K>
-IntervalPrediction predict_intervals(const LocalDesign<K>& design, const RowMatrix<double>& q, const RowMatrix<double>& noise,
+inline IntervalPrediction predict_intervals(const LocalDesign& design, const RowMatrix<double>& q, const RowMatrix<double>& noise,
                                      double level, const AnyExecutor& executor) {
   const Index n = q.rows(), outputs = design.y.cols();
   IntervalPrediction result;
   result.values = RowMatrix<double>::Zero(n, outputs);
   result.standard_errors = RowMatrix<double>::Constant(n, outputs, std::numeric_limits<double>::infinity());
   Eigen::VectorXd quantile = Eigen::VectorXd::Ones(n);
-  std::vector<char> empty(static_cast<std::size_t>(n), 0);
   const double normal = normal_quantile(level);
-  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index) {
-    LocalFit<K> fit(design);
-    Eigen::VectorXd query(q.cols());
-    for (Index i = first; i < last; ++i) {
-      query = q.row(i).transpose();
-      if (!fit.fit(query, -1)) {
-        empty[static_cast<std::size_t>(i)] = 1;
-        continue;
-      }
-      sum_with_errors(fit, fit.corrected(), noise, i, result.values, result.standard_errors);
-      const double squares = fit.corrected().squaredNorm();
-      quantile(i) = student_quantile(level, squares * squares / fit.corrected().cwiseAbs2().squaredNorm(), normal);
-    }
+  result.empty_rows = for_fits(design, q, executor, [&](Index i, const LocalFit& fit) {
+    sum_with_errors(fit, fit.corrected(), noise, i, result.values, result.standard_errors);
+    const double squares = fit.corrected().squaredNorm();
+    quantile(i) = student_quantile(level, squares * squares / fit.corrected().cwiseAbs2().squaredNorm(), normal);
   });
   const RowMatrix<double> half = quantile.asDiagonal() * result.standard_errors;
   result.lower = result.values - half;
   result.upper = result.values + half;
-  result.empty_rows = rows_where(empty);
   return result;
 }
 
 /// The coefficients of degree one, in the units of x.
-template <Kernel K>
-SlopePrediction predict_slopes(const LocalDesign<K>& design, const RowMatrix<double>& q, const Eigen::VectorXd& scales,
+inline SlopePrediction predict_slopes(const LocalDesign& design, const RowMatrix<double>& q, const Eigen::VectorXd& scales,
                                const RowMatrix<double>& noise, const AnyExecutor& executor) {
   const Index n = q.rows(), outputs = design.y.cols();
   SlopePrediction result;
   result.values.assign(static_cast<std::size_t>(q.cols()), RowMatrix<double>::Zero(n, outputs));
   result.standard_errors.assign(static_cast<std::size_t>(q.cols()),
                                 RowMatrix<double>::Constant(n, outputs, std::numeric_limits<double>::infinity()));
-  std::vector<char> empty(static_cast<std::size_t>(n), 0);
-  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index) {
-    LocalFit<K> fit(design);
-    Eigen::VectorXd query(q.cols()), weights;
-    for (Index i = first; i < last; ++i) {
-      query = q.row(i).transpose();
-      if (!fit.fit(query, -1)) {
-        empty[static_cast<std::size_t>(i)] = 1;
-        continue;
-      }
-      for (Index d = 0; d < q.cols(); ++d) {
-        const auto column = static_cast<std::size_t>(d);
-        fit.slope_weights(d, weights);
-        weights /= scales(d);
-        sum_with_errors(fit, weights, noise, i, result.values[column], result.standard_errors[column]);
-      }
+  result.empty_rows = for_fits(design, q, executor, [&](Index i, LocalFit& fit) {
+    Eigen::VectorXd weights;
+    for (Index d = 0; d < q.cols(); ++d) {
+      const auto column = static_cast<std::size_t>(d);
+      fit.slope_weights(d, weights);
+      weights /= scales(d);
+      sum_with_errors(fit, weights, noise, i, result.values[column], result.standard_errors[column]);
     }
   });
-  result.empty_rows = rows_where(empty);
   return result;
 }
 

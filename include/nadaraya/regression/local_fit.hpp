@@ -1,9 +1,9 @@
 // A local polynomial fit at one query: the smoother's weights, and gradients by the bandwidths.
 #pragma once
 
-#include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/mix/monomials.hpp"
 #include "nadaraya/mix/ridged_fit.hpp"
+#include "nadaraya/regression/kernel_on_squares.hpp"
 #include "nadaraya/regression/scaled_points.hpp"
 #include "nadaraya/types.hpp"
 
@@ -18,9 +18,8 @@
 namespace nadaraya::detail {
 
 /// All that the fits of a regression share: fit(q) = sum_j c_j(q) y_j.
-template <Kernel K>
 struct LocalDesign {
-  const K& kernel;
+  KernelOnSquares kernel;
   const RowMatrix<double>& y;           ///< [N x Dy]
   const Eigen::VectorXd& weights;       ///< [N], or empty: 1 each
   ScaledPoints points;
@@ -30,10 +29,9 @@ struct LocalDesign {
 };
 
 /// Fits at one query after the other. Memory: the largest support.
-template <Kernel K>
 class LocalFit {
  public:
-  explicit LocalFit(const LocalDesign<K>& design) : design_(design) {}
+  explicit LocalFit(const LocalDesign& design) : design_(design) {}
 
   /// Fits at q, in units of the scales, without the point `left_out` (-1: with all). False if no point has weight.
   bool fit(const Eigen::VectorXd& q, Index left_out) {
@@ -111,7 +109,7 @@ class LocalFit {
   void find(const Eigen::VectorXd& q, Index left_out) {
     const ScaledPoints& points = design_.points;
     if (design_.neighbors == 0) {
-      return points.find(q, K::compact ? 1.0 : std::numeric_limits<double>::infinity(), found_);
+      return points.find(q, design_.kernel.compact() ? 1.0 : std::numeric_limits<double>::infinity(), found_);
     }
     // The distance to the (k + 1)-th point, the one that is left out not counted.
     const Index wanted = design_.neighbors + (left_out >= 0 ? 2 : 1);
@@ -135,29 +133,7 @@ class LocalFit {
     auto w = fit_.weights();
     double* const weight = w.data();
     double* const slope = kernel_slopes_.data();
-    const double* const squares = found_.squares.data();
-    const double middle = centre(design_.kernel), scale = 1 / square_;
-    const K kernel = design_.kernel;
-    double nearest = 0;
-    if constexpr (ExponentialKernel<K>) {
-      // From the nearest point: the same corrected weights where all would underflow.
-      nearest = std::numeric_limits<double>::infinity();
-      for (Index j = 0; j < n; ++j) nearest = j == self_ ? nearest : (std::min)(nearest, squares[j] * scale);
-      if (n == 1 && self_ == 0) nearest = 0;
-    }
-    for (Index j = 0; j < n; ++j) {
-      const double t = middle - (squares[j] * scale - nearest);
-      weight[j] = kernel.profile(t);
-      if constexpr (ExponentialKernel<K>) {
-        slope[j] = weight[j];
-      } else {
-        slope[j] = kernel.derivative(t);
-      }
-    }
-    if constexpr (ExponentialKernel<K>) {
-      const double ratio = kernel.derivative(middle) / kernel.profile(middle);
-      for (Index j = 0; j < n; ++j) slope[j] *= ratio;
-    }
+    design_.kernel(found_.squares.data(), n, square_, self_, weight, slope);
     if (design_.weights.size() > 0) {
       for (Index j = 0; j < n; ++j) {
         weight[j] *= design_.weights(point(j));
@@ -169,7 +145,7 @@ class LocalFit {
     for (Index j = 0; j < n; ++j) support_ += weight[j] > 0 ? 1 : 0;
   }
 
-  const LocalDesign<K>& design_;
+  const LocalDesign& design_;
   FoundPoints found_;
   RidgedFit<double> fit_;
   double radius_ = 1, square_ = 1;  ///< the bandwidth in units of the scales, and its square

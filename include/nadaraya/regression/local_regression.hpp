@@ -9,6 +9,7 @@
 #include "nadaraya/regression/choose_bandwidths.hpp"
 #include "nadaraya/regression/criterion.hpp"
 #include "nadaraya/regression/inference.hpp"
+#include "nadaraya/regression/kernel_on_squares.hpp"
 #include "nadaraya/regression/local_fit.hpp"
 #include "nadaraya/regression/prediction.hpp"
 #include "nadaraya/types.hpp"
@@ -23,7 +24,7 @@
 
 namespace nadaraya {
 
-/// What is fitted around each query.
+/// The polynomial that is fitted around each query.
 struct LocalModel {
   int degree = 1;            ///< of the polynomial: 0, the weighted mean, to 3; 2 and 3 in up to three columns
   double ridge = 1e-10;      ///< on its coefficients, as in LocalLinear and LocalPolynomial, offsets in units of the bandwidths
@@ -86,7 +87,10 @@ class LocalRegression {
     detail::require(search.sample >= 2, "LocalRegression::fit: the sample must have at least 2 points, got ", search.sample);
     const detail::LocalData data = checked(x, y, model);
     const AnyExecutor any(executor);
-    return detail::BandwidthSearcher<K, C>(kernel, criterion, search, any).run(data);
+    const detail::AnyCriterion any_criterion{C::leaves_out, criterion};
+    return detail::BandwidthSearcher(detail::KernelOnSquares::of(kernel), detail::kernel_deviation(kernel, x.cols()), any_criterion, search,
+                                     any)
+        .run(data);
   }
 
   /// With the number of neighbors, among those given, that minimizes a criterion; the first of equals.
@@ -120,8 +124,7 @@ class LocalRegression {
   /// A criterion of this fit.
   template <BandwidthCriterion C, class E = Serial>
   double criterion(const C& criterion, const E& executor = {}) const {
-    Eigen::VectorXd unused;
-    return detail::criterion_at<false>(kernel_, data_, scales_, neighbors_, criterion, AnyExecutor(executor), unused);
+    return criterion_at(criterion, AnyExecutor(executor), nullptr);
   }
 
   /// The gradient of a criterion by the logarithms of the bandwidths. Throws std::invalid_argument for a fit by neighbors.
@@ -129,7 +132,7 @@ class LocalRegression {
   Eigen::VectorXd criterion_gradient(const C& criterion, const E& executor = {}) const {
     detail::require(neighbors_ == 0, "LocalRegression::criterion_gradient: a number of neighbors has no gradient");
     Eigen::VectorXd gradient;
-    detail::criterion_at<true>(kernel_, data_, scales_, neighbors_, criterion, AnyExecutor(executor), gradient);
+    criterion_at(criterion, AnyExecutor(executor), &gradient);
     return gradient;
   }
 
@@ -138,25 +141,7 @@ class LocalRegression {
   Prediction<double> predict(const Q& queries, const E& executor = {}) const {
     const AnyExecutor any(executor);
     const RowMatrix<double> q = scaled(queries, "LocalRegression::predict");
-    const auto design = this->design();
-    Prediction<double> result;
-    result.values = RowMatrix<double>::Zero(q.rows(), data_.y.cols());
-    std::vector<Index> support(static_cast<std::size_t>(q.rows()), 0);
-    detail::for_row_chunks(q.rows(), detail::cost_of_fit(design), any, [&](Index first, Index last, Index) {
-      detail::LocalFit<K> fit(design);
-      Eigen::VectorXd query(q.cols());
-      for (Index i = first; i < last; ++i) {
-        query = q.row(i).transpose();
-        if (!fit.fit(query, -1)) continue;
-        result.values.row(i) = fit.predicted().transpose();
-        support[static_cast<std::size_t>(i)] = fit.support();
-      }
-    });
-    for (std::size_t i = 0; i < support.size(); ++i) {
-      if (support[i] == 0) result.empty_rows.push_back(static_cast<Index>(i));
-      result.mean_support += static_cast<double>(support[i]) / static_cast<double>(support.size());
-    }
-    return result;
+    return detail::predict_values(design(), q, any);
   }
 
   /// Residuals, leverages, degrees of freedom, variances, R^2.
@@ -186,50 +171,29 @@ class LocalRegression {
   }
 
  private:
-  template <class M>
-  static void require_finite(const M& m, const char* name) {
-    for (Index i = 0; i < m.rows(); ++i) {
-      for (Index d = 0; d < m.cols(); ++d) {
-        detail::require(detail::is_finite(m(i, d)), "LocalRegression: row ", i, " of ", name, " ", detail::shape(m), " is not finite");
-      }
-    }
-  }
-
   template <class X, class Y>
   static detail::LocalData checked(const X& x, const Y& y, const LocalModel& model) {
-    detail::require(x.rows() == y.rows() && x.rows() >= 1 && x.cols() >= 1,
-                    "LocalRegression: x and y must have the same number of rows, at least 1, and x a column, got ", detail::shape(x),
-                    " and ", detail::shape(y));
-    detail::require(x.rows() <= (std::numeric_limits<KeyIndex>::max)(), "LocalRegression: x ", detail::shape(x),
-                    " has more than 2^31 - 1 rows");
-    detail::require(model.degree >= 0 && model.degree <= 3 && (model.degree <= 1 || x.cols() <= 3),
-                    "LocalRegression: the degree must be 0 to 3, above 1 only for up to 3 columns of x ", detail::shape(x), ", got ",
-                    model.degree);
-    detail::require_ridge<double>(model.ridge, "LocalRegression");
-    detail::require(model.weights.size() == 0 || model.weights.size() == x.rows(),
-                    "LocalRegression: weights must be one for each row of x ", detail::shape(x), ", got ", model.weights.size());
     detail::LocalData data{x.template cast<double>(), y.template cast<double>(), model.weights, model.degree, model.ridge};
-    require_finite(data.x, "x");
-    require_finite(data.y, "y");
-    require_finite(data.weights, "weights");
-    for (Index i = 0; i < data.weights.size(); ++i) {
-      detail::require(data.weights(i) > 0, "LocalRegression: weight ", i, " must be positive, got ", data.weights(i));
-    }
+    detail::require_local_data(data);
     return data;
   }
 
-  detail::LocalDesign<K> design() const { return detail::local_design(kernel_, data_, scales_, neighbors_); }
+  detail::LocalDesign design() const {
+    return detail::local_design(detail::KernelOnSquares::of(kernel_), data_, scales_, neighbors_);
+  }
+
+  template <class C>
+  double criterion_at(const C& criterion, const AnyExecutor& executor, Eigen::VectorXd* gradient) const {
+    return detail::criterion_at(detail::KernelOnSquares::of(kernel_), data_, scales_, neighbors_, {C::leaves_out, criterion}, executor,
+                                gradient);
+  }
 
   template <class Q>
   RowMatrix<double> scaled(const Q& queries, const char* function) const {
     detail::require(queries.cols() == data_.x.cols(), function, ": queries must have the columns of x ", detail::shape(data_.x),
                     ", got ", detail::shape(queries));
     const RowMatrix<double> q = queries.template cast<double>();
-    for (Index i = 0; i < q.rows(); ++i) {
-      for (Index d = 0; d < q.cols(); ++d) {
-        detail::require(detail::is_finite(q(i, d)), function, ": row ", i, " of queries ", detail::shape(q), " is not finite");
-      }
-    }
+    detail::require_finite_rows(q, function, "queries");
     return q * scales_.cwiseInverse().asDiagonal();
   }
 

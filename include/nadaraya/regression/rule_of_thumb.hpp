@@ -41,6 +41,17 @@ inline Eigen::VectorXd column_deviations(const RowMatrix<double>& x) {
   return ((x.rowwise() - mean).colwise().squaredNorm().transpose() / static_cast<double>(x.rows())).cwiseSqrt();
 }
 
+/// `deviation`: that of the kernel.
+inline Eigen::VectorXd rule_of_thumb(double deviation, const RowMatrix<double>& x, int degree) {
+  require(x.rows() >= 2 && x.cols() >= 1, "rule_of_thumb_bandwidths: x must have at least 2 rows and a column, got ", shape(x));
+  const Eigen::VectorXd deviations = column_deviations(x);
+  for (Index d = 0; d < deviations.size(); ++d) {
+    require(deviations(d) > 0, "rule_of_thumb_bandwidths: column ", d, " of x ", shape(x), " is constant");
+  }
+  const double factor = 1.06 * std::pow(static_cast<double>(x.rows()), -bandwidth_rate(degree, x.cols()));
+  return deviations * (factor / deviation);
+}
+
 }  // namespace detail
 
 /// h_d = 1.06 sigma_d N^(-1/(4 + D)) / s for a fit of degree 0 or 1, N^(-1/(8 + D)) above; sigma_d is the standard deviation of
@@ -48,15 +59,7 @@ inline Eigen::VectorXd column_deviations(const RowMatrix<double>& x) {
 /// Throws std::invalid_argument if a column is constant.
 template <Kernel K, RealExpression X>
 Eigen::VectorXd rule_of_thumb_bandwidths(const K& kernel, const X& x, int degree) {
-  detail::require(x.rows() >= 2 && x.cols() >= 1, "rule_of_thumb_bandwidths: x must have at least 2 rows and a column, got ",
-                  detail::shape(x));
-  const RowMatrix<double> points = x.template cast<double>();
-  const Eigen::VectorXd deviations = detail::column_deviations(points);
-  for (Index d = 0; d < deviations.size(); ++d) {
-    detail::require(deviations(d) > 0, "rule_of_thumb_bandwidths: column ", d, " of x ", detail::shape(x), " is constant");
-  }
-  const double factor = 1.06 * std::pow(static_cast<double>(x.rows()), -detail::bandwidth_rate(degree, x.cols()));
-  return deviations * (factor / detail::kernel_deviation(kernel, x.cols()));
+  return detail::rule_of_thumb(detail::kernel_deviation(kernel, x.cols()), x.template cast<double>(), degree);
 }
 
 }  // namespace nadaraya

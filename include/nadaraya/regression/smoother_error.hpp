@@ -2,7 +2,6 @@
 #pragma once
 
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/regression/criterion.hpp"
 #include "nadaraya/regression/local_fit.hpp"
 #include "nadaraya/types.hpp"
@@ -30,9 +29,8 @@ void for_row_chunks(Index rows, double multiply_adds_per_row, const AnyExecutor&
 }
 
 /// What a fit costs: all points are scanned, or some hundred of them.
-template <Kernel K>
-double cost_of_fit(const LocalDesign<K>& design) {
-  const double scanned = static_cast<double>((std::min)(design.points.size(), Index(K::compact ? 300 : design.points.size())));
+inline double cost_of_fit(const LocalDesign& design) {
+  const double scanned = static_cast<double>((std::min)(design.points.size(), design.kernel.compact() ? Index(300) : design.points.size()));
   const auto features = static_cast<double>(design.monomials.size() + 2);
   return scanned * features * features * 4;
 }
@@ -63,10 +61,16 @@ inline double total_mean_square(const RowMatrix<double>& y, const Eigen::VectorX
 /// bandwidth: such bandwidths are bad, but not infinitely so.
 inline constexpr double penalty_of_lone_points = 4;
 
-/// Fits at every point, `q` [N x D] in units of the scales, without the point itself if leaves_out. O(support (Dy + M^2)).
-/// Sums are formed in an order that does not depend on the executor. Gradients only if wanted.
-template <bool leaves_out, bool gradients, Kernel K>
-SmootherSlopes smoother_error(const LocalDesign<K>& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+struct SmootherTask {
+  bool leaves_out = false;  ///< is each point predicted without itself?
+  bool gradients = false;
+};
+
+/// Fits at every point, `q` [N x D] in units of the scales. O(support (Dy + M^2)).
+/// Sums are formed in an order that does not depend on the executor.
+inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<double>& q, SmootherTask task,
+                                     const AnyExecutor& executor) {
+  const bool leaves_out = task.leaves_out;
   const Index n = q.rows(), dimension = q.cols();
   const bool weighted = design.weights.size() > 0;
   const double penalty = penalty_of_lone_points * total_mean_square(design.y, design.weights);
@@ -75,7 +79,7 @@ SmootherSlopes smoother_error(const LocalDesign<K>& design, const RowMatrix<doub
   std::vector<SmootherSlopes> sums(static_cast<std::size_t>((n + rows_per_chunk - 1) / rows_per_chunk), zero);
   for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
     SmootherSlopes sum = zero;
-    LocalFit<K> fit(design);
+    LocalFit fit(design);
     Eigen::VectorXd query(dimension), residual, g;
     for (Index i = first; i < last; ++i) {
       query = q.row(i).transpose();
@@ -91,7 +95,7 @@ SmootherSlopes smoother_error(const LocalDesign<K>& design, const RowMatrix<doub
       }
       residual = fit.predicted() - design.y.row(i).transpose();
       sum.error.mean_square += weight * residual.squaredNorm();
-      if constexpr (gradients) {
+      if (task.gradients) {
         g.noalias() = fit.values() * residual;
         fit.pull_bandwidths(g, 2 * weight, sum.mean_square);
         if (self >= 0) {

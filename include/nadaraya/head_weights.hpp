@@ -26,10 +26,11 @@ namespace nadaraya {
 /// columns[...], which increase. Row (b * H + h) * Nq + i is query i of head h in batch entry b.
 template <class Scalar>
 struct HeadWeights {
-  Index rows = 0, cols = 0;
-  std::vector<std::int64_t> offsets{0};
-  std::vector<KeyIndex> columns;
-  std::vector<Scalar> values;
+  Index rows = 0;                        ///< B H Nq
+  Index cols = 0;                        ///< Nk
+  std::vector<std::int64_t> offsets{0};  ///< [rows + 1]
+  std::vector<KeyIndex> columns;         ///< the key of each weight
+  std::vector<Scalar> values;            ///< the weights
 };
 
 namespace detail {
