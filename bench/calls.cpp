@@ -1,4 +1,4 @@
-// The fixed cost of a small call: time and allocations of calls that are repeated with a workspace, and loops
+// The cost of a small call apart from its arithmetic: time and allocations of calls that are repeated with a workspace, and loops
 // written by hand for the same shapes. One thread.
 #include "inputs.hpp"
 
