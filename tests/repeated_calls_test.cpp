@@ -5,6 +5,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <stdexcept>
@@ -159,7 +160,7 @@ TEST_CASE("a tape and gradients of any other pass may be used again", "[repeated
   };
   for (const Index n : {3000, 5, 0, 200, 3000}) {
     require_same(plane, n);
-    require_same(smooth, n);
+    require_same(smooth, (std::min)(n, Index(300)));  // all pairs
   }
   REQUIRE(grads.query.size() == 0);
 }
