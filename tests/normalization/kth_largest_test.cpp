@@ -16,7 +16,8 @@ using namespace nadaraya;
 
 namespace {
 
-/// Numbers of one kind: 0 normal, 1 with many ties, 2 all equal, 3 over all magnitudes, 4 close to zero, 5 near overflow.
+/// Numbers of one kind: 0 normal, 1 with many ties, 2 all equal, 3 over all magnitudes, 4 close to zero, 5 near overflow, 6 at
+/// the ends of the range.
 template <class T>
 std::vector<T> row_of(int kind, std::size_t n, test::Random& random) {
   std::vector<T> z(n);
@@ -26,6 +27,7 @@ std::vector<T> row_of(int kind, std::size_t n, test::Random& random) {
     if (kind == 2) x = T(1.5);
     if (kind == 3) x = std::exp(20 * x);
     if (kind == 4) x = -std::exp(-40 * std::abs(x));
+    if (kind == 6) x = std::copysign((std::numeric_limits<T>::max)(), x) / T(1 + random.below(2));
     if (kind == 5) x = (std::max)((std::min)(x, T(7)), T(-7)) * ((std::numeric_limits<T>::max)() / 8);
   }
   return z;
@@ -36,7 +38,7 @@ std::vector<T> row_of(int kind, std::size_t n, test::Random& random) {
 TEMPLATE_TEST_CASE("the k-th largest number, and the k largest candidates in their order", "[normalization]", float, double) {
   using T = TestType;
   test::Random random(11);
-  for (int kind = 0; kind < 6; ++kind) {
+  for (int kind = 0; kind < 7; ++kind) {
     for (const std::size_t n : std::initializer_list<std::size_t>{1, 2, 7, 8, 9, 16, 33, 64, 150, 1000}) {
       for (const std::size_t k : {std::size_t(1), (n + 3) / 4, (n + 1) / 2, n}) {
         const std::vector<T> z = row_of<T>(kind, n, random);

@@ -1,6 +1,7 @@
 // The k-th largest number of a row, and the k largest candidates.
 #pragma once
 
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/row/candidate_row.hpp"
@@ -28,6 +29,7 @@ class KthLargest {
     const Scalar size = loops_.largest_size(z_.data(), n());
     if (size < Scalar(0)) return false;
     low_ = Scalar(-size * (1 + std::numeric_limits<Scalar>::epsilon()) - (std::numeric_limits<Scalar>::min)());
+    if (!is_finite(low_)) return false;  // nothing lies below the smallest number
     high_ = loops_.largest(z_.data(), n());
     for (int counts = 0; counts < most_counts && above_low_ - above_high_ > few; ++counts) {
       const Scalar middle = low_ / 2 + high_ / 2;
