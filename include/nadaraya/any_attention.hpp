@@ -106,8 +106,6 @@ class AnyAttention {
   const AnyOperator<Scalar>& head(Index h) const { return *detail::of_head(operators(), h); }
   engine::LineVector<engine::HeadPolicies<Scalar>> policies(engine::Arena& memory) const;
 
-  /// The number of operators, and their parameters, also where there is no head to compute.
-  void validate_operators(Index heads, const char* function) const;
   void validate_head(Index h, Index queries, Index query_cols, Index keys, Index key_cols, const char* function) const;
   void validate_heads(const detail::HeadPositions& positions, const char* function) const;
 
@@ -121,7 +119,7 @@ detail::HeadPositions AnyAttention<Scalar>::validated(const HeadView<const Scala
                                                       const detail::Offsets& sequences, const char* function) const {
   const detail::HeadPositions positions{{detail::HeadShape(query), detail::HeadShape(key), detail::HeadShape(value)}, sequences};
   positions.shapes.validate(sequences, detail::HeadShape(out), function);
-  validate_operators(query.heads(), function);
+  detail::validate_operators(operators(), query.heads(), function);
   detail::require_apart({"out", out}, {{"query", query}, {"key", key}, {"value", value}}, function);
   validate_heads(positions, function);
   return positions;
@@ -174,7 +172,7 @@ Index AnyAttention<Scalar>::validate_cached(const HeadView<const Scalar>& query,
   detail::require(out.batch() == query.batch() && out.heads() == query.heads() && out.tokens() == query.tokens(), function,
                   ": out must be [", query.batch(), " x ", query.heads(), " x ", query.tokens(), " x .] like query, got ",
                   detail::HeadShape(out));
-  validate_operators(query.heads(), function);
+  detail::validate_operators(operators(), query.heads(), function);
   for (Index i = 0; i < query.batch() * each; ++i) {
     const Index queries = sequences.queries_of(query.tokens(), i / each, i % each).count;
     for (Index h = 0; h < query.heads(); ++h) {
@@ -227,7 +225,7 @@ void AnyAttention<Scalar>::pull_back(const AttentionTape<Scalar>& tape, const He
                                      const engine::Execution<Scalar>& execution) const {
   const char* const function = "Attention::backward";
   tape.validate_shapes(grad_out, grad_query, grad_key, grad_value, function);
-  validate_operators(tape.heads(), function);
+  detail::validate_operators(operators(), tape.heads(), function);
   validate_heads(tape.positions(), function);
   tape.validate_memory(grad_out, grad_query, grad_key, grad_value, function);
   const detail::AttentionShapes& shapes = tape.shapes_;
@@ -262,14 +260,6 @@ engine::LineVector<engine::HeadPolicies<Scalar>> AnyAttention<Scalar>::policies(
   all.reserve(operators().size());
   for (const auto* one : operators()) all.push_back(one->policies());
   return all;
-}
-
-template <class Scalar>
-void AnyAttention<Scalar>::validate_operators(Index heads, const char* function) const {
-  const auto operators = static_cast<Index>(this->operators().size());
-  detail::require(operators == 1 || operators == heads, function, ": there are operators for ", operators,
-                  " heads, and query has ", heads);
-  for (const auto* one : this->operators()) one->validate();
 }
 
 template <class Scalar>

@@ -38,7 +38,7 @@ template <class Scalar>
 void append_heads(const AnyLayerCache<Scalar>& cache, std::vector<CachedHead<Scalar>>& list) {
   std::visit(
       [&](const auto& of) {
-        for (const auto& head : of.heads()) list.push_back({head.rows(), head.key_cols(), head.value_cols(), head.prepared()});
+        for (const auto& head : of.heads()) list.push_back(detail::cached_head<Scalar>(head));
       },
       cache);
 }

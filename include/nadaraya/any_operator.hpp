@@ -1,8 +1,12 @@
 // An operator of which the scalar alone is known when a call is compiled.
 #pragma once
 
+#include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/extent.hpp"
+#include "nadaraya/types.hpp"
+
+#include <span>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -23,6 +27,18 @@ class AnyOperator {
   /// Throws std::invalid_argument if the mask is for other numbers of queries and keys.
   virtual void validate(const Extent& n) const = 0;
 };
+
+namespace detail {
+
+/// Throws std::invalid_argument unless there is an operator for all query heads or one for each, with valid parameters.
+template <class Scalar>
+void validate_operators(std::span<const AnyOperator<Scalar>* const> operators, Index heads, const char* function) {
+  const auto count = static_cast<Index>(operators.size());
+  require(count == 1 || count == heads, function, ": there are operators for ", count, " heads, and query has ", heads);
+  for (const AnyOperator<Scalar>* one : operators) one->validate();
+}
+
+}  // namespace detail
 
 }  // namespace nadaraya
 

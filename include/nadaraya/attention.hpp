@@ -237,7 +237,7 @@ class Attention {
     const engine::Execution<Scalar> execution(executor);
     engine::LineVector<CachedHead<Scalar>> cached(&execution.memory());
     cached.reserve(caches.size());
-    for (const auto& cache : caches) cached.push_back({cache.rows(), cache.key_cols(), cache.value_cols(), cache.prepared()});
+    for (const auto& cache : caches) cached.push_back(detail::cached_head<Scalar>(cache));
     Heads<Scalar>(operators_, execution).attention().run_cached(query, cached, out, sequences, execution);
   }
 

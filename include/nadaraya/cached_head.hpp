@@ -26,6 +26,12 @@ struct CachedHead {
 
 namespace detail {
 
+/// What a KeyValueCache holds, until the next call that changes it.
+template <class Scalar, class Cache>
+CachedHead<Scalar> cached_head(const Cache& cache) {
+  return {cache.rows(), cache.key_cols(), cache.value_cols(), cache.prepared()};
+}
+
 /// The heads of sequences that have queries, of as many key heads as are cached for each.
 template <class T>
 engine::LineVector<HeadPosition> cached_positions(const HeadView<T>& query, Index key_heads, const Offsets& sequences,

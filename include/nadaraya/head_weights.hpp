@@ -41,12 +41,8 @@ HeadWeights<Scalar> weigh_heads(const std::vector<const AnyOperator<Scalar>*>& h
   const char* const function = "head_weights";
   const HeadShape q(query), k(key);
   AttentionShapes{q, k, k}.validate(Packed::one(q.tokens, k.tokens), {q.batch, q.heads, q.tokens, k.dim}, function);
-  require(heads.size() == 1 || static_cast<Index>(heads.size()) == q.heads, function, ": there are operators for ",
-          heads.size(), " heads, and query has ", q.heads);
-  for (const AnyOperator<Scalar>* head : heads) {
-    head->validate();
-    head->validate(Extent{q.tokens, k.tokens});
-  }
+  validate_operators<Scalar>(heads, q.heads, function);
+  for (const AnyOperator<Scalar>* head : heads) head->validate(Extent{q.tokens, k.tokens});
   HeadWeights<Scalar> weights;
   weights.rows = q.batch * q.heads * q.tokens;
   weights.cols = k.tokens;

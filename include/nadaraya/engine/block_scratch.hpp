@@ -44,7 +44,6 @@ struct BlockScratch {
   LineVector<Scalar> dense;               ///< rows over all keys of a chunk; what a row's pairs are pulled back by
   LineVector<Scalar> mixed;               ///< rows of values, while they are summed
   LineVector<Scalar> widened;             ///< some keys or values that are stored in 16 bits
-  LineVector<Scalar> widened_scores;      ///< of keys
   LineVector<Scalar> part;                ///< of a row's result
   NearKeys near_keys;
   StreamedRows<Scalar> streamed;          ///< of the block's queries
