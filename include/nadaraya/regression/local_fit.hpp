@@ -38,14 +38,10 @@ class LocalFit {
     square_ = 1;
     find(q, left_out);
     radius_ = std::sqrt(square_);
-    self_ = -1;
+    self_ = left_out >= 0 ? position(left_out) : -1;
     const Index n = found_.count;
     if (n == 0) return false;
     fit_.resize(n, design_.monomials.size());
-    if (left_out >= 0) {
-      const auto at = std::find(found_.points.begin(), found_.points.begin() + n, static_cast<KeyIndex>(left_out));
-      if (at != found_.points.begin() + n) self_ = at - found_.points.begin();
-    }
     weigh();
     if (!(fit_.weights().sum() > 0)) return false;
     auto phi = fit_.columns();
