@@ -1,11 +1,14 @@
 #!/bin/sh
-# run.sh <python> <folder> <compiler> [launcher]: installs the package in a virtual environment in the folder and runs its
-# tests there. Exits with 77, for a test that is skipped, where Python's packages cannot be had.
+# run.sh <python> <folder> <compiler> <cmake> <build> [launcher]: installs the package in a virtual environment in the folder,
+# with the library of the build, and runs its tests there. Exits with 77, for a test that is skipped, where Python's packages
+# cannot be had.
 set -eu
 python=$1
 folder=$2
 compiler=$3
-launcher=${4:-}
+cmake=$4
+build=$5
+launcher=${6:-}
 source=$(cd "$(dirname "$0")/.." && pwd)
 
 skip() {
@@ -25,9 +28,12 @@ fi
 
 PATH="$folder/bin:$PATH"
 export PATH
-# -O1: half the time of -O3, and the tests measure nothing.
+rm -rf "$folder/library"
+"$cmake" --install "$build" --prefix "$folder/library" > /dev/null
+# -O1: half the time of -O2, and the tests measure nothing.
 "$folder/bin/pip" install --quiet --disable-pip-version-check --no-build-isolation --no-deps --force-reinstall \
   "$source" "-Cbuild-dir=$folder/build" "-Ccmake.define.CMAKE_CXX_COMPILER=$compiler" -Ccmake.define.NADARAYA_WERROR=ON \
+  "-Ccmake.define.NADARAYA_LIBRARY_PREFIX=$folder/library" \
   "-Ccmake.define.CMAKE_CXX_FLAGS_RELEASE=-O1 -DNDEBUG" \
   ${launcher:+"-Ccmake.define.CMAKE_CXX_COMPILER_LAUNCHER=$launcher"}
 cd "$folder"
