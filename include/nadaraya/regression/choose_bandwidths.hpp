@@ -4,10 +4,11 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/engine/executor.hpp"
+#include "nadaraya/regression/any_kernel.hpp"
+#include "nadaraya/regression/columns.hpp"
 #include "nadaraya/regression/criterion.hpp"
-#include "nadaraya/regression/kernel_on_squares.hpp"
 #include "nadaraya/regression/local_data.hpp"
-#include "nadaraya/regression/local_fit.hpp"
+#include "nadaraya/regression/local_design.hpp"
 #include "nadaraya/regression/rule_of_thumb.hpp"
 #include "nadaraya/regression/search.hpp"
 #include "nadaraya/regression/smoother_error.hpp"
@@ -32,7 +33,7 @@ struct BandwidthSearch {
   int starts = 3;         ///< searches, each from another start
   Index sample = 2000;    ///< points that the starts are searched on, at most; chosen at random by a fixed seed
   int iterations = 50;    ///< of each search, at most
-  double precision = 1e-3;  ///< of log h on all points, where there are more than `sample`
+  double precision = 1e-3;  ///< of log h, and of lambda, on all points, where there are more than `sample`
   /// Told of each iterate: bandwidths, and the criterion on the points in use.
   std::function<void(const Eigen::VectorXd& bandwidths, double criterion)> progress = {};
 };
@@ -46,30 +47,22 @@ struct BandwidthChoice {
 
 namespace detail {
 
-inline LocalDesign local_design(const KernelOnSquares& kernel, const LocalData& data, const Eigen::VectorXd& scales,
-                                Index neighbors) {
-  double radius = kernel.compact() ? 1.0 : 0.0;
-  if (neighbors > 0) {
-    radius = std::pow(static_cast<double>(neighbors) / static_cast<double>(data.x.rows()), 1.0 / static_cast<double>(data.x.cols()));
-  }
-  return {kernel, data.y, data.weights, ScaledPoints(data.x, scales, radius), Monomials(data.x.cols(), data.degree), data.ridge,
-          neighbors};
-}
-
 /// A criterion behind one type; refers to it.
 struct AnyCriterion {
   bool leaves_out;
   FunctionRef<CriterionValue(const SmootherError&)> value;
 };
 
-/// A criterion at given bandwidths, and its gradient by their logarithms unless `gradient` is null.
-inline double criterion_at(const KernelOnSquares& kernel, const LocalData& data, const Eigen::VectorXd& scales, Index neighbors,
+/// A criterion at given bandwidths, and its gradient by log h, or lambda, unless `gradient` is null.
+inline double criterion_at(const AnyKernel& kernel, const LocalData& data, const Eigen::VectorXd& bandwidths, Index neighbors,
                            const AnyCriterion& criterion, const AnyExecutor& executor, Eigen::VectorXd* gradient) {
-  const LocalDesign design = local_design(kernel, data, scales, neighbors);
-  const RowMatrix<double> q = data.x * scales.cwiseInverse().asDiagonal();
+  const LocalDesign design = local_design(kernel, data, bandwidths, neighbors);
+  const RowMatrix<double> q = design.order.scaled(data.x, bandwidths);
   const SmootherSlopes slopes = smoother_error(design, q, {criterion.leaves_out, gradient != nullptr}, executor);
   const CriterionValue value = criterion.value(slopes.error);
-  if (gradient != nullptr) *gradient = value.by_mean_square * slopes.mean_square + value.by_trace * slopes.trace;
+  if (gradient != nullptr) {
+    *gradient = design.order.restored(value.by_mean_square * slopes.mean_square + value.by_trace * slopes.trace);
+  }
   return value.value;
 }
 
@@ -84,31 +77,51 @@ inline LocalData sample_of(const LocalData& data, Index count) {
   }
   rows.resize(static_cast<std::size_t>(count));
   std::sort(rows.begin(), rows.end());
-  LocalData sample{RowMatrix<double>(count, data.x.cols()), RowMatrix<double>(count, data.y.cols()), {}, data.degree, data.ridge};
+  LocalData sample{RowMatrix<double>(count, data.x.cols()), RowMatrix<double>(count, data.y.cols()), {}, data.degree, data.ridge,
+                   data.kinds};
   if (data.weights.size() > 0) sample.weights.resize(count);
+  if (data.factors.size() > 0) sample.factors.resize(count);
   for (Index i = 0; i < count; ++i) {
     const Index row = rows[static_cast<std::size_t>(i)];
     sample.x.row(i) = data.x.row(row);
     sample.y.row(i) = data.y.row(row);
     if (data.weights.size() > 0) sample.weights(i) = data.weights(row);
+    if (data.factors.size() > 0) sample.factors(i) = data.factors(row);
   }
   return sample;
 }
+
+/// The variables of a search: log h of continuous columns, lambda of the others.
+inline Eigen::VectorXd search_variables(const ColumnOrder& order, Eigen::VectorXd bandwidths) {
+  for (Index d = 0; d < order.continuous(); ++d) bandwidths(order.column(d)) = std::log(bandwidths(order.column(d)));
+  return bandwidths;
+}
+inline Eigen::VectorXd searched_bandwidths(const ColumnOrder& order, Eigen::VectorXd variables) {
+  for (Index d = 0; d < order.continuous(); ++d) variables(order.column(d)) = std::exp(variables(order.column(d)));
+  return variables;
+}
+
+/// What is minimized: its value on data at bandwidths, and the gradient by the variables of the search unless null.
+using BandwidthObjective = FunctionRef<double(const LocalData&, const Eigen::VectorXd&, Eigen::VectorXd*)>;
 
 /// Searches from the best of a grid around the rule of thumb, on a sample, then from there on all points.
 class BandwidthSearcher {
  public:
   /// `deviation`: kernel_deviation(kernel, D).
-  BandwidthSearcher(const KernelOnSquares& kernel, double deviation, const AnyCriterion& criterion, const BandwidthSearch& search,
-                    const AnyExecutor& executor)
-      : kernel_(kernel), deviation_(deviation), criterion_(criterion), search_(search), executor_(executor) {}
+  BandwidthSearcher(double deviation, const BandwidthObjective& objective, const BandwidthSearch& search, const char* function)
+      : deviation_(deviation), objective_(objective), search_(search), function_(function) {}
 
   BandwidthChoice run(const LocalData& data) {
     const Index n = data.x.rows();
+    require(search_.sample >= 2, function_, ": the sample must have at least 2 points, got ", search_.sample);
     if (n <= search_.sample) return from_starts(data);
     BandwidthChoice choice = from_starts(sample_of(data, search_.sample));
-    const double rate = bandwidth_rate(data.degree, data.x.cols());
-    choice.bandwidths *= std::pow(static_cast<double>(search_.sample) / static_cast<double>(n), rate);
+    const ColumnOrder order(data.kinds, data.x.cols());
+    const double rate = bandwidth_rate(data.degree, order.continuous());
+    const double shrinking = std::pow(static_cast<double>(search_.sample) / static_cast<double>(n), rate);
+    for (Index d = 0; d < order.size(); ++d) {  // lambda shrinks as h^2 does
+      choice.bandwidths(order.column(d)) *= d < order.continuous() ? shrinking : shrinking * shrinking;
+    }
     const int before = choice.evaluations;
     choice = descend(data, choice.bandwidths, {.iterations = search_.iterations, .gradient = 1e-3 * search_.precision,
                                                .step = search_.precision, .longest_step = 0.5});
@@ -118,22 +131,26 @@ class BandwidthSearcher {
 
  private:
   BandwidthChoice from_starts(const LocalData& data) {
-    const Eigen::VectorXd rule = rule_of_thumb(deviation_, data.x, data.degree);
+    const ColumnOrder order(data.kinds, data.x.cols());
+    const Eigen::VectorXd rule = rule_of_thumb(deviation_, data.x, order, data.degree);
     std::vector<std::pair<double, Eigen::VectorXd>> grid;
     int evaluations = 0;
     for (const double factor : {0.35, 0.6, 1.0, 1.7, 3.0, 6.0}) {
-      const Eigen::VectorXd h = rule * factor;
-      const double value = criterion_at(kernel_, data, h, 0, criterion_, executor_, nullptr);
+      Eigen::VectorXd h = rule;
+      for (Index d = 0; d < order.continuous(); ++d) h(order.column(d)) *= factor;
+      const double value = objective_(data, h, nullptr);
       ++evaluations;
       if (value < std::numeric_limits<double>::infinity()) grid.emplace_back(value, h);
+      if (order.continuous() == 0) break;
     }
-    require(!grid.empty(), "LocalRegression::fit: no bandwidth leaves degrees of freedom on x ", shape(data.x));
+    require(!grid.empty(), function_, ": no bandwidth has a finite criterion on x ", shape(data.x));
     std::stable_sort(grid.begin(), grid.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     // A column that does not matter has a long way to go: one start for each.
     std::vector<Eigen::VectorXd> starts{grid[0].second};
-    for (Index d = 0; d < rule.size() && rule.size() > 1; ++d) {
+    for (Index d = 0; d < order.size() && order.size() > 1; ++d) {
       starts.push_back(grid[0].second);
-      starts.back()(d) *= 4;
+      double& h = starts.back()(order.column(d));
+      h = d < order.continuous() ? 4 * h : 0.95;
     }
     if (grid.size() > 1) starts.push_back(grid[1].second);
     starts.resize((std::min)(starts.size(), static_cast<std::size_t>((std::max)(search_.starts, 1))));
@@ -149,25 +166,29 @@ class BandwidthSearcher {
   }
 
   BandwidthChoice descend(const LocalData& data, const Eigen::VectorXd& start, const SearchLimits& limits) {
-    const Eigen::VectorXd rule = rule_of_thumb(deviation_, data.x, data.degree);
+    const ColumnOrder order(data.kinds, data.x.cols());
     const Eigen::VectorXd range = (data.x.colwise().maxCoeff() - data.x.colwise().minCoeff()).transpose();
-    const Eigen::VectorXd lower = (rule / 50).array().log(), upper = (10 * range).cwiseMax(start).array().log();
-    const auto evaluate = [&](const Eigen::VectorXd& log_h, Eigen::VectorXd& gradient) {
-      return criterion_at(kernel_, data, log_h.array().exp(), 0, criterion_, executor_, &gradient);
+    Eigen::VectorXd least = rule_of_thumb(deviation_, data.x, order, data.degree) / 50, most = (10 * range).cwiseMax(start);
+    for (Index d = order.continuous(); d < order.size(); ++d) {
+      least(order.column(d)) = 0;
+      most(order.column(d)) = 1;
+    }
+    const Eigen::VectorXd lower = search_variables(order, least), upper = search_variables(order, most);
+    const auto evaluate = [&](const Eigen::VectorXd& at, Eigen::VectorXd& gradient) {
+      return objective_(data, searched_bandwidths(order, at), &gradient);
     };
-    const auto progress = [&](const Eigen::VectorXd& log_h, double value) {
-      if (search_.progress) search_.progress(log_h.array().exp(), value);
+    const auto progress = [&](const Eigen::VectorXd& at, double value) {
+      if (search_.progress) search_.progress(searched_bandwidths(order, at), value);
     };
-    const Eigen::VectorXd from = start.array().log().matrix().cwiseMax(lower);
-    const SearchResult result = minimize_in_box(evaluate, from, lower, upper, limits, progress);
-    return {result.x.array().exp(), result.value, result.evaluations};
+    const SearchResult result =
+        minimize_in_box(evaluate, search_variables(order, start).cwiseMax(lower), lower, upper, limits, progress);
+    return {searched_bandwidths(order, result.x), result.value, result.evaluations};
   }
 
-  KernelOnSquares kernel_;
   double deviation_;
-  const AnyCriterion& criterion_;
+  BandwidthObjective objective_;
   const BandwidthSearch& search_;
-  const AnyExecutor& executor_;
+  const char* function_;
 };
 
 }  // namespace detail

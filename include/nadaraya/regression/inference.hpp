@@ -39,9 +39,9 @@ struct IntervalPrediction {
   std::vector<Index> empty_rows;      ///< queries without a point in the bandwidth, ascending
 };
 
-/// Derivatives of the fit at queries.
+/// Derivatives of the fit at queries by the continuous columns of x.
 struct SlopePrediction {
-  std::vector<RowMatrix<double>> values;           ///< by each column of x: [Nq x Dy]
+  std::vector<RowMatrix<double>> values;           ///< by each continuous column of x: [Nq x Dy]
   std::vector<RowMatrix<double>> standard_errors;  ///< likewise
   std::vector<Index> empty_rows;
 };
@@ -66,11 +66,7 @@ std::vector<Index> for_fits(const LocalDesign& design, const RowMatrix<double>& 
       }
     }
   });
-  std::vector<Index> rows;
-  for (std::size_t i = 0; i < empty.size(); ++i) {
-    if (empty[i] != 0) rows.push_back(static_cast<Index>(i));
-  }
-  return rows;
+  return marked_rows(empty);
 }
 
 /// q [N x D]: the points, in units of the scales.
@@ -165,12 +161,13 @@ inline SlopePrediction predict_slopes(const LocalDesign& design, const RowMatrix
                                const RowMatrix<double>& noise, const AnyExecutor& executor) {
   const Index n = q.rows(), outputs = design.y.cols();
   SlopePrediction result;
-  result.values.assign(static_cast<std::size_t>(q.cols()), RowMatrix<double>::Zero(n, outputs));
-  result.standard_errors.assign(static_cast<std::size_t>(q.cols()),
+  const Index columns = design.points.dimension();
+  result.values.assign(static_cast<std::size_t>(columns), RowMatrix<double>::Zero(n, outputs));
+  result.standard_errors.assign(static_cast<std::size_t>(columns),
                                 RowMatrix<double>::Constant(n, outputs, std::numeric_limits<double>::infinity()));
   result.empty_rows = for_fits(design, q, executor, [&](Index i, LocalFit& fit) {
     Eigen::VectorXd weights;
-    for (Index d = 0; d < q.cols(); ++d) {
+    for (Index d = 0; d < columns; ++d) {
       const auto column = static_cast<std::size_t>(d);
       fit.slope_weights(d, weights);
       weights /= scales(d);

@@ -6,12 +6,16 @@
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/mix/mix.hpp"
 #include "nadaraya/normalization/nearest_neighbors.hpp"
+#include "nadaraya/regression/any_kernel.hpp"
 #include "nadaraya/regression/choose_bandwidths.hpp"
+#include "nadaraya/regression/columns.hpp"
 #include "nadaraya/regression/criterion.hpp"
 #include "nadaraya/regression/inference.hpp"
-#include "nadaraya/regression/kernel_on_squares.hpp"
-#include "nadaraya/regression/local_fit.hpp"
+#include "nadaraya/regression/local_data.hpp"
+#include "nadaraya/regression/local_design.hpp"
 #include "nadaraya/regression/prediction.hpp"
+#include "nadaraya/regression/product.hpp"
+#include "nadaraya/regression/rule_of_thumb.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>
@@ -26,14 +30,18 @@ namespace nadaraya {
 
 /// The polynomial that is fitted around each query.
 struct LocalModel {
-  int degree = 1;            ///< of the polynomial: 0, the weighted mean, to 3; 2 and 3 in up to three columns
+  int degree = 1;            ///< of the polynomial in the continuous columns: 0, the weighted mean, to 3; above 1 in up to three
   double ridge = 1e-10;      ///< on its coefficients, as in LocalLinear and LocalPolynomial, offsets in units of the bandwidths
   Eigen::VectorXd weights = {};  ///< of the observations [N], positive; empty: 1 each
+  std::vector<ColumnKind> columns = {};  ///< of x; empty: all continuous
+  /// By which the bandwidths are multiplied for each point [N], as from abramson_factors(); empty: 1 each. Weights are then
+  /// divided by factor^D, D continuous columns, so that sums of them are densities.
+  Eigen::VectorXd factors = {};
 };
 
 /// y(q) = the value at q of the polynomial that is fitted to the points (x_j, y_j) by least squares with the weights
 ///   w_j = weight_j kappa(u_j),  u_j^2 = sum_d ((x_jd - q_d) / h_d)^2,
-/// or with the distance to the (k + 1)-th nearest point as the bandwidth, columns divided by their standard deviations.
+/// times lambda_d^distance for each categorical column d; with Product<K>, prod_d kappa(u_jd); or with the distance to the (k + 1)-th nearest point as the bandwidth, columns divided by their standard deviations.
 /// (Stone 1977; Cleveland 1979; Fan and Gijbels 1996.) It keeps a copy of the data and computes in double.
 ///   const auto model = LocalRegression<Biweight>::fit(Biweight{}, x, y, LeaveOneOut{});
 ///   model.predict(queries).values; model.intervals(queries, model.diagnose()).lower;
@@ -42,33 +50,26 @@ struct LocalModel {
 /// Where a fit sees fewer points than coefficients, the ridge chooses the flattest polynomial.
 /// Cost: O(M^2) per point of a support for M = 1 + Dx coefficients of degree 1, and a search for the support: O(N) a query, or
 /// in up to three columns with a compact kernel that of a spatial index. No result depends on the executor.
-template <Kernel K>
+template <RegressionKernel K>
 class LocalRegression {
  public:
-  /// With one bandwidth for each column.
+  /// With one bandwidth for each column: h > 0, or 0 <= lambda <= 1 for categorical ones.
   template <RealExpression X, RealExpression Y>
   LocalRegression(K kernel, const Eigen::VectorXd& bandwidths, const X& x, const Y& y, const LocalModel& model = {})
       : kernel_(std::move(kernel)), data_(checked(x, y, model)), scales_(bandwidths) {
-    detail::require(bandwidths.size() == x.cols(), "LocalRegression: bandwidths must have one element for each column of x ",
-                    detail::shape(x), ", got ", bandwidths.size());
-    for (Index d = 0; d < bandwidths.size(); ++d) {
-      detail::require(bandwidths(d) > 0 && bandwidths(d) < std::numeric_limits<double>::infinity(),
-                      "LocalRegression: bandwidth ", d, " must be positive and finite, got ", bandwidths(d));
-    }
-    detail::validate_kernel<double>(kernel_);
+    detail::require_bandwidths(data_, bandwidths, "LocalRegression");
+    detail::validate_kernel<double>(detail::factor_of(kernel_));
   }
 
   /// With the k nearest points: 1 <= k <= N - 2, so that there is a (k + 1)-th also where a point is left out. For compact
-  /// kernels.
+  /// kernels, continuous columns and no factors.
   template <RealExpression X, RealExpression Y>
     requires CompactKernel<K>
   LocalRegression(K kernel, NearestNeighbors nearest, const X& x, const Y& y, const LocalModel& model = {})
       : kernel_(std::move(kernel)), data_(checked(x, y, model)), neighbors_(nearest.neighbors) {
-    detail::require(neighbors_ >= 1 && neighbors_ + 2 <= x.rows(), "LocalRegression: neighbors must be from 1 to N - 2 for x ",
-                    detail::shape(x), ", got ", neighbors_);
+    detail::require_neighbors(data_, neighbors_, "LocalRegression");
     detail::validate_kernel<double>(kernel_);
-    scales_ = detail::column_deviations(data_.x);
-    for (double& scale : scales_) scale = scale > 0 ? scale : 1.0;
+    scales_ = detail::neighbor_scales(data_.x);
   }
 
   /// With the bandwidths that minimize a criterion: LeaveOneOut, GeneralizedCrossValidation, CorrectedAic or one of your own.
@@ -83,14 +84,14 @@ class LocalRegression {
   template <RealExpression X, RealExpression Y, BandwidthCriterion C, class E = Serial>
   static BandwidthChoice choose(const K& kernel, const X& x, const Y& y, const C& criterion, const LocalModel& model = {},
                                 const BandwidthSearch& search = {}, const E& executor = {}) {
-    detail::validate_kernel<double>(kernel);
-    detail::require(search.sample >= 2, "LocalRegression::fit: the sample must have at least 2 points, got ", search.sample);
+    detail::validate_kernel<double>(detail::factor_of(kernel));
     const detail::LocalData data = checked(x, y, model);
     const AnyExecutor any(executor);
-    const detail::AnyCriterion any_criterion{C::leaves_out, criterion};
-    return detail::BandwidthSearcher(detail::KernelOnSquares::of(kernel), detail::kernel_deviation(kernel, x.cols()), any_criterion, search,
-                                     any)
-        .run(data);
+    const auto objective = [&](const detail::LocalData& points, const Eigen::VectorXd& bandwidths, Eigen::VectorXd* gradient) {
+      return detail::criterion_at(detail::AnyKernel::of(kernel), points, bandwidths, 0, {C::leaves_out, criterion}, any, gradient);
+    };
+    const double deviation = detail::kernel_deviation(kernel, detail::ColumnOrder(data.kinds, x.cols()).continuous());
+    return detail::BandwidthSearcher(deviation, objective, search, "LocalRegression::fit").run(data);
   }
 
   /// With the number of neighbors, among those given, that minimizes a criterion; the first of equals.
@@ -114,7 +115,7 @@ class LocalRegression {
 
   const K& kernel() const { return kernel_; }
   int degree() const { return data_.degree; }
-  /// One for each column; in units of which distances are measured. With neighbors, the standard deviations.
+  /// The bandwidths h or lambda, one for each column. With neighbors, the standard deviations.
   const Eigen::VectorXd& scales() const { return scales_; }
   /// 0 with a fixed bandwidth.
   Index neighbors() const { return neighbors_; }
@@ -127,7 +128,7 @@ class LocalRegression {
     return criterion_at(criterion, AnyExecutor(executor), nullptr);
   }
 
-  /// The gradient of a criterion by the logarithms of the bandwidths. Throws std::invalid_argument for a fit by neighbors.
+  /// The gradient of a criterion by log h, or lambda of a categorical column. Throws std::invalid_argument for a fit by neighbors.
   template <BandwidthCriterion C, class E = Serial>
   Eigen::VectorXd criterion_gradient(const C& criterion, const E& executor = {}) const {
     detail::require(neighbors_ == 0, "LocalRegression::criterion_gradient: a number of neighbors has no gradient");
@@ -161,30 +162,33 @@ class LocalRegression {
     return detail::predict_intervals(design(), q, diagnostics.noise, level, AnyExecutor(executor));
   }
 
-  /// Derivatives of the fit by each column of x: the linear coefficients of its polynomials. Degree >= 1.
+  /// Derivatives of the fit by each continuous column of x, in their order: the linear coefficients of its polynomials. Degree >= 1.
   template <RealExpression Q, class E = Serial>
   SlopePrediction slopes(const Q& queries, const RegressionDiagnostics& diagnostics, const E& executor = {}) const {
     detail::require(data_.degree >= 1, "LocalRegression::slopes: a fit of degree 0 has no slopes");
     const RowMatrix<double> q = scaled(queries, "LocalRegression::slopes");
     require_noise(diagnostics, "LocalRegression::slopes");
-    return detail::predict_slopes(design(), q, scales_, diagnostics.noise, AnyExecutor(executor));
+    return detail::predict_slopes(design(), q, order().arranged_vector(scales_), diagnostics.noise, AnyExecutor(executor));
   }
 
  private:
   template <class X, class Y>
   static detail::LocalData checked(const X& x, const Y& y, const LocalModel& model) {
-    detail::LocalData data{x.template cast<double>(), y.template cast<double>(), model.weights, model.degree, model.ridge};
-    detail::require_local_data(data);
+    detail::LocalData data{x.template cast<double>(), y.template cast<double>(), model.weights, model.degree, model.ridge,
+                           model.columns, model.factors};
+    detail::require_local_data(data, "LocalRegression");
     return data;
   }
 
+  detail::ColumnOrder order() const { return detail::ColumnOrder(data_.kinds, data_.x.cols()); }
+
   detail::LocalDesign design() const {
-    return detail::local_design(detail::KernelOnSquares::of(kernel_), data_, scales_, neighbors_);
+    return detail::local_design(detail::AnyKernel::of(kernel_), data_, scales_, neighbors_);
   }
 
   template <class C>
   double criterion_at(const C& criterion, const AnyExecutor& executor, Eigen::VectorXd* gradient) const {
-    return detail::criterion_at(detail::KernelOnSquares::of(kernel_), data_, scales_, neighbors_, {C::leaves_out, criterion}, executor,
+    return detail::criterion_at(detail::AnyKernel::of(kernel_), data_, scales_, neighbors_, {C::leaves_out, criterion}, executor,
                                 gradient);
   }
 
@@ -194,7 +198,7 @@ class LocalRegression {
                     ", got ", detail::shape(queries));
     const RowMatrix<double> q = queries.template cast<double>();
     detail::require_finite_rows(q, function, "queries");
-    return q * scales_.cwiseInverse().asDiagonal();
+    return order().scaled(q, scales_);
   }
 
   void require_noise(const RegressionDiagnostics& diagnostics, const char* function) const {

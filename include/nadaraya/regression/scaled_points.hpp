@@ -28,6 +28,20 @@ struct FoundPoints {
     offsets.conservativeResize(room, dimension);
     squares.conservativeResize(room);
   }
+
+  /// Drops the points j for which not inside(j).
+  template <class Inside>
+  void keep(const Inside& inside) {
+    Index kept = 0;
+    for (Index j = 0; j < count; ++j) {
+      if (!inside(j)) continue;
+      points[static_cast<std::size_t>(kept)] = points[static_cast<std::size_t>(j)];
+      offsets.row(kept) = offsets.row(j);
+      squares(kept) = squares(j);
+      ++kept;
+    }
+    count = kept;
+  }
 };
 
 /// Points divided by one number for each column. With cells, in 1 to 3 columns, points are stored in lines of cells along the
@@ -48,6 +62,7 @@ class ScaledPoints {
 
   Index size() const { return axes_.rows(); }
   Index dimension() const { return axes_.cols(); }
+  double scale(Index d) const { return scales_(d); }
 
   /// A query in units of the scales.
   template <class Q>

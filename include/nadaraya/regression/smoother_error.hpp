@@ -28,6 +28,15 @@ void for_row_chunks(Index rows, double multiply_adds_per_row, const AnyExecutor&
       Cost{multiply_adds_per_row * static_cast<double>(rows)});
 }
 
+/// The positions that are not 0, ascending.
+inline std::vector<Index> marked_rows(const std::vector<char>& marks) {
+  std::vector<Index> rows;
+  for (std::size_t i = 0; i < marks.size(); ++i) {
+    if (marks[i] != 0) rows.push_back(static_cast<Index>(i));
+  }
+  return rows;
+}
+
 /// What a fit costs: all points are scanned, or some hundred of them.
 inline double cost_of_fit(const LocalDesign& design) {
   const double scanned = static_cast<double>((std::min)(design.points.size(), design.kernel.compact() ? Index(300) : design.points.size()));

@@ -1,0 +1,57 @@
+// All that the fits of a regression share.
+#pragma once
+
+#include "nadaraya/mix/monomials.hpp"
+#include "nadaraya/regression/any_kernel.hpp"
+#include "nadaraya/regression/columns.hpp"
+#include "nadaraya/regression/local_data.hpp"
+#include "nadaraya/regression/scaled_points.hpp"
+#include "nadaraya/types.hpp"
+
+#include <cmath>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::detail {
+
+/// Data and bandwidths, prepared for fits: fit(q) = sum_j c_j(q) y_j. Queries and points have the columns of `order`.
+struct LocalDesign {
+  AnyKernel kernel;
+  const RowMatrix<double>& y;      ///< [N x Dy]
+  const Eigen::VectorXd& weights;  ///< of the observations [N], or empty: 1 each
+  ColumnOrder order;
+  ScaledPoints points;             ///< the continuous columns
+  RowMatrix<double> categories;    ///< the others [N x Dc]
+  Eigen::VectorXd lambdas;         ///< [Dc]
+  Eigen::VectorXd factors;         ///< the bandwidth of point j is factors_j times that of all; empty: 1 each
+  double largest_factor = 1;
+  Eigen::VectorXd mass;            ///< weights_j / factors_j^D, by which the kernel is multiplied; empty: 1 each
+  Monomials monomials;
+  double ridge = 0;                ///< in units of the bandwidth
+  Index neighbors = 0;             ///< 0: a fixed bandwidth, 1 in units of the scales
+};
+
+/// `bandwidths` [D]: h of continuous columns, lambda of the others. The data outlive the design.
+inline LocalDesign local_design(const AnyKernel& kernel, const LocalData& data, const Eigen::VectorXd& bandwidths, Index neighbors) {
+  const ColumnOrder order(data.kinds, data.x.cols());
+  const Eigen::VectorXd arranged = order.arranged_vector(bandwidths);
+  const Index dimension = order.continuous();
+  double radius = kernel.compact() ? std::sqrt(kernel.reach(dimension)) : 0.0;
+  if (neighbors > 0) {
+    radius = std::pow(static_cast<double>(neighbors) / static_cast<double>(data.x.rows()), 1.0 / static_cast<double>(dimension));
+  }
+  const RowMatrix<double> x = order.arranged(data.x);
+  LocalDesign design{kernel, data.y, data.weights, order, ScaledPoints(x.leftCols(dimension), arranged.head(dimension), radius),
+                     x.rightCols(order.categorical()), arranged.tail(order.categorical()), data.factors, 1.0, data.weights,
+                     Monomials(dimension, data.degree), data.ridge, neighbors};
+  if (data.factors.size() > 0) {
+    design.largest_factor = data.factors.maxCoeff();
+    design.mass = data.factors.array().pow(-static_cast<double>(dimension));
+    if (data.weights.size() > 0) design.mass.array() *= data.weights.array();
+  }
+  return design;
+}
+
+}  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,167 @@
+// The points that count at one query: their kernel weights, with derivatives by the bandwidths.
+#pragma once
+
+#include "nadaraya/regression/columns.hpp"
+#include "nadaraya/regression/local_design.hpp"
+#include "nadaraya/regression/scaled_points.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::detail {
+
+/// w_j = weight_j kappa(u_j) prod_c lambda_c^distance for the points within the bandwidth of a query, up to a common factor
+/// exp(log_factor()). Visits one query after the other. Memory: the largest support.
+class Neighborhood {
+ public:
+  explicit Neighborhood(const LocalDesign& design) : design_(design) {}
+
+  /// Finds and weighs the points around q, in units of the scales; the point `left_out` (-1: none) has the weight 0.
+  void visit(const Eigen::VectorXd& q, Index left_out) {
+    const Index dimension = design_.points.dimension();
+    square_ = 1;
+    find(q.head(dimension), left_out);
+    keep_inside(dimension);
+    self_ = left_out >= 0 ? position(left_out) : -1;
+    weigh(dimension);
+    if (design_.categories.cols() > 0) weigh_categories(q.tail(design_.categories.cols()));
+    if (self_ >= 0) {
+      weights_(self_) = 0;
+      slopes_.row(self_).setZero();
+      category_slopes_.row(self_).setZero();
+    }
+  }
+
+  Index count() const { return found_.count; }
+  Index point(Index j) const { return found_.points[static_cast<std::size_t>(j)]; }
+  /// w, some of them zero.
+  auto weights() const { return weights_.head(count()); }
+  double log_factor() const { return log_factor_; }
+  /// Points minus the query, in units of the scales.
+  auto offsets() const { return found_.offsets.topRows(count()); }
+  /// The bandwidth in units of the scales: 1 unless by neighbors.
+  double radius() const { return std::sqrt(square_); }
+
+  /// Where a point is in the list; -1 if it is not.
+  Index position(Index point) const {
+    const auto end = found_.points.begin() + found_.count;
+    const auto at = std::find(found_.points.begin(), end, static_cast<KeyIndex>(point));
+    return at == end ? -1 : at - found_.points.begin();
+  }
+
+  /// sum_j g_j dw_j / d(log h_d), or by lambda: of column d of the design's order. For a fixed bandwidth.
+  template <class G>
+  double pull(const G& g, Index d) const {
+    const Index n = count(), dimension = design_.points.dimension();
+    if (d >= dimension) return g.dot(category_slopes_.col(d - dimension).head(n));
+    const Eigen::MatrixXd& offsets = design_.factors.size() > 0 ? shrunk_offsets_ : found_.offsets;
+    const auto slopes = slopes_.col(design_.kernel.separate() ? d : 0).head(n).array();
+    return 2 * (g.array() * slopes * offsets.col(d).head(n).array().square()).sum();
+  }
+
+ private:
+  void find(const Eigen::VectorXd& q, Index left_out) {
+    const ScaledPoints& points = design_.points;
+    if (design_.neighbors == 0) {
+      const double farthest = design_.largest_factor * design_.largest_factor * design_.kernel.reach(q.size());
+      return points.find(q, design_.kernel.compact() ? farthest : std::numeric_limits<double>::infinity(), found_);
+    }
+    // The distance to the (k + 1)-th point, the one that is left out not counted.
+    const Index wanted = design_.neighbors + (left_out >= 0 ? 2 : 1);
+    double bound = std::pow(static_cast<double>(wanted) / static_cast<double>(points.size()),
+                            2.0 / static_cast<double>(points.dimension()));
+    for (points.find(q, bound, found_); found_.count < wanted && found_.count < points.size();) {
+      bound *= 2;
+      points.find(q, bound, found_);
+    }
+    order_.assign(found_.squares.data(), found_.squares.data() + found_.count);
+    const auto last = order_.begin() + (wanted - 1);
+    std::nth_element(order_.begin(), last, order_.end());
+    square_ = *last > 0 ? *last : 1e-300;  // at no distance, points count alike
+    points.find(q, square_, found_);
+  }
+
+  /// Drops the points that were found for another's bandwidth, or outside the box of a product.
+  void keep_inside(Index dimension) {
+    const bool separate = design_.kernel.separate(), narrowed = design_.factors.size() > 0;
+    if (!design_.kernel.compact() || !(separate || narrowed)) return;
+    found_.keep([&](Index j) {
+      const double factor = narrowed ? design_.factors(point(j)) : 1.0;
+      if (!separate) return found_.squares(j) / (factor * factor) < 1;
+      for (Index d = 0; d < dimension; ++d) {
+        const double u = found_.offsets(j, d) / factor;
+        if (!(u * u < 1)) return false;
+      }
+      return true;
+    });
+  }
+
+  void weigh(Index dimension) {
+    const Index n = count(), columns = design_.kernel.slopes(dimension);
+    if (weights_.size() < n) {
+      weights_.resize(2 * n);
+      slopes_.resize(2 * n, columns);
+      category_slopes_.resize(2 * n, design_.categories.cols());
+    }
+    if (design_.factors.size() == 0) {
+      log_factor_ = design_.kernel({found_.offsets, found_.squares, n, square_}, self_, weights_.data(), slopes_);
+    } else {
+      shrunk_offsets_.resize(found_.offsets.rows(), dimension);
+      shrunk_squares_.resize(found_.offsets.rows());
+      for (Index j = 0; j < n; ++j) {
+        const double factor = design_.factors(point(j));
+        shrunk_offsets_.row(j) = found_.offsets.row(j) / factor;
+        shrunk_squares_(j) = found_.squares(j) / (factor * factor);
+      }
+      log_factor_ = design_.kernel({shrunk_offsets_, shrunk_squares_, n, square_}, self_, weights_.data(), slopes_);
+    }
+    if (design_.mass.size() == 0) return;
+    for (Index j = 0; j < n; ++j) {
+      const double mass = design_.mass(point(j));
+      weights_(j) *= mass;
+      for (Index c = 0; c < columns; ++c) slopes_(j, c) *= mass;
+    }
+  }
+
+  void weigh_categories(const Eigen::VectorXd& q) {
+    const Index n = count(), categories = q.size();
+    factors_.resize(categories);
+    for (Index j = 0; j < n; ++j) {
+      double all = 1;
+      for (Index c = 0; c < categories; ++c) {
+        factors_(c) = category_weight(design_.lambdas(c), category_distance(design_.order.ordered(c), design_.categories(point(j), c), q(c)));
+        all *= factors_(c);
+      }
+      for (Index c = 0; c < categories; ++c) {
+        double slope = category_slope(design_.lambdas(c), category_distance(design_.order.ordered(c), design_.categories(point(j), c), q(c)));
+        for (Index other = 0; other < categories; ++other) slope *= other == c ? 1.0 : factors_(other);
+        category_slopes_(j, c) = weights_(j) * slope;
+      }
+      weights_(j) *= all;
+      slopes_.row(j) *= all;
+    }
+  }
+
+  const LocalDesign& design_;
+  FoundPoints found_;
+  double square_ = 1;      ///< of the bandwidth, in units of the scales
+  double log_factor_ = 0;
+  Index self_ = -1;        ///< the point that is left out, in the list
+  Eigen::VectorXd weights_;
+  Eigen::MatrixXd slopes_;           ///< the kernel's derivatives, as AnyKernel gives them
+  Eigen::MatrixXd category_slopes_;  ///< dw_j / dlambda_c
+  Eigen::MatrixXd shrunk_offsets_;   ///< divided by the factors of the points
+  Eigen::VectorXd shrunk_squares_;
+  Eigen::VectorXd factors_;          ///< of one point, for each categorical column
+  std::vector<double> order_;
+};
+
+}  // namespace nadaraya::detail
+
+#include "nadaraya/detail/end_precise.hpp"
