@@ -31,9 +31,14 @@ class AnyKernel {
     AnyKernel any;
     any.kernel_ = &kernel;
     any.compact_ = K::compact;
+    using Factor = std::remove_cvref_t<decltype(factor_of(kernel))>;
     // A product of exponentials is one of the sum of squares.
-    constexpr bool separate = is_product<K> && !ExponentialKernel<std::remove_cvref_t<decltype(factor_of(kernel))>>;
+    constexpr bool separate = is_product<K> && !ExponentialKernel<Factor>;
     any.separate_ = separate;
+    if constexpr (ExponentialKernel<Factor>) {
+      const double middle = centre(factor_of(kernel));
+      any.rate_ = factor_of(kernel).derivative(middle) / factor_of(kernel).profile(middle);
+    }
     if constexpr (separate) {
       any.weigh_ = &weigh_product<K>;
     } else {
@@ -47,8 +52,13 @@ class AnyKernel {
   bool separate() const { return separate_; }
   /// How many derivatives each weight has.
   Index slopes(Index dimension) const { return separate_ ? dimension : 1; }
-  /// |u|^2 of a compact kernel's weights is less.
-  double reach(Index dimension) const { return separate_ ? static_cast<double>(dimension) : 1.0; }
+  /// kappa ~ exp(-rate |u|^2) of an exponential kernel, 0 of others.
+  double rate() const { return rate_; }
+  /// Weights are zero at |u|^2 of at least so much; infinite unless the kernel is compact.
+  double reach(Index dimension) const {
+    if (!compact_) return std::numeric_limits<double>::infinity();
+    return separate_ ? static_cast<double>(dimension) : 1.0;
+  }
 
   /// w_j = kappa(t_j) and kappa'(t_j), t_j = 1 - squares_j / square; of a product, for each column d, t_jd = 1 - offset_jd^2 /
   /// square and kappa'(t_jd) times the other factors. Points are those in the support. For an exponential kernel up to a common
@@ -108,6 +118,7 @@ class AnyKernel {
 
   const void* kernel_ = nullptr;
   Weigh weigh_ = nullptr;
+  double rate_ = 0;
   bool compact_ = false;
   bool separate_ = false;
 };

@@ -34,6 +34,7 @@ struct BandwidthSearch {
   Index sample = 2000;    ///< points that the starts are searched on, at most; chosen at random by a fixed seed
   int iterations = 50;    ///< of each search, at most
   double precision = 1e-3;  ///< of log h, and of lambda, on all points, where there are more than `sample`
+  Eigen::VectorXd start = {};  ///< bandwidths for all points to begin from as well, as from plug_in_bandwidth(); empty: none
   /// Told of each iterate: bandwidths, and the criterion on the points in use.
   std::function<void(const Eigen::VectorXd& bandwidths, double criterion)> progress = {};
 };
@@ -101,7 +102,7 @@ inline Eigen::VectorXd searched_bandwidths(const ColumnOrder& order, Eigen::Vect
   return variables;
 }
 
-/// What is minimized: its value on data at bandwidths, and the gradient by the variables of the search unless null.
+/// The function to minimize: its value on data at bandwidths, and the gradient by the variables of the search unless null.
 using BandwidthObjective = FunctionRef<double(const LocalData&, const Eigen::VectorXd&, Eigen::VectorXd*)>;
 
 /// Searches from the best of a grid around the rule of thumb, on a sample, then from there on all points.
@@ -114,14 +115,22 @@ class BandwidthSearcher {
   BandwidthChoice run(const LocalData& data) {
     const Index n = data.x.rows();
     require(search_.sample >= 2, function_, ": the sample must have at least 2 points, got ", search_.sample);
-    if (n <= search_.sample) return from_starts(data);
-    BandwidthChoice choice = from_starts(sample_of(data, search_.sample));
+    if (search_.start.size() > 0) require_bandwidths(data, search_.start, function_);
+    if (n <= search_.sample) return from_starts(data, search_.start);
     const ColumnOrder order(data.kinds, data.x.cols());
     const double rate = bandwidth_rate(data.degree, order.continuous());
     const double shrinking = std::pow(static_cast<double>(search_.sample) / static_cast<double>(n), rate);
+    Eigen::VectorXd factors(order.size());
     for (Index d = 0; d < order.size(); ++d) {  // lambda shrinks as h^2 does
-      choice.bandwidths(order.column(d)) *= d < order.continuous() ? shrinking : shrinking * shrinking;
+      factors(order.column(d)) = d < order.continuous() ? shrinking : shrinking * shrinking;
     }
+    Eigen::VectorXd start = search_.start;
+    if (start.size() > 0) start = start.cwiseQuotient(factors);
+    for (Index d = order.continuous(); d < order.size() && start.size() > 0; ++d) {
+      start(order.column(d)) = (std::min)(start(order.column(d)), 1.0);
+    }
+    BandwidthChoice choice = from_starts(sample_of(data, search_.sample), start);
+    choice.bandwidths = choice.bandwidths.cwiseProduct(factors);
     const int before = choice.evaluations;
     choice = descend(data, choice.bandwidths, {.iterations = search_.iterations, .gradient = 1e-3 * search_.precision,
                                                .step = search_.precision, .longest_step = 0.5});
@@ -130,19 +139,24 @@ class BandwidthSearcher {
   }
 
  private:
-  BandwidthChoice from_starts(const LocalData& data) {
+  /// `given`: a start of the user's, or empty.
+  BandwidthChoice from_starts(const LocalData& data, const Eigen::VectorXd& given) {
     const ColumnOrder order(data.kinds, data.x.cols());
     const Eigen::VectorXd rule = rule_of_thumb(deviation_, data.x, order, data.degree);
     std::vector<std::pair<double, Eigen::VectorXd>> grid;
     int evaluations = 0;
-    for (const double factor : {0.35, 0.6, 1.0, 1.7, 3.0, 6.0}) {
-      Eigen::VectorXd h = rule;
-      for (Index d = 0; d < order.continuous(); ++d) h(order.column(d)) *= factor;
+    const auto add = [&](const Eigen::VectorXd& h) {
       const double value = objective_(data, h, nullptr);
       ++evaluations;
       if (value < std::numeric_limits<double>::infinity()) grid.emplace_back(value, h);
+    };
+    for (const double factor : {0.35, 0.6, 1.0, 1.7, 3.0, 6.0}) {
+      Eigen::VectorXd h = rule;
+      for (Index d = 0; d < order.continuous(); ++d) h(order.column(d)) *= factor;
+      add(h);
       if (order.continuous() == 0) break;
     }
+    if (given.size() > 0) add(given);
     require(!grid.empty(), function_, ": no bandwidth has a finite criterion on x ", shape(data.x));
     std::stable_sort(grid.begin(), grid.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
     // A column that does not matter has a long way to go: one start for each.

@@ -27,7 +27,8 @@ class LocalFit {
     auto phi = fit_.columns();
     if (phi.cols() > 0) {
       const Index d = design_.points.dimension();
-      phi.leftCols(d) = around_.offsets() / around_.radius();
+      phi.leftCols(d) = around_.offsets();
+      if (design_.neighbors > 0) phi.leftCols(d) /= around_.radius();
       design_.monomials.fill(phi);
     }
     fit_.fit(design_.ridge);

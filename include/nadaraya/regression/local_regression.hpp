@@ -16,6 +16,7 @@
 #include "nadaraya/regression/prediction.hpp"
 #include "nadaraya/regression/product.hpp"
 #include "nadaraya/regression/rule_of_thumb.hpp"
+#include "nadaraya/regression/simultaneous.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>
@@ -160,6 +161,20 @@ class LocalRegression {
     const RowMatrix<double> q = scaled(queries, "LocalRegression::intervals");
     require_noise(diagnostics, "LocalRegression::intervals");
     return detail::predict_intervals(design(), q, diagnostics.noise, level, AnyExecutor(executor));
+  }
+
+  /// Confidence intervals that hold at all queries together, with probability `level` for each output: from draws of the largest
+  /// error of the fit over the queries, given the variances of the observations (the multiplier bootstrap; Chernozhukov,
+  /// Chetverikov and Kato 2013). Wider than intervals(). For a band, let the queries be dense compared with the bandwidths.
+  /// O(draws (N + supports of the queries)).
+  template <RealExpression Q, class E = Serial>
+  IntervalPrediction bands(const Q& queries, const RegressionDiagnostics& diagnostics, double level = 0.95,
+                           const BandDraws& draws = {}, const E& executor = {}) const {
+    detail::require(level > 0 && level < 1, "LocalRegression::bands: level must be between 0 and 1, got ", level);
+    detail::require(draws.count >= 100, "LocalRegression::bands: there must be at least 100 draws, got ", draws.count);
+    const RowMatrix<double> q = scaled(queries, "LocalRegression::bands");
+    require_noise(diagnostics, "LocalRegression::bands");
+    return detail::predict_bands(design(), q, diagnostics.noise, level, draws, AnyExecutor(executor));
   }
 
   /// Derivatives of the fit by each continuous column of x, in their order: the linear coefficients of its polynomials. Degree >= 1.

@@ -69,8 +69,9 @@ class Neighborhood {
   void find(const Eigen::VectorXd& q, Index left_out) {
     const ScaledPoints& points = design_.points;
     if (design_.neighbors == 0) {
-      const double farthest = design_.largest_factor * design_.largest_factor * design_.kernel.reach(q.size());
-      return points.find(q, design_.kernel.compact() ? farthest : std::numeric_limits<double>::infinity(), found_);
+      points.find(q, design_.reach, found_);
+      if (design_.kernel.rate() > 0 && design_.reach < std::numeric_limits<double>::infinity()) include_nearest(q, left_out);
+      return;
     }
     // The distance to the (k + 1)-th point, the one that is left out not counted.
     const Index wanted = design_.neighbors + (left_out >= 0 ? 2 : 1);
@@ -85,6 +86,14 @@ class Neighborhood {
     std::nth_element(order_.begin(), last, order_.end());
     square_ = *last > 0 ? *last : 1e-300;  // at no distance, points count alike
     points.find(q, square_, found_);
+  }
+
+  /// Finds all points unless those found include all whose weights are not negligible beside the nearest point's.
+  void include_nearest(const Eigen::VectorXd& q, Index left_out) {
+    double nearest = std::numeric_limits<double>::infinity();
+    for (Index j = 0; j < found_.count; ++j) nearest = point(j) == left_out ? nearest : (std::min)(nearest, found_.squares(j));
+    if (nearest <= design_.reach * (spare_reach / (1 + spare_reach))) return;
+    design_.points.find(q, std::numeric_limits<double>::infinity(), found_);
   }
 
   /// Drops the points that were found for another's bandwidth, or outside the box of a product.

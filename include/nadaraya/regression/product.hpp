@@ -1,4 +1,4 @@
-// Product kernels, beside radial ones.
+// Product kernels: a factor for each column.
 #pragma once
 
 #include "nadaraya/kernel/kernel.hpp"
