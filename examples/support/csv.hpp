@@ -1,4 +1,4 @@
-// Comma-separated values (RFC 4180), read by libcsv.
+// Comma-separated values (RFC 4180), read and quoted by libcsv.
 #pragma once
 
 #include "usage.hpp"
@@ -104,6 +104,13 @@ inline std::vector<Row> parse(std::string_view content, const std::string& what)
     content.remove_prefix(end);
   }
   return reader.finish(line);
+}
+
+/// A cell within quotation marks, whatever it holds.
+inline std::string quoted(std::string_view cell) {
+  std::string result(csv_write(nullptr, 0, cell.data(), cell.size()), '\0');
+  csv_write(result.data(), result.size(), cell.data(), cell.size());
+  return result;
 }
 
 }  // namespace csv

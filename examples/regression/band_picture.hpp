@@ -1,0 +1,25 @@
+// A picture of a fit with its intervals: one panel for each predictor.
+#pragma once
+
+#include <nadaraya/types.hpp>
+
+#include <Eigen/Core>
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace regression {
+
+/// Predictions with their intervals; NaN where there are none.
+struct Band {
+  Eigen::VectorXd fit, error, lower, upper;
+  std::vector<nadaraya::Index> empty_rows;
+};
+
+/// The fit along each predictor, the others at their medians, above the points. numbers [N x predictors + 1], the response
+/// last, and `names` likewise. `path` ends in .svg or .png; the script of gnuplot lies beside it. Throws program::UsageError.
+void draw_bands(const std::string& path, const std::vector<std::string>& names, const nadaraya::RowMatrix<double>& numbers,
+                double level, const std::function<Band(const nadaraya::RowMatrix<double>& queries)>& predict);
+
+}  // namespace regression

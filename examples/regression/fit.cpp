@@ -1,0 +1,287 @@
+#include "fit.hpp"
+
+#include "band_picture.hpp"
+#include "rows.hpp"
+#include "scale.hpp"
+#include "table.hpp"
+
+#include "../support/chosen_regression.hpp"
+#include "../support/csv.hpp"
+#include "../support/files.hpp"
+#include "../support/gnuplot.hpp"
+#include "../support/main.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace regression {
+namespace {
+
+using nadaraya::Index;
+using nadaraya::Threads;
+using program::refuse;
+using Matrix = nadaraya::RowMatrix<double>;
+
+/// Columns of a data file by their roles.
+struct Columns {
+  std::size_t response;
+  std::vector<std::size_t> predictors;
+
+  Columns(const Table& table, const FitOptions& o) : response(table.find("--response", o.response)) {
+    for (const std::string& choice : o.predictors) predictors.push_back(table.find("--predictors", choice));
+    if (o.predictors.empty()) {
+      for (std::size_t i = 0; i < table.columns(); ++i) {
+        if (i != response && (table.has_name(i) || !table.names_columns())) predictors.push_back(i);
+      }
+    }
+    if (predictors.empty()) refuse("--predictors: " + table.what() + " has no column but the response");
+    std::vector<std::size_t> all = predictors;
+    all.push_back(response);
+    std::sort(all.begin(), all.end());
+    const auto twice = std::adjacent_find(all.begin(), all.end());
+    if (twice != all.end()) refuse("--predictors: " + table.name(*twice) + " is named twice, or is the response");
+  }
+};
+
+/// The fit, and its predictions in the units of the data.
+class Fit {
+ public:
+  Fit(const Matrix& numbers, const std::vector<std::string>& names, const program::RegressionOptions& options, const Threads& threads)
+      : threads_(threads) {
+    const Index predictors = numbers.cols() - 1;
+    Matrix x(numbers.rows(), predictors);
+    for (Index d = 0; d < predictors; ++d) {
+      const double range = numbers.col(d).maxCoeff() - numbers.col(d).minCoeff();
+      const std::string& name = names[static_cast<std::size_t>(d)];
+      if (!(range > 0)) refuse("--predictors: all rows have the same " + name);
+      if (!std::isfinite(range)) refuse("--predictors: " + name + " spans too much");
+      scales_.push_back(scale_by_range(numbers.col(d)));
+      x.col(d) = scales_.back().to(numbers.col(d));
+    }
+    response_ = scale_by_size(numbers.col(predictors));
+    program::RegressionOptions scaled = options;
+    if (options.bandwidths.size() > 0) {
+      scaled.bandwidths.resize(predictors);
+      for (Index d = 0; d < predictors; ++d) {
+        scaled.bandwidths(d) = options.bandwidths(options.bandwidths.size() == 1 ? 0 : d) / unit(d);
+      }
+    }
+    scaled.search.progress = [&](const Eigen::VectorXd& h, double) { show(names, h); };
+    model_ = program::as_usage([&] {
+      return program::choose_regression(scaled, x, response_.to(numbers.col(predictors)), threads_);
+    });
+    if (isatty(STDERR_FILENO) != 0) std::cerr << "\r\033[K" << std::flush;
+    diagnostics_ = model_->diagnose(threads_);
+  }
+
+  Index neighbors() const { return model_->neighbors(); }
+  double bandwidth(Index d) const { return model_->scales()(d) * unit(d); }
+  /// In the units of the data, and of the corrected AIC's logarithm.
+  double criterion(const std::string& name) const {
+    const double value = model_->criterion(name, threads_);
+    return name == "aicc" ? value + 2 * std::log(response_.unit) : value * response_.unit * response_.unit;
+  }
+  double degrees_of_freedom() const { return diagnostics_.degrees_of_freedom; }
+  double residual_degrees_of_freedom() const { return diagnostics_.residual_degrees_of_freedom; }
+  double residual_deviation() const { return std::sqrt(diagnostics_.variance(0)) * response_.unit; }
+  double r_squared() const { return diagnostics_.r_squared(0); }
+  Eigen::VectorXd residuals() const { return diagnostics_.residuals.col(0) * response_.unit; }
+
+  /// In the units of the data; NaN where no point is within the bandwidth.
+  Band intervals(const Matrix& at, double level) const {
+    Matrix queries(at.rows(), at.cols());
+    for (Index d = 0; d < at.cols(); ++d) queries.col(d) = scales_[static_cast<std::size_t>(d)].to(at.col(d));
+    const auto found = program::as_usage([&] { return model_->intervals(queries, diagnostics_, level, threads_); });
+    Band band{found.values.col(0) * response_.unit, found.standard_errors.col(0) * response_.unit, found.lower.col(0) * response_.unit,
+              found.upper.col(0) * response_.unit, found.empty_rows};
+    for (const Index i : band.empty_rows) band.fit(i) = band.error(i) = band.lower(i) = band.upper(i) = std::nan("");
+    return band;
+  }
+
+ private:
+  double unit(Index d) const { return scales_[static_cast<std::size_t>(d)].unit; }
+
+  void show(const std::vector<std::string>& names, const Eigen::VectorXd& h) const {
+    if (isatty(STDERR_FILENO) == 0) return;
+    std::cerr << "\r\033[K";
+    for (Index d = 0; d < h.size(); ++d) std::cerr << names[static_cast<std::size_t>(d)] << " " << h(d) * unit(d) << "  ";
+    std::cerr << std::flush;
+  }
+
+  Threads threads_;
+  std::vector<Scale> scales_;
+  Scale response_;
+  std::unique_ptr<program::ChosenRegression> model_;
+  nadaraya::RegressionDiagnostics diagnostics_;
+};
+
+bool is_criterion(const std::string& text) { return text == "loo" || text == "gcv" || text == "aicc"; }
+
+Eigen::VectorXd numbers(const std::string& list, const std::string& option) {
+  std::vector<double> result;
+  for (std::size_t at = 0; at <= list.size();) {
+    const std::size_t end = (std::min)(list.find(',', at), list.size());
+    const detail::Number read = detail::number(list.substr(at, end - at));
+    if (read.error != std::errc{}) refuse(option + " " + list + ": it must be loo, gcv, aicc, or numbers with commas between them");
+    if (!(read.value > 0)) refuse(option + " " + list + ": a bandwidth must be positive");
+    result.push_back(read.value);
+    at = end + 1;
+  }
+  return Eigen::Map<const Eigen::VectorXd>(result.data(), static_cast<Index>(result.size()));
+}
+
+program::RegressionOptions regression_options(const FitOptions& o, std::size_t predictors) {
+  program::RegressionOptions options;
+  options.kernel.spelling = nadaraya::OptionSpelling::command_line;
+  options.kernel.kernel = o.kernel;
+  options.kernel.exponent = o.exponent;
+  options.model.degree = o.degree;
+  options.model.ridge = o.ridge;
+  options.neighbors.assign(o.neighbors.begin(), o.neighbors.end());
+  if (is_criterion(o.bandwidth)) {
+    options.criterion = o.bandwidth;
+    return options;
+  }
+  options.bandwidths = numbers(o.bandwidth, "--bandwidth");
+  if (!o.neighbors.empty()) refuse("--bandwidth " + o.bandwidth + " and --neighbors exclude each other");
+  const auto given = static_cast<std::size_t>(options.bandwidths.size());
+  if (given != 1 && given != predictors) {
+    refuse("--bandwidth " + o.bandwidth + ": one number is needed, or one for each of the " + std::to_string(predictors) + " predictors");
+  }
+  return options;
+}
+
+nlohmann::ordered_json summary(const FitOptions& o, const std::vector<std::string>& names, const Rows& rows, const Fit& fit,
+                               double criterion) {
+  // JSON has no infinity.
+  const auto finite = [](double x) { return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(nullptr); };
+  nlohmann::ordered_json json;
+  json["data"] = o.data;
+  json["rows"] = rows.numbers.rows();
+  json["left_out"] = rows.left_out;
+  json["response"] = names.back();
+  json["predictors"] = std::vector<std::string>(names.begin(), names.end() - 1);
+  json["kernel"] = o.kernel;
+  if (o.exponent) json["exponent"] = *o.exponent;
+  json["degree"] = o.degree;
+  json["ridge"] = o.ridge;
+  if (fit.neighbors() > 0) {
+    json["neighbors"] = fit.neighbors();
+  } else {
+    for (std::size_t d = 0; d + 1 < names.size(); ++d) json["bandwidths"].push_back(fit.bandwidth(static_cast<Index>(d)));
+  }
+  json["criterion"] = {{"name", is_criterion(o.bandwidth) ? o.bandwidth : "loo"}, {"value", finite(criterion)},
+                       {"chose_bandwidths", is_criterion(o.bandwidth) && o.neighbors.size() != 1}};
+  json["degrees_of_freedom"] = fit.degrees_of_freedom();
+  json["residual_degrees_of_freedom"] = fit.residual_degrees_of_freedom();
+  json["residual_standard_deviation"] = finite(fit.residual_deviation());
+  json["r_squared"] = finite(fit.r_squared());
+  Eigen::VectorXd residuals = fit.residuals();
+  std::sort(residuals.begin(), residuals.end());
+  const auto quantile = [&](double p) {
+    const double at = p * static_cast<double>(residuals.size() - 1);
+    const auto below = static_cast<Index>(at);
+    const Index above = (std::min)(below + 1, Index(residuals.size()) - 1);
+    return residuals(below) + (at - static_cast<double>(below)) * (residuals(above) - residuals(below));
+  };
+  json["residuals"] = {{"least", quantile(0)}, {"lower_quartile", quantile(0.25)}, {"median", quantile(0.5)},
+                       {"upper_quartile", quantile(0.75)}, {"largest", quantile(1)}};
+  return json;
+}
+
+void print(const nlohmann::ordered_json& s, const std::vector<std::string>& names, const Fit& fit) {
+  std::printf("%td rows", s["rows"].get<std::ptrdiff_t>());
+  if (!s["left_out"].empty()) std::printf(", %zu left out", s["left_out"].size());
+  std::printf("; %s kernel, degree %d\n", s["kernel"].get<std::string>().c_str(), s["degree"].get<int>());
+  for (const auto& row : s["left_out"]) std::printf("  %s\n", row.get<std::string>().c_str());
+  if (fit.neighbors() > 0) {
+    std::printf("%-28s %12td\n", "neighbors", fit.neighbors());
+  } else {
+    for (std::size_t d = 0; d + 1 < names.size(); ++d) {
+      std::printf("%-28s %12.5g\n", ("bandwidth of " + names[d]).c_str(), fit.bandwidth(static_cast<Index>(d)));
+    }
+  }
+  const auto line = [](const char* what, const nlohmann::ordered_json& value) {
+    if (value.is_number()) std::printf("%-28s %12.5g\n", what, value.get<double>());
+  };
+  const std::string criterion = s["criterion"]["name"];
+  line(criterion == "loo" ? "leave-one-out error" : criterion == "gcv" ? "cross-validation (gcv)" : "corrected AIC", s["criterion"]["value"]);
+  line("degrees of freedom", s["degrees_of_freedom"]);
+  line("residual standard deviation", s["residual_standard_deviation"]);
+  line("R squared", s["r_squared"]);
+}
+
+std::string table_of_predictions(const std::vector<std::string>& names, const Matrix& at, const Band& band) {
+  const auto cell = [](double x) { return std::isnan(x) ? std::string() : gnuplot::number(x); };
+  std::string text;
+  for (std::size_t d = 0; d < static_cast<std::size_t>(at.cols()); ++d) text += csv::quoted(names[d]) + ",";
+  text += "fit,standard_error,lower,upper\n";
+  for (Index i = 0; i < at.rows(); ++i) {
+    for (Index d = 0; d < at.cols(); ++d) text += cell(at(i, d)) + ",";
+    text += cell(band.fit(i)) + "," + cell(band.error(i)) + "," + cell(band.lower(i)) + "," + cell(band.upper(i)) + "\n";
+  }
+  return text;
+}
+
+}  // namespace
+
+void fit(const FitOptions& o) {
+  if (!(o.level > 0 && o.level < 1)) refuse("--level must be between 0 and 1");
+  if (o.missing != "refuse" && o.missing != "drop") refuse("--missing " + o.missing + ": it must be refuse or drop");
+  if (o.predict && !o.output) refuse("--predict needs --output");
+  program::check_threads(o.threads);
+  const Missing missing = o.missing == "drop" ? Missing::drop : Missing::refuse;
+  const Table table(o.data, o.data);
+  const Columns columns(table, o);
+  std::vector<std::string> names;
+  for (const std::size_t column : columns.predictors) names.push_back(table.name(column));
+  program::RegressionOptions options = regression_options(o, names.size());
+  std::vector<std::size_t> all = columns.predictors;
+  all.push_back(columns.response);
+  names.push_back(table.name(columns.response));
+  const Rows rows = read_rows(table, all, missing);
+  if (rows.numbers.rows() < 3) {
+    refuse(o.data + ": it has " + std::to_string(rows.numbers.rows()) + " complete rows, and at least 3 are needed");
+  }
+  Matrix at = rows.numbers.leftCols(rows.numbers.cols() - 1);
+  if (o.predict) {
+    const Table more(*o.predict, "--predict " + *o.predict);
+    std::vector<std::size_t> same;
+    for (std::size_t d = 0; d + 1 < names.size(); ++d) {
+      same.push_back(more.names_columns() ? more.find("--predictors", names[d]) : d);
+      if (same.back() >= more.columns()) refuse(more.what() + ": it has no column for " + names[d]);
+    }
+    at = read_rows(more, same, missing).numbers;
+  }
+
+  const Fit model(rows.numbers, names, options, Threads{o.threads});
+  const double criterion = model.criterion(options.criterion);
+  const nlohmann::ordered_json json = summary(o, names, rows, model, criterion);
+  print(json, names, model);
+  if (o.output) {
+    const Band band = model.intervals(at, o.level);
+    program::write_file(*o.output, table_of_predictions(names, at, band), "--output " + *o.output);
+    if (!band.empty_rows.empty()) {
+      std::printf("%zu predictions are empty: no point is within the bandwidth\n", band.empty_rows.size());
+    }
+  }
+  if (o.summary) program::write_file(*o.summary, json.dump(2) + "\n", "--summary " + *o.summary);
+  program::flush_standard_output();
+  if (o.plot) {
+    draw_bands(*o.plot, names, rows.numbers, o.level, [&](const Matrix& queries) { return model.intervals(queries, o.level); });
+  }
+}
+
+}  // namespace regression

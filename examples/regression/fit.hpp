@@ -1,0 +1,29 @@
+// A local regression of one column of a data file on others: bandwidths by a criterion, predictions with intervals as a data
+// file, a summary as JSON and a picture drawn by gnuplot.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace regression {
+
+struct FitOptions {
+  std::string data, response;
+  std::vector<std::string> predictors;  ///< none: all columns but the response that have a name
+  std::string kernel = "biweight";
+  std::optional<double> exponent;
+  int degree = 1;
+  std::string bandwidth = "loo";  ///< a criterion, or numbers with commas
+  std::vector<long> neighbors;
+  double ridge = 1e-10;
+  std::string missing = "refuse";  ///< or "drop"
+  double level = 0.95;
+  std::optional<std::string> predict, output, summary, plot;
+  int threads = 1;
+};
+
+/// Throws program::UsageError.
+void fit(const FitOptions& options);
+
+}  // namespace regression

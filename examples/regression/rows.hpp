@@ -1,0 +1,55 @@
+// Some columns of a data file as a matrix.
+#pragma once
+
+#include "table.hpp"
+
+#include "../support/usage.hpp"
+
+#include <nadaraya/types.hpp>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace regression {
+
+/// The rows in which none of the columns is missing.
+struct Rows {
+  nadaraya::RowMatrix<double> numbers;  ///< [rows x columns]
+  std::vector<std::string> left_out;    ///< for each other row: why
+};
+
+/// What to do with a row in which a number is missing.
+enum class Missing { refuse, drop };
+
+/// Throws program::UsageError, which names the line and the column, for what is neither missing nor a finite number, and with
+/// Missing::refuse for what is missing.
+inline Rows read_rows(const Table& table, const std::vector<std::size_t>& columns, Missing missing) {
+  Rows result;
+  std::vector<double> numbers;
+  nadaraya::Index rows = 0;
+  for (const csv::Row& row : table.rows()) {
+    table.require_whole(row);
+    std::optional<std::size_t> without;
+    const std::size_t before = numbers.size();
+    for (const std::size_t column : columns) {
+      const std::optional<double> number = table.number(row, column);
+      if (!number && !without) without = column;
+      numbers.push_back(number.value_or(0.0));
+    }
+    if (!without) {
+      ++rows;
+      continue;
+    }
+    numbers.resize(before);
+    result.left_out.push_back(table.missing(row, *without));
+    if (missing == Missing::refuse) {
+      program::refuse(table.what() + ": " + result.left_out.back() + ", where a number is needed; --missing drop leaves such rows out");
+    }
+  }
+  result.numbers = Eigen::Map<const nadaraya::RowMatrix<double>>(numbers.data(), rows, static_cast<nadaraya::Index>(columns.size()));
+  return result;
+}
+
+}  // namespace regression
