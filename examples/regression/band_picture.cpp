@@ -43,13 +43,19 @@ std::string percent(double level) {
   return buffer;
 }
 
+std::string ending_of(const std::string& path) { return std::filesystem::path(path).extension().string(); }
+
 }  // namespace
+
+void require_picture_name(const std::string& path) {
+  const std::string ending = ending_of(path);
+  if (ending != ".svg" && ending != ".png") program::refuse("--plot " + path + ": it must end in .svg or .png");
+}
 
 void draw_bands(const std::string& path, const std::vector<std::string>& names, const Matrix& numbers, double level,
                 const std::function<Band(const Matrix&)>& predict) {
+  require_picture_name(path);
   const std::filesystem::path file(path);
-  const std::string ending = file.extension().string();
-  if (ending != ".svg" && ending != ".png") program::refuse("--plot " + path + ": it must end in .svg or .png");
   const Index predictors = numbers.cols() - 1, n = numbers.rows();
   Eigen::RowVectorXd medians(predictors);
   for (Index d = 0; d < predictors; ++d) medians(d) = median(numbers.col(d));
@@ -74,7 +80,7 @@ void draw_bands(const std::string& path, const std::vector<std::string>& names, 
   const Index width = predictors == 1 ? 900 : 480 * across, height = predictors == 1 ? 540 : 340 * down;
   const std::string size = std::to_string(width) + "," + std::to_string(height);
   // Names of columns may hold what an enhanced terminal takes for markup.
-  text += std::string("set terminal ") + (ending == ".svg" ? "svg background 'white' " : "pngcairo ") + "noenhanced size " + size +
+  text += std::string("set terminal ") + (ending_of(path) == ".svg" ? "svg background 'white' " : "pngcairo ") + "noenhanced size " + size +
           " font 'Helvetica,13'\nset output " + literal("./" + file.filename().string()) + "\n";
   const std::string interval = percent(level) + " percent interval";
   if (predictors > 1) {

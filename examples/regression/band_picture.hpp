@@ -17,8 +17,11 @@ struct Band {
   std::vector<nadaraya::Index> empty_rows;
 };
 
+/// Throws program::UsageError for a name that ends in neither .svg nor .png.
+void require_picture_name(const std::string& path);
+
 /// The fit along each predictor, the others at their medians, above the points. numbers [N x predictors + 1], the response
-/// last, and `names` likewise. `path` ends in .svg or .png; the script of gnuplot lies beside it. Throws program::UsageError.
+/// last, and `names` likewise. The script of gnuplot goes into the folder of the picture. Throws program::UsageError.
 void draw_bands(const std::string& path, const std::vector<std::string>& names, const nadaraya::RowMatrix<double>& numbers,
                 double level, const std::function<Band(const nadaraya::RowMatrix<double>& queries)>& predict);
 

@@ -241,6 +241,7 @@ void fit(const FitOptions& o) {
   if (!(o.level > 0 && o.level < 1)) refuse("--level must be between 0 and 1");
   if (o.missing != "refuse" && o.missing != "drop") refuse("--missing " + o.missing + ": it must be refuse or drop");
   if (o.predict && !o.output) refuse("--predict needs --output");
+  if (o.plot) require_picture_name(*o.plot);
   program::check_threads(o.threads);
   const Missing missing = o.missing == "drop" ? Missing::drop : Missing::refuse;
   const Table table(o.data, o.data);

@@ -12,8 +12,6 @@
 
 #include <Eigen/Core>
 
-#include <concepts>
-#include <cstddef>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -43,6 +41,8 @@ class ChosenRegression {
   /// The bandwidths, or with neighbors the standard deviations of the columns.
   virtual const Eigen::VectorXd& scales() const = 0;
   virtual nadaraya::Index neighbors() const = 0;
+  virtual const Matrix& x() const = 0;
+  virtual const Matrix& y() const = 0;
 };
 
 struct RegressionOptions {
@@ -87,6 +87,8 @@ class RegressionOfKernel final : public ChosenRegression {
   }
   const Eigen::VectorXd& scales() const override { return model_.scales(); }
   nadaraya::Index neighbors() const override { return model_.neighbors(); }
+  const Matrix& x() const override { return model_.x(); }
+  const Matrix& y() const override { return model_.y(); }
 
  private:
   nadaraya::LocalRegression<K> model_;

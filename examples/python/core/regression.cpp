@@ -1,11 +1,14 @@
-// Kernel regression on data, and the leave-one-out error by which its bandwidth is chosen.
+// Local regression on data: bandwidths, predictions, intervals, derivatives.
 #include "operator.hpp"
 
-#include <nadaraya/regression.hpp>
+#include "../../support/chosen_regression.hpp"
 
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <utility>
@@ -14,68 +17,172 @@
 namespace binding {
 namespace {
 
+using nadaraya::RowMatrix;
 using Matrix = nb::ndarray<const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-Eigen::Map<const nadaraya::RowMatrix<double>> map(const Matrix& array) {
+Eigen::Map<const RowMatrix<double>> map(const Matrix& array) {
   return {array.data(), static_cast<Index>(array.shape(0)), static_cast<Index>(array.shape(1))};
 }
 
-std::string shapes_of_data(const Matrix& x, const Matrix& y) {
-  return "X " + text(shape_of(x)) + ", y " + text(shape_of(y));
+nb::object array_of(const RowMatrix<double>& m) {
+  const NewArray<double> array({static_cast<std::size_t>(m.rows()), static_cast<std::size_t>(m.cols())});
+  std::copy_n(m.data(), m.size(), array.data());
+  return array.object;
 }
 
-nadaraya::OperatorOptions options(std::string kernel, std::optional<double> exponent, std::optional<double> alpha,
-                                 double bandwidth) {
-  nadaraya::OperatorOptions o{.spelling = nadaraya::OptionSpelling::keyword};
-  o.kernel = std::move(kernel);
-  o.normalization = "fixed";
-  o.similarity = "euclidean";
-  o.exponent = exponent;
-  o.alpha = alpha;
-  o.bandwidth = bandwidth;
-  program::as_usage([&] { o.validate(); });
-  return o;
+nb::object array_of(const Eigen::VectorXd& v) { return copied(std::vector<double>(v.begin(), v.end())); }
+
+nb::object array_of(const std::vector<Index>& rows) { return copied(std::vector<std::int64_t>(rows.begin(), rows.end())); }
+
+nb::object stacked(const std::vector<RowMatrix<double>>& columns) {
+  nb::list all;
+  for (const RowMatrix<double>& one : columns) all.append(array_of(one));
+  return all;
 }
 
-/// (values [Nq, Dy], the queries without any point within the bandwidth)
-nb::tuple regress(const Matrix& queries, const Matrix& x, const Matrix& y, std::string kernel,
-                  std::optional<double> exponent, std::optional<double> alpha, double bandwidth, nb::handle threads) {
-  const auto o = options(std::move(kernel), exponent, alpha, bandwidth);
-  const auto by = executor(threads);
-  nadaraya::Prediction<double> prediction;
-  without_gil([&] { return "queries " + text(shape_of(queries)) + ", " + shapes_of_data(x, y); },
-              [&] {
-                nadaraya::with_kernel(o, [&](const auto& shape) {
-                  prediction = nadaraya::KernelRegression(shape, bandwidth, map(x), map(y)).predict(map(queries), by);
-                });
-              });
-  const NewArray<double> values({queries.shape(0), y.shape(1)});
-  std::copy_n(prediction.values.data(), prediction.values.size(), values.data());
-  return nb::make_tuple(values.object,
-                        copied(std::vector<std::int64_t>(prediction.empty_rows.begin(), prediction.empty_rows.end())));
-}
+/// What a regression is made of, besides its data.
+struct Parameters {
+  std::string kernel;
+  std::optional<double> exponent, alpha;
+  std::string criterion;
+  std::vector<double> bandwidths;
+  std::vector<Index> neighbors;
+  int degree;
+  double ridge;
 
-double leave_one_out_error(const Matrix& x, const Matrix& y, std::string kernel, std::optional<double> exponent,
-                           std::optional<double> alpha, double bandwidth, nb::handle threads) {
-  const auto o = options(std::move(kernel), exponent, alpha, bandwidth);
-  const auto by = executor(threads);
-  double error = 0;
-  without_gil([&] { return shapes_of_data(x, y); },
-              [&] {
-                nadaraya::with_kernel(o, [&](const auto& shape) {
-                  error = nadaraya::leave_one_out_error(shape, bandwidth, map(x), map(y), by);
-                });
-              });
-  return error;
-}
+  program::RegressionOptions options() const {
+    program::RegressionOptions o;
+    o.kernel.spelling = nadaraya::OptionSpelling::keyword;
+    o.kernel.kernel = kernel;
+    o.kernel.exponent = exponent;
+    o.kernel.alpha = alpha;
+    o.criterion = criterion;
+    o.bandwidths = Eigen::Map<const Eigen::VectorXd>(bandwidths.data(), static_cast<Index>(bandwidths.size()));
+    o.neighbors = neighbors;
+    o.model.degree = degree;
+    o.model.ridge = ridge;
+    return o;
+  }
+};
+
+class Regression {
+ public:
+  Regression(const Matrix& x, const Matrix& y, Parameters parameters, const nadaraya::Threads& threads)
+      : parameters_(std::move(parameters)) {
+    without_gil([&] { return "X " + text(shape_of(x)) + ", y " + text(shape_of(y)); },
+                [&] { model_ = program::choose_regression(parameters_.options(), map(x), map(y), threads); });
+  }
+
+  nb::object scales() const { return array_of(model_->scales()); }
+  Index neighbors() const { return model_->neighbors(); }
+
+  double criterion(const std::string& name, nb::handle threads) const {
+    const auto by = executor(threads);
+    double value = 0;
+    without_gil([&] { return shapes(); }, [&] { value = model_->criterion(name, by); });
+    return value;
+  }
+
+  /// (values [Nq, Dy], the queries without any point within the bandwidth)
+  nb::tuple predict(const Matrix& queries, nb::handle threads) const {
+    const auto by = executor(threads);
+    nadaraya::Prediction<double> found;
+    without_gil([&] { return shapes(queries); }, [&] { found = model_->predict(map(queries), by); });
+    return nb::make_tuple(array_of(found.values), array_of(found.empty_rows));
+  }
+
+  /// (values, standard errors, lower, upper, empty rows)
+  nb::tuple intervals(const Matrix& queries, double level, nb::handle threads) const {
+    const auto by = executor(threads);
+    nadaraya::IntervalPrediction found;
+    without_gil([&] { return shapes(queries); },
+                [&] { found = model_->intervals(map(queries), diagnostics(by), level, by); });
+    return nb::make_tuple(array_of(found.values), array_of(found.standard_errors), array_of(found.lower), array_of(found.upper),
+                          array_of(found.empty_rows));
+  }
+
+  /// (derivatives by each column, their standard errors, empty rows)
+  nb::tuple slopes(const Matrix& queries, nb::handle threads) const {
+    const auto by = executor(threads);
+    nadaraya::SlopePrediction found;
+    without_gil([&] { return shapes(queries); }, [&] { found = model_->slopes(map(queries), diagnostics(by), by); });
+    return nb::make_tuple(stacked(found.values), stacked(found.standard_errors), array_of(found.empty_rows));
+  }
+
+  /// Fields of RegressionDiagnostics, in their order.
+  nb::tuple diagnose(nb::handle threads) const {
+    const auto by = executor(threads);
+    const nadaraya::RegressionDiagnostics* found = nullptr;
+    without_gil([&] { return shapes(); }, [&] { found = &diagnostics(by); });
+    return nb::make_tuple(array_of(found->fitted), array_of(found->residuals), array_of(found->leverage), array_of(found->noise),
+                          found->degrees_of_freedom, found->residual_degrees_of_freedom, array_of(found->variance),
+                          array_of(found->r_squared));
+  }
+
+  nb::tuple state() const {
+    const Parameters& p = parameters_;
+    // What was chosen is not chosen again.
+    const std::vector<double> bandwidths(model_->scales().begin(), model_->scales().end());
+    const bool nearest = model_->neighbors() > 0;
+    return nb::make_tuple(array_of(model_->x()), array_of(model_->y()), p.kernel, p.exponent, p.alpha, p.criterion,
+                          nearest ? std::vector<double>() : bandwidths,
+                          nearest ? std::vector<Index>{model_->neighbors()} : std::vector<Index>(), p.degree, p.ridge);
+  }
+
+ private:
+  /// Computed once; without the GIL.
+  const nadaraya::RegressionDiagnostics& diagnostics(const nadaraya::Threads& threads) const {
+    std::call_once(diagnosed_, [&] { diagnostics_ = model_->diagnose(threads); });
+    return diagnostics_;
+  }
+
+  std::string shapes() const {
+    const auto shape = [](const RowMatrix<double>& m) {
+      return text({static_cast<std::size_t>(m.rows()), static_cast<std::size_t>(m.cols())});
+    };
+    return "X " + shape(model_->x()) + ", y " + shape(model_->y());
+  }
+  std::string shapes(const Matrix& queries) const { return "queries " + text(shape_of(queries)) + ", " + shapes(); }
+
+  Parameters parameters_;
+  std::unique_ptr<program::ChosenRegression> model_;
+  mutable std::once_flag diagnosed_;
+  mutable nadaraya::RegressionDiagnostics diagnostics_;
+};
 
 }  // namespace
 
 void bind_regression(nb::module_& m) {
-  m.def("regress", &regress, nb::arg("queries"), nb::arg("x"), nb::arg("y"), nb::arg("kernel"),
-        nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("bandwidth"), nb::arg("threads") = nb::none());
-  m.def("leave_one_out_error", &leave_one_out_error, nb::arg("x"), nb::arg("y"), nb::arg("kernel"),
-        nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("bandwidth"), nb::arg("threads") = nb::none());
+  nb::class_<Regression>(m, "Regression")
+      .def(
+          "__init__",
+          [](Regression* self, const Matrix& x, const Matrix& y, std::string kernel, std::optional<double> exponent,
+             std::optional<double> alpha, std::string criterion, std::vector<double> bandwidths, std::vector<Index> neighbors,
+             int degree, double ridge, nb::handle threads) {
+            new (self) Regression(x, y,
+                                  {std::move(kernel), exponent, alpha, std::move(criterion), std::move(bandwidths),
+                                   std::move(neighbors), degree, ridge},
+                                  executor(threads));
+          },
+          nb::arg("x"), nb::arg("y"), nb::arg("kernel"), nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("criterion"),
+          nb::arg("bandwidths"), nb::arg("neighbors"), nb::arg("degree"), nb::arg("ridge"), nb::arg("threads") = nb::none())
+      .def("__getstate__", &Regression::state)
+      .def("__setstate__",
+           [](Regression& self, const nb::tuple& s) {
+             new (&self) Regression(nb::cast<Matrix>(s[0]), nb::cast<Matrix>(s[1]),
+                                    {nb::cast<std::string>(s[2]), nb::cast<std::optional<double>>(s[3]),
+                                     nb::cast<std::optional<double>>(s[4]), nb::cast<std::string>(s[5]),
+                                     nb::cast<std::vector<double>>(s[6]), nb::cast<std::vector<Index>>(s[7]), nb::cast<int>(s[8]),
+                                     nb::cast<double>(s[9])},
+                                    nadaraya::Threads{1});
+           })
+      .def_prop_ro("scales", &Regression::scales)
+      .def_prop_ro("neighbors", &Regression::neighbors)
+      .def("criterion", &Regression::criterion, nb::arg("name"), nb::arg("threads") = nb::none())
+      .def("predict", &Regression::predict, nb::arg("queries"), nb::arg("threads") = nb::none())
+      .def("intervals", &Regression::intervals, nb::arg("queries"), nb::arg("level"), nb::arg("threads") = nb::none())
+      .def("slopes", &Regression::slopes, nb::arg("queries"), nb::arg("threads") = nb::none())
+      .def("diagnose", &Regression::diagnose, nb::arg("threads") = nb::none());
 }
 
 }  // namespace binding

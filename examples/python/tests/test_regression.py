@@ -20,6 +20,8 @@ ESTIMATORS = [
     nd.KernelRegressor(),
     nd.KernelRegressor("epanechnikov", bandwidth=1.5),
     nd.KernelRegressor("polynomial", exponent=2.5),
+    nd.KernelRegressor("gaussian", "aicc", degree=0),
+    nd.KernelRegressor(neighbors=5),
     nd.KernelClassifier(),
     nd.KernelClassifier("biweight"),
     nd.KernelClassifier(nd.Triweight(), bandwidth=2.0),
@@ -37,6 +39,17 @@ def data(n=60, dim=2, seed=0):
     return x, np.sin(3 * x[:, 0]) + 0.1 * random.standard_normal(n)
 
 
+def least_squares(query, x, y, h, degree):
+    """The coefficients of the biweight local polynomial at one query, its constant first, by weighted least squares."""
+    offsets = (x - query) / h
+    w = np.maximum(0.0, 1.0 - (offsets**2).sum(axis=1)) ** 2
+    columns = [np.ones(len(x))] + list(offsets.T) * (degree >= 1)
+    if degree >= 2:
+        columns += [offsets[:, i] * offsets[:, j] for i in range(x.shape[1]) for j in range(i + 1)]
+    root = np.sqrt(w)[:, None]
+    return np.linalg.lstsq(np.stack(columns, axis=1) * root, y * root[:, 0])[0]
+
+
 def predicted(queries, x, y, bandwidth, **kernel):
     return oracle.weights(queries, x, normalization="fixed", similarity="euclidean", bandwidth=bandwidth, **kernel) @ y
 
@@ -52,20 +65,77 @@ def test_prediction_and_leave_one_out_error(kernel):
     queries = data(seed=1)[0]
     grid = [0.02, 0.1, 0.2, 0.4, 0.8]
     chosen = nd.RectifiedPower(alpha=kernel["alpha"]) if "alpha" in kernel else kernel["kernel"]
-    model = nd.KernelRegressor(chosen, exponent=kernel.get("exponent"), bandwidths=grid).fit(x, y)
+    model = nd.KernelRegressor(chosen, degree=0, exponent=kernel.get("exponent"), bandwidths=grid).fit(x, y)
     errors = []
     for h in grid:
-        left_out = [predicted(x[i : i + 1], np.delete(x, i, 0), np.delete(y, i), h, **kernel)[0] for i in range(len(x))]
-        empty = [
-            not oracle.weights(
-                x[i : i + 1], np.delete(x, i, 0), normalization="fixed", similarity="euclidean", bandwidth=h, **kernel
+        squares = []
+        for i in range(len(x)):
+            rest = dict(x=np.delete(x, i, 0), y=np.delete(y, i), bandwidth=h, **kernel)
+            alone = not oracle.weights(
+                x[i : i + 1], rest["x"], normalization="fixed", similarity="euclidean", bandwidth=h, **kernel
             ).any()
-            for i in range(len(x))
-        ]
-        errors.append(np.inf if any(empty) else np.mean((np.array(left_out) - y) ** 2))
+            squares.append(4 * y.var() if alone else (predicted(x[i : i + 1], **rest)[0] - y[i]) ** 2)
+        errors.append(np.mean(squares))
     np.testing.assert_allclose(model.errors_, errors, rtol=1e-11)
     assert model.bandwidth_ == grid[int(np.argmin(errors))]
     np.testing.assert_allclose(model.predict(queries), predicted(queries, x, y, model.bandwidth_, **kernel), rtol=1e-11)
+
+
+@pytest.mark.parametrize("degree", [0, 1, 2])
+def test_local_polynomials(degree):
+    x, y = data()
+    h = np.array([0.5, 0.7])
+    model = nd.KernelRegressor(bandwidth=h, degree=degree).fit(x, y)
+    assert (model.bandwidth_ == h).all()
+    coefficients = np.array([least_squares(one, x, y, h, degree) for one in x[:9]])
+    np.testing.assert_allclose(model.predict(x[:9]), coefficients[:, 0], rtol=1e-7)
+    if degree > 0:
+        np.testing.assert_allclose(model.slopes(x[:9]), coefficients[:, 1:3] / h, rtol=1e-6)
+    for criterion in ("loo", "gcv", "aicc"):
+        chosen = nd.KernelRegressor(bandwidth=criterion, degree=degree).fit(x, y)
+        assert chosen.bandwidth_.shape == (2,)
+        here = nd.KernelRegressor(bandwidth=criterion, degree=degree, bandwidths=[0.1, 0.3, 0.6]).fit(x, y)
+        best = chosen._model.criterion(criterion)
+        assert best <= here.errors_.min(), (criterion, best, here.errors_)
+
+
+def test_intervals():
+    x, y = data(300, 1)
+    model = nd.KernelRegressor().fit(x, y)
+    at = np.linspace(0, 1, 50)[:, None]
+    mean, std, interval = model.predict(at, return_std=True, return_interval=True)
+    assert (mean == model.predict(at)).all() and std.shape == (50,) and interval.shape == (50, 2)
+    assert (model.predict(at, return_std=True)[1] == std).all()
+    np.testing.assert_allclose(interval.mean(axis=1), mean, rtol=1e-12)
+    narrow = model.predict(at, return_interval=True, level=0.5)[1]
+    assert (np.ptp(narrow, axis=1) < 0.5 * np.ptp(interval, axis=1)).all()
+    covered = (interval[:, 0] < np.sin(3 * at[:, 0])) & (np.sin(3 * at[:, 0]) < interval[:, 1])
+    assert covered.mean() > 0.8
+    # The definition: weights of the fit, which is linear in y, and the variance of each observation.
+    diagnostics = model.diagnose()
+    rows = np.array([nd.KernelRegressor(bandwidth=model.bandwidth_).fit(x, e).predict(at) for e in np.eye(len(x))]).T
+    np.testing.assert_allclose(std, np.sqrt(rows**2 @ diagnostics.noise), rtol=1e-8)
+    np.testing.assert_allclose(diagnostics.residuals, y - model.predict(x), atol=1e-14)
+    assert diagnostics.degrees_of_freedom == pytest.approx(diagnostics.leverage.sum())
+    assert diagnostics.r_squared[0] == pytest.approx(1 - (diagnostics.residuals**2).sum() / (len(y) * y.var()))
+    far = model.predict([[9.0]], return_std=True)
+    assert far[0] == pytest.approx(y.mean()) and far[1] == np.inf
+    assert np.isnan(model.slopes([[9.0]])).all()
+
+
+def test_neighbors():
+    x, y = data()
+    scaled = x / x.std(axis=0)
+    model = nd.KernelRegressor(neighbors=12).fit(x, y)
+    assert model.neighbors_ == 12 and model.bandwidth_ is None
+    for i in range(5):
+        reach = np.sort(np.linalg.norm(scaled - scaled[i], axis=1))[12]
+        assert model.predict(x[i : i + 1])[0] == pytest.approx(
+            least_squares(scaled[i], scaled, y, reach, 1)[0], rel=1e-7
+        )
+    chosen = nd.KernelRegressor(neighbors=[5, 12, 40], bandwidth="gcv").fit(x, y)
+    each = [nd.KernelRegressor(neighbors=k).fit(x, y)._model.criterion("gcv") for k in (5, 12, 40)]
+    assert chosen.neighbors_ == (5, 12, 40)[int(np.argmin(each))]
 
 
 def test_rows_without_points():
@@ -82,11 +152,13 @@ def test_rows_without_points():
 def test_more_outputs_and_objects():
     x, y = data()
     both = np.stack([y, -2 * y], axis=1)
-    model = nd.KernelRegressor(nd.RectifiedPower(alpha=1.25), bandwidth=0.4).fit(x, both)
+    model = nd.KernelRegressor(nd.RectifiedPower(alpha=1.25)).fit(x, both)
     assert model.predict(x).shape == (60, 2)
     np.testing.assert_allclose(model.predict(x)[:, 1], -2 * model.predict(x)[:, 0])
     again = pickle.loads(pickle.dumps(model))
     assert (again.predict(x) == model.predict(x)).all()
+    assert model.predict(x, return_interval=True)[1].shape == (60, 2, 2) and model.slopes(x).shape == (60, 2, 2)
+    assert (again.predict(x, return_std=True)[1] == model.predict(x, return_std=True)[1]).all()
 
 
 def test_pipelines_and_searches():
@@ -113,8 +185,9 @@ def test_pipelines_and_searches():
 
 def test_threads_do_not_change_a_bit():
     x, y = data(700)
-    one, all_cores = (nd.KernelRegressor("biweight", threads=threads).fit(x, y) for threads in (1, None))
-    assert (one.errors_ == all_cores.errors_).all() and (one.predict(x) == all_cores.predict(x)).all()
+    one, all_cores = (nd.KernelRegressor(threads=threads).fit(x, y) for threads in (1, None))
+    assert (one.bandwidth_ == all_cores.bandwidth_).all() and (one.predict(x) == all_cores.predict(x)).all()
+    assert (one.predict(x, return_std=True)[1] == all_cores.predict(x, return_std=True)[1]).all()
 
 
 @pytest.mark.parametrize(
@@ -123,11 +196,18 @@ def test_threads_do_not_change_a_bit():
         (nd.KernelRegressor("box"), "kernel must be one of"),
         (nd.KernelRegressor("polynomial"), "kernel polynomial needs exponent or alpha"),
         (nd.KernelRegressor(exponent=1.5), "goes with kernel polynomial only"),
-        (nd.KernelRegressor(bandwidth="scott"), "bandwidth must be a number or \"loo\", got 'scott'"),
-        (nd.KernelRegressor(bandwidth=-1.0), "bandwidth must be positive"),
-        (nd.KernelRegressor("biweight", bandwidths=[1e-6]), "some point has no other within the bandwidth"),
+        (nd.KernelRegressor(bandwidth="scott"), "a number or one for each column, got 'scott'"),
+        (nd.KernelRegressor(bandwidth=-1.0), "bandwidth 0 must be positive"),
+        (nd.KernelRegressor(bandwidth=[1.0, 1.0, 1.0]), "bandwidths must have one element for each column of x"),
+        (nd.KernelRegressor(bandwidths=[]), "bandwidths must not be empty"),
+        (nd.KernelRegressor(bandwidth="gcv", bandwidths=[1e-6]), "gcv is infinite at each of"),
+        (nd.KernelRegressor(degree=4), "degree must be 0 to 3"),
+        (nd.KernelRegressor(ridge=0.0), "ridge must be positive"),
+        (nd.KernelRegressor(neighbors=0), "neighbors must be from 1 to N - 2"),
+        (nd.KernelRegressor("gaussian", neighbors=5), "neighbors need a compact kernel"),
+        (nd.KernelRegressor(bandwidth=1.0, neighbors=5), "neighbors replace the bandwidth"),
         (nd.KernelRegressor(empty_value="zero"), 'empty_value must be "mean" or a number'),
-        (nd.KernelClassifier(bandwidth=0.0), "bandwidth must be positive"),
+        (nd.KernelClassifier(bandwidth=0.0), "bandwidth 0 must be positive"),
     ],
     ids=str,
 )

@@ -59,22 +59,32 @@ def entmax(x: Any, alpha: float, threads: Optional[int] = None) -> NDArray[Any]:
 def entmax_pullback(p: Any, grad: Any, alpha: float, threads: Optional[int] = None) -> NDArray[Any]: ...
 def entmax_alpha_gradient(x: Any, grad: Any, alpha: float) -> float: ...
 def entmax_loss(scores: Any, targets: Any, alpha: float) -> tuple[NDArray[Any], NDArray[Any]]: ...
-def regress(
-    queries: NDArray[Any],
-    x: NDArray[Any],
-    y: NDArray[Any],
-    kernel: str,
-    exponent: Optional[float],
-    alpha: Optional[float],
-    bandwidth: float,
-    threads: Optional[int] = None,
-) -> tuple[NDArray[Any], NDArray[Any]]: ...
-def leave_one_out_error(
-    x: NDArray[Any],
-    y: NDArray[Any],
-    kernel: str,
-    exponent: Optional[float],
-    alpha: Optional[float],
-    bandwidth: float,
-    threads: Optional[int] = None,
-) -> float: ...
+
+class Regression:
+    def __init__(
+        self,
+        x: NDArray[Any],
+        y: NDArray[Any],
+        kernel: str,
+        exponent: Optional[float],
+        alpha: Optional[float],
+        criterion: str,
+        bandwidths: list[float],
+        neighbors: list[int],
+        degree: int,
+        ridge: float,
+        threads: Optional[int] = None,
+    ) -> None: ...
+    @property
+    def scales(self) -> NDArray[Any]: ...
+    @property
+    def neighbors(self) -> int: ...
+    def criterion(self, name: str, threads: Optional[int] = None) -> float: ...
+    def predict(self, queries: NDArray[Any], threads: Optional[int] = None) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def intervals(
+        self, queries: NDArray[Any], level: float, threads: Optional[int] = None
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]: ...
+    def slopes(
+        self, queries: NDArray[Any], threads: Optional[int] = None
+    ) -> tuple[list[NDArray[Any]], list[NDArray[Any]], NDArray[Any]]: ...
+    def diagnose(self, threads: Optional[int] = None) -> tuple[Any, ...]: ...

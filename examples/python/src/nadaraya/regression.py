@@ -1,7 +1,8 @@
-"""Kernel regression and classification for scikit-learn, which this module needs."""
+"""Local regression and kernel classification for scikit-learn, which this module needs."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Optional, Sequence, Union
 
 import numpy
@@ -14,112 +15,176 @@ from . import _core
 from ._attention import _name
 from ._policies import Kernel
 
-__all__ = ["KernelClassifier", "KernelRegressor"]
+__all__ = ["KernelClassifier", "KernelRegressor", "RegressionDiagnostics"]
+
+_CRITERIA = ("loo", "gcv", "aicc")
+
+
+@dataclass(frozen=True)
+class RegressionDiagnostics:
+    """A regression on its own data: y^ = S y with the hat matrix S. Arrays have the shape of y where not said."""
+
+    fitted: NDArray[Any]
+    residuals: NDArray[Any]
+    leverage: NDArray[Any]
+    """[n], the diagonal of S."""
+    noise: NDArray[Any]
+    """Estimates of the variance of each observation, of which standard errors are made."""
+    degrees_of_freedom: float
+    """trace S"""
+    residual_degrees_of_freedom: float
+    """n - 2 trace S + trace S S^T"""
+    variance: NDArray[Any]
+    """[outputs], the sum of squared residuals over their degrees of freedom."""
+    r_squared: NDArray[Any]
+    """[outputs]"""
 
 
 class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
     """Points with targets, and the bandwidth."""
 
-    def __init__(
-        self,
-        kernel: Union[str, Kernel] = "gaussian",
-        bandwidth: Union[float, str] = "loo",
-        *,
-        exponent: Optional[float] = None,
-        bandwidths: Optional[Sequence[float]] = None,
-        threads: Optional[int] = None,
-    ) -> None:
-        self.kernel = kernel
-        self.bandwidth = bandwidth
-        self.exponent = exponent
-        self.bandwidths = bandwidths
-        self.threads = threads
+    kernel: Union[str, Kernel]
+    bandwidth: Union[float, str, Sequence[float]]
+    neighbors: Union[int, Sequence[int], None]
+    exponent: Optional[float]
+    bandwidths: Optional[Sequence[float]]
+    threads: Optional[int]
 
-    def _kernel(self) -> tuple[str, Optional[float], Optional[float]]:
+    def _parameters(self) -> tuple[str, Optional[float], Optional[float]]:
         parameters: dict[str, Any] = dict(exponent=self.exponent, alpha=None)
         kernel = self.kernel
         name = kernel if isinstance(kernel, str) else _name("kernel", kernel, Kernel, parameters)
         return name, parameters["exponent"], parameters["alpha"]
 
-    def _fit_points(self, X: NDArray[Any], targets: NDArray[Any]) -> None:
-        """Keeps copies, and chooses the bandwidth."""
-        self._X = numpy.array(X, dtype=numpy.float64, order="C")
-        self._targets = numpy.array(targets, dtype=numpy.float64, order="C")
-        if not isinstance(self.bandwidth, str):
-            self.bandwidth_ = float(self.bandwidth)
-            return
-        if self.bandwidth != "loo":
-            raise ValueError(f'bandwidth must be a number or "loo", got {self.bandwidth!r}')
-        if len(X) < 2:
-            raise ValueError("bandwidth loo needs at least two samples, got n_samples=1")
-        candidates = self._candidates() if self.bandwidths is None else [float(h) for h in self.bandwidths]
-        self.errors_ = numpy.array(
-            [_core.leave_one_out_error(self._X, self._targets, *self._kernel(), h, self.threads) for h in candidates]
-        )
-        self.bandwidths_ = numpy.array(candidates)
-        if not numpy.isfinite(self.errors_).any():
-            raise ValueError(f"bandwidths: at each of {candidates} some point has no other within the bandwidth")
-        self.bandwidth_ = float(candidates[int(numpy.nanargmin(self.errors_))])
+    def _fit_points(self, X: NDArray[Any], targets: NDArray[Any], degree: int, ridge: float = 1e-10) -> None:
+        """Copies the data, and chooses the bandwidths."""
+        chosen = isinstance(self.bandwidth, str)
+        criterion = str(self.bandwidth) if chosen else "loo"
+        if criterion not in _CRITERIA:
+            raise ValueError(
+                f'bandwidth must be "loo", "gcv", "aicc", a number or one for each column, got {self.bandwidth!r}'
+            )
 
-    def _candidates(self) -> list[float]:
-        """25 bandwidths, up to one within which every point lies."""
-        diagonal = float(numpy.linalg.norm(numpy.ptp(self._X, axis=0)))
-        return list(numpy.geomspace(1e-3, 1.001, 25) * diagonal) if diagonal > 0 else [1.0]
+        def model(bandwidths: ArrayLike = (), neighbors: Any = ()) -> _core.Regression:
+            return _core.Regression(
+                X,
+                targets,
+                *self._parameters(),
+                criterion,
+                [float(h) for h in numpy.ravel(bandwidths)],
+                [int(k) for k in numpy.ravel(neighbors)],
+                degree,
+                ridge,
+                self.threads,
+            )
 
-    def _regress(self, X: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-        check_is_fitted(self, "bandwidth_")
-        queries = validate_data(self, X, dtype=numpy.float64, order="C", reset=False)
-        return _core.regress(queries, self._X, self._targets, *self._kernel(), self.bandwidth_, self.threads)
+        if chosen and len(X) < 2:
+            what = f"bandwidth {criterion}" if self.neighbors is None else f"neighbors {self.neighbors}"
+            raise ValueError(f"{what} needs at least two samples, got n_samples=1")
+        self.bandwidth_: Any = None
+        self.neighbors_: Optional[int] = None
+        if self.neighbors is not None:
+            if not chosen or self.bandwidths is not None:
+                raise ValueError(
+                    "neighbors replace the bandwidth: leave bandwidths out, and give a criterion or nothing"
+                )
+            self._model = model(neighbors=self.neighbors)
+            self.neighbors_ = self._model.neighbors
+        elif not chosen:
+            self._model = model(self.bandwidth)
+            self.bandwidth_ = self._model.scales if numpy.ndim(self.bandwidth) else float(self.bandwidth)  # type: ignore[arg-type]
+        elif self.bandwidths is not None:
+            self.bandwidths_ = numpy.array([float(h) for h in self.bandwidths])
+            if not len(self.bandwidths_):
+                raise ValueError("bandwidths must not be empty")
+            self.errors_ = numpy.array([model(h).criterion(criterion, self.threads) for h in self.bandwidths_])
+            if not numpy.isfinite(self.errors_).any():
+                raise ValueError(f"bandwidths: {criterion} is infinite at each of {list(self.bandwidths_)}")
+            self.bandwidth_ = float(self.bandwidths_[int(numpy.nanargmin(self.errors_))])
+            self._model = model(self.bandwidth_)
+        else:
+            self._model = model()
+            self.bandwidth_ = self._model.scales
+        self._mean = targets.mean(axis=0)
+
+    def _queries(self, X: Any) -> NDArray[Any]:
+        check_is_fitted(self, "_model")
+        return validate_data(self, X, dtype=numpy.float64, order="C", reset=False)  # type: ignore[no-any-return]
 
     def empty_rows(self, X: ArrayLike) -> NDArray[numpy.int64]:
         """Indices of the rows of X without any training point within the bandwidth: there the data say nothing."""
-        return self._regress(X)[1]
+        queries = self._queries(X)
+        return self._model.predict(queries, self.threads)[1]
 
 
 class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # type: ignore[misc]
-    """y(x) = sum_j kernel(|x - x_j| / h) y_j / sum_j kernel(|x - x_j| / h) (Nadaraya 1964; Watson 1964).
+    """y(x): the value at x of the polynomial that is fitted to the training points (x_j, y_j) by least squares with the weights
+    kernel(u_j), u_j^2 = sum_d ((x_jd - x_d) / h_d)^2 (Stone 1977; Cleveland 1979; Fan and Gijbels 1996). Degree 0 is the
+    weighted mean of Nadaraya (1964) and Watson (1964).
 
-    One bandwidth holds for all columns of X: scale them first, as with StandardScaler in a pipeline.
-    Cost: O(n d) for each prediction, O(n^2 d) for each candidate of "loo", and less for a compact kernel in up to three
-    dimensions.
+    Bandwidths are chosen by a quasi-Newton search with exact gradients, one for each column: columns need no scaling.
+    Cost: O(n) for each prediction and O(n^2) for each step of the search, and O(points within the bandwidth) in their place for
+    a compact kernel in up to three columns. The search begins on a sample of 2,000 points.
 
     Parameters
     ----------
     kernel
-        "gaussian" (exp(-u^2/2)), "epanechnikov" ([1 - u^2]_+), "biweight", "triweight" (its powers 2 and 3),
-        "polynomial" (its power `exponent`), "uniform" ([u < 1]), or an object such as RectifiedPower(alpha=1.3).
+        "biweight" ([1 - u^2]_+^2), "epanechnikov" ([1 - u^2]_+), "triweight" (its power 3), "polynomial" (its power
+        `exponent`), "uniform" ([u < 1]), "gaussian" (exp(-u^2/2)), or an object such as RectifiedPower(alpha=1.3).
     bandwidth
-        h > 0, in the units of X, or "loo": the one of `bandwidths` with the smallest leave-one-out error.
+        "loo", "gcv" or "aicc": those that minimize the leave-one-out error, generalized cross-validation or the corrected
+        AIC (Hurvich, Simonoff and Tsai 1998). Or h > 0 for all columns, or one for each, in the units of X.
+    degree
+        Of the polynomial, 0 to 3; 2 and 3 for up to three columns.
+    neighbors
+        In place of the bandwidth, the distance to the (neighbors + 1)-th nearest point, columns divided by their standard
+        deviations; for compact kernels. Of several numbers, the criterion `bandwidth` chooses one.
+    ridge
+        On the coefficients of the polynomial but its constant, offsets in units of the bandwidth: where a fit sees fewer
+        points than coefficients, it chooses the flattest polynomial.
     exponent
         Of the kernel "polynomial".
     bandwidths
-        Candidates of "loo"; unless given, 25 from a thousandth of the diagonal of the data's bounding box to all of it.
+        Candidates, each for all columns, in place of the search.
     empty_value
         Prediction where no training point is within the bandwidth: "mean", that of the training targets, or a number,
         which may be NaN. `empty_rows` tells which rows those are.
     threads
-        The number of threads; all cores unless given.
+        The number of threads; all cores unless given. Results do not depend on it.
 
     Attributes
     ----------
     bandwidth_
-        The bandwidth in use.
+        The bandwidths in use: an array with one for each column, a number where one was given for all, None with neighbors.
+    neighbors_
+        The number of neighbors in use, or None.
     bandwidths_, errors_
-        Candidates and their leave-one-out errors, mean squared, +inf where a point has no other within the bandwidth.
+        Candidates and their criterion. Under "loo", a point without a neighbor counts as if its residual were twice the
+        standard deviation of y.
     """
 
     def __init__(
         self,
-        kernel: Union[str, Kernel] = "gaussian",
-        bandwidth: Union[float, str] = "loo",
+        kernel: Union[str, Kernel] = "biweight",
+        bandwidth: Union[float, str, Sequence[float]] = "loo",
         *,
+        degree: int = 1,
+        neighbors: Union[int, Sequence[int], None] = None,
+        ridge: float = 1e-10,
         exponent: Optional[float] = None,
         bandwidths: Optional[Sequence[float]] = None,
         empty_value: Union[str, float] = "mean",
         threads: Optional[int] = None,
     ) -> None:
-        super().__init__(kernel, bandwidth, exponent=exponent, bandwidths=bandwidths, threads=threads)
+        self.kernel = kernel
+        self.bandwidth = bandwidth
+        self.degree = degree
+        self.neighbors = neighbors
+        self.ridge = ridge
+        self.exponent = exponent
+        self.bandwidths = bandwidths
         self.empty_value = empty_value
+        self.threads = threads
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> KernelRegressor:
         """X [n, d], y [n] or [n, outputs]. Keeps copies."""
@@ -127,41 +192,99 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
             raise ValueError(f'empty_value must be "mean" or a number, got {self.empty_value!r}')
         points, targets = validate_data(self, X, y, dtype=numpy.float64, order="C", multi_output=True, y_numeric=True)
         self._one_output = targets.ndim == 1
-        self._fit_points(points, targets.reshape(len(targets), -1))
+        targets = numpy.ascontiguousarray(targets.reshape(len(targets), -1), dtype=numpy.float64)
+        self._fit_points(points, targets, self.degree, self.ridge)
         return self
 
-    def predict(self, X: ArrayLike) -> NDArray[Any]:
-        """X [m, d] -> [m], or [m, outputs]."""
-        values, empty = self._regress(X)
+    def predict(
+        self, X: ArrayLike, return_std: bool = False, return_interval: bool = False, level: float = 0.95
+    ) -> Any:
+        """X [m, d] -> [m], or [m, outputs].
+
+        With return_std also the standard errors of the fit, of the same shape, robust against unequal variances; with
+        return_interval also its pointwise confidence intervals of that level, lower and upper ends along a last axis. The bias
+        of the fit is not in them. Rows without any training point within the bandwidth have infinite ones.
+        """
+        queries = self._queries(X)
+        if not (return_std or return_interval):
+            values, empty = self._model.predict(queries, self.threads)
+            return self._shaped(self._filled(values, empty))
+        values, errors, lower, upper, empty = self._model.intervals(queries, level, self.threads)
+        result: tuple[NDArray[Any], ...] = (self._shaped(self._filled(values, empty)),)
+        if return_std:
+            result += (self._shaped(errors),)
+        if return_interval:
+            result += (numpy.stack([self._shaped(lower), self._shaped(upper)], axis=-1),)
+        return result
+
+    def slopes(self, X: ArrayLike, return_std: bool = False) -> Any:
+        """Derivatives of the fit by each column, [m, d] or [m, outputs, d], NaN where no training point is within the bandwidth;
+        with return_std also their standard errors. Degree >= 1."""
+        queries = self._queries(X)
+        values, errors, empty = self._model.slopes(queries, self.threads)
+        slopes = numpy.stack([self._shaped(one) for one in values], axis=-1)
+        slopes[empty] = numpy.nan
+        return (slopes, numpy.stack([self._shaped(one) for one in errors], axis=-1)) if return_std else slopes
+
+    def diagnose(self) -> RegressionDiagnostics:
+        """The fit on its own data: residuals, leverages, degrees of freedom, variances, R^2."""
+        check_is_fitted(self, "_model")
+        fitted, residuals, leverage, noise, *rest = self._model.diagnose(self.threads)
+        return RegressionDiagnostics(
+            self._shaped(fitted), self._shaped(residuals), leverage, self._shaped(noise), *rest
+        )
+
+    def _filled(self, values: NDArray[Any], empty: NDArray[Any]) -> NDArray[Any]:
         if len(empty):
-            values[empty] = self._targets.mean(axis=0) if self.empty_value == "mean" else self.empty_value
+            values[empty] = self._mean if isinstance(self.empty_value, str) else self.empty_value
+        return values
+
+    def _shaped(self, values: NDArray[Any]) -> NDArray[Any]:
         return values.ravel() if self._one_output else values
 
 
 class KernelClassifier(ClassifierMixin, _KernelEstimator):  # type: ignore[misc]
-    """Class probabilities by kernel regression of the classes' indicators; parameters as of KernelRegressor.
+    """Class probabilities: the kernel-weighted frequencies of the classes, that is regression of degree 0 of the classes'
+    indicators; parameters and attributes as of KernelRegressor.
 
     A row without any training point within the bandwidth gets the frequencies of the classes. "loo" minimizes the
     leave-one-out Brier score.
     """
+
+    def __init__(
+        self,
+        kernel: Union[str, Kernel] = "biweight",
+        bandwidth: Union[float, str, Sequence[float]] = "loo",
+        *,
+        neighbors: Union[int, Sequence[int], None] = None,
+        exponent: Optional[float] = None,
+        bandwidths: Optional[Sequence[float]] = None,
+        threads: Optional[int] = None,
+    ) -> None:
+        self.kernel = kernel
+        self.bandwidth = bandwidth
+        self.neighbors = neighbors
+        self.exponent = exponent
+        self.bandwidths = bandwidths
+        self.threads = threads
 
     def fit(self, X: ArrayLike, y: ArrayLike) -> KernelClassifier:
         """X [n, d], y [n] of any labels. Keeps a copy."""
         points, labels = validate_data(self, X, y, dtype=numpy.float64, order="C")
         check_classification_targets(labels)
         self.classes_, labels = numpy.unique(labels, return_inverse=True)
-        self._fit_points(points, numpy.eye(len(self.classes_))[labels])
+        self._fit_points(points, numpy.eye(len(self.classes_))[labels], degree=0)
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
         """X [m, d] -> [m, classes], in the order of classes_."""
-        values, empty = self._regress(X)
-        if len(empty):
-            values[empty] = self._targets.mean(axis=0)
+        queries = self._queries(X)
+        values, empty = self._model.predict(queries, self.threads)
+        values[empty] = self._mean
         return values
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:
         """X [m, d] -> [m]: the class of largest probability, the first of equals."""
-        check_is_fitted(self, "bandwidth_")
+        check_is_fitted(self, "_model")
         labels: NDArray[Any] = self.classes_[self.predict_proba(X).argmax(axis=1)]
         return labels
