@@ -95,7 +95,7 @@ def test_local_polynomials(degree):
         chosen = nd.KernelRegressor(bandwidth=criterion, degree=degree).fit(x, y)
         assert chosen.bandwidth_.shape == (2,)
         here = nd.KernelRegressor(bandwidth=criterion, degree=degree, bandwidths=[0.1, 0.3, 0.6]).fit(x, y)
-        best = chosen._model.criterion(criterion)
+        best = chosen.criterion(criterion)
         assert best <= here.errors_.min(), (criterion, best, here.errors_)
 
 
@@ -134,7 +134,7 @@ def test_neighbors():
             least_squares(scaled[i], scaled, y, reach, 1)[0], rel=1e-7
         )
     chosen = nd.KernelRegressor(neighbors=[5, 12, 40], bandwidth="gcv").fit(x, y)
-    each = [nd.KernelRegressor(neighbors=k).fit(x, y)._model.criterion("gcv") for k in (5, 12, 40)]
+    each = [nd.KernelRegressor(neighbors=k).fit(x, y).criterion("gcv") for k in (5, 12, 40)]
     assert chosen.neighbors_ == (5, 12, 40)[int(np.argmin(each))]
 
 

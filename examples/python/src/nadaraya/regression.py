@@ -111,6 +111,11 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "_model")
         return validate_data(self, X, dtype=numpy.float64, order="C", reset=False)  # type: ignore[no-any-return]
 
+    def criterion(self, name: str = "loo") -> float:
+        """A criterion of the fit to its training points: "loo", "gcv" or "aicc"."""
+        check_is_fitted(self, "_model")
+        return self._model.criterion(name, self.threads)
+
     def empty_rows(self, X: ArrayLike) -> NDArray[numpy.int64]:
         """Indices of the rows of X without any training point within the bandwidth: there the data say nothing."""
         queries = self._queries(X)
