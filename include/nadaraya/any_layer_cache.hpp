@@ -18,27 +18,27 @@
 namespace nadaraya {
 
 /// Keys are stored in the way that their similarity needs.
-template <class Scalar>
+template <class Stored>
 using AnyLayerCache =
-    std::variant<LayerCache<Scalar, DotProduct>, LayerCache<Scalar, Cosine>, LayerCache<Scalar, SquaredDistance>>;
+    std::variant<LayerCache<Stored, DotProduct>, LayerCache<Stored, Cosine>, LayerCache<Stored, SquaredDistance>>;
 
 /// Returns empty sequences for operators with the similarity of the options, whatever their scale; nothing else is read.
 /// Throws std::invalid_argument for a similarity that is unknown, and as LayerCache.
-template <class Scalar>
-AnyLayerCache<Scalar> make_layer_cache(const OperatorOptions& options, Index sequences, Index key_heads, Index key_cols,
+template <class Stored>
+AnyLayerCache<Stored> make_layer_cache(const OperatorOptions& options, Index sequences, Index key_heads, Index key_cols,
                                        Index value_cols) {
   options.validate_similarity();
-  return with_similarity(options, [&]<class S>(const S&) -> AnyLayerCache<Scalar> {
-    return LayerCache<Scalar, S>(sequences, key_heads, key_cols, value_cols);
+  return with_similarity(options, [&]<class S>(const S&) -> AnyLayerCache<Stored> {
+    return LayerCache<Stored, S>(sequences, key_heads, key_cols, value_cols);
   });
 }
 
 /// Appends the key heads of all sequences to a list for AnyAttention, until the next call that changes the cache.
-template <class Scalar>
-void append_heads(const AnyLayerCache<Scalar>& cache, std::vector<CachedHead<Scalar>>& list) {
+template <class Stored>
+void append_heads(const AnyLayerCache<Stored>& cache, std::vector<CachedHead<detail::ComputedIn<Stored>>>& list) {
   std::visit(
       [&](const auto& of) {
-        for (const auto& head : of.heads()) list.push_back(detail::cached_head<Scalar>(head));
+        for (const auto& head : of.heads()) list.push_back(detail::cached_head<detail::ComputedIn<Stored>>(head));
       },
       cache);
 }

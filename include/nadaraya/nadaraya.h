@@ -95,6 +95,21 @@ NADARAYA_EXPORTED nadaraya_status nadaraya_operator_with(const nadaraya_operator
 NADARAYA_EXPORTED nadaraya_status nadaraya_operator_per_head(nadaraya_operator* const* heads, int64_t count,
                                                              nadaraya_operator** created);
 
+/// Creates an operator like another under whose mask, too, key j is visible to query i of head h iff
+/// visible[(h * queries + i) * keys + j] is not 0: an array [heads, Nq, Nk] without gaps, which is copied. `heads` is 1, for all
+/// query heads, or their number. Calls with other numbers of queries and keys are refused. Where batch entries differ, each is
+/// a call of its own.
+NADARAYA_EXPORTED nadaraya_status nadaraya_operator_with_visible(const nadaraya_operator* op, const uint8_t* visible,
+                                                                 int64_t heads, int64_t queries, int64_t keys,
+                                                                 nadaraya_operator** created);
+
+/// Creates an operator like another that adds bias[0, h, i, j] to the similarity of query i and key j in head h: an array
+/// [1, heads, Nq, Nk], which is copied, of either type whatever that of the calls. `heads` is 1, for all query heads, or their
+/// number. -infinity hides a pair. The bias is a constant; it is refused where the normalization compares distances (fixed,
+/// unnormalized, nearest with a compact kernel).
+NADARAYA_EXPORTED nadaraya_status nadaraya_operator_with_bias(const nadaraya_operator* op, const nadaraya_input* bias,
+                                                              nadaraya_operator** created);
+
 NADARAYA_EXPORTED void nadaraya_operator_destroy(nadaraya_operator* op);
 
 /* ---- Threads --------------------------------------------------------------------------------------------------------- */
@@ -119,6 +134,25 @@ NADARAYA_EXPORTED nadaraya_status nadaraya_attend(const nadaraya_operator* op, c
                                                   const nadaraya_input* key, const nadaraya_input* value,
                                                   const nadaraya_output* out, const nadaraya_workspace* workspace);
 
+/// Which tokens belong together; a sequence sees nothing else, and masks count from its own beginning and end. Either offsets,
+/// of sequences that lie behind each other along the tokens, alike in every batch entry (cu_seqlens elsewhere): sequence s has
+/// the queries query_offsets[s] to query_offsets[s + 1] - 1 and the keys key_offsets[s] to key_offsets[s + 1] - 1. Or lengths,
+/// of one sequence for each batch entry b, whose first query_lengths[b] queries and key_lengths[b] keys are real; outputs and
+/// gradients of the padding behind them are 0, whatever it holds.
+typedef struct nadaraya_sequences {
+  int64_t count;                /* of sequences or, with lengths, of batch entries */
+  const int64_t* query_offsets; /* count + 1, rising from 0 to Nq; NULL with lengths */
+  const int64_t* key_offsets;   /* count + 1, rising from 0 to Nk; NULL: those of the queries */
+  const int64_t* query_lengths; /* count, at most Nq; NULL: all queries are real */
+  const int64_t* key_lengths;   /* count, at most Nk; NULL: all keys are real */
+} nadaraya_sequences;
+
+/// Computes what nadaraya_attend does for each sequence on its own. `sequences` may be NULL, for one that has all tokens.
+NADARAYA_EXPORTED nadaraya_status nadaraya_attend_sequences(const nadaraya_operator* op, const nadaraya_input* query,
+                                                            const nadaraya_input* key, const nadaraya_input* value,
+                                                            const nadaraya_sequences* sequences, const nadaraya_output* out,
+                                                            const nadaraya_workspace* workspace);
+
 /// What a forward pass hands to backward. It refers to query, key and value: keep these unchanged until it is destroyed.
 typedef struct nadaraya_tape nadaraya_tape;
 
@@ -127,6 +161,11 @@ NADARAYA_EXPORTED nadaraya_status nadaraya_forward(const nadaraya_operator* op, 
                                                    const nadaraya_input* key, const nadaraya_input* value,
                                                    const nadaraya_output* out, const nadaraya_workspace* workspace,
                                                    nadaraya_tape** created);
+/// Computes what nadaraya_attend_sequences does, and a tape, which keeps a copy of `sequences`.
+NADARAYA_EXPORTED nadaraya_status nadaraya_forward_sequences(const nadaraya_operator* op, const nadaraya_input* query,
+                                                             const nadaraya_input* key, const nadaraya_input* value,
+                                                             const nadaraya_sequences* sequences, const nadaraya_output* out,
+                                                             const nadaraya_workspace* workspace, nadaraya_tape** created);
 NADARAYA_EXPORTED void nadaraya_tape_destroy(nadaraya_tape* tape);
 
 /// Returns how many keys have weight, a mean over the queries of all heads; 0 without queries, NaN of NULL.
@@ -207,6 +246,18 @@ NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_pullback(const nadaraya_input*
 /// Computes dL/dalpha, a sum over all rows, from the scores x and dL/dp, which have one shape.
 NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_alpha_gradient(const nadaraya_input* x, const nadaraya_input* grad_p,
                                                                  double alpha, double* gradient);
+
+/// Computes the Fenchel-Young loss of each row of scores [., ., N, C], L(z, y) = Omega(y) - Omega(p) + z.(p - y) with
+/// p = entmax(z, alpha), into losses [., ., N, 1], and p - y, the gradient of their sum, into grad_scores, of the shape of
+/// scores. alpha >= 1; 1 is cross-entropy less the entropy of y. targets: distributions y, of the shape of scores; no entry is
+/// negative, and a row sums to 1 within 1e-4.
+NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_loss(const nadaraya_input* scores, const nadaraya_input* targets, double alpha,
+                                                       const nadaraya_output* losses, const nadaraya_output* grad_scores);
+
+/// Computes what nadaraya_entmax_loss does for targets that are classes, one in [0, C) for each row, without gaps.
+NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_loss_of_classes(const nadaraya_input* scores, const int64_t* classes,
+                                                                  double alpha, const nadaraya_output* losses,
+                                                                  const nadaraya_output* grad_scores);
 
 #ifdef __cplusplus
 }

@@ -133,6 +133,45 @@ static void rows_of_scores(void) {
   REFUSE(nadaraya_entmax(&same, 2.0, &weights), "x and p must have the same shape, got [1 x 1 x 3 x 2] and [1 x 1 x 2 x 3]");
 }
 
+/* Losses of classes and of distributions, and their gradient p - y. */
+static void losses_of_scores(void) {
+  const double x[] = {1.0, 0.8, 0.1, 2.0, 2.0, -1.0}, one_hot[] = {1, 0, 0, 0, 0, 1}, wrong[] = {1, 0, 0, 0, 0.5, 1};
+  const int64_t classes[] = {0, 2}, outside[] = {0, 3};
+  double losses[2], gradient[6], again[2], gradient_again[6];
+  const nadaraya_input scores = nadaraya_input_f64(x, 1, 2, 1, 3), targets = nadaraya_input_f64(one_hot, 1, 2, 1, 3),
+                       no_targets = nadaraya_input_f64(wrong, 1, 2, 1, 3);
+  const nadaraya_output of_rows = nadaraya_output_f64(losses, 1, 2, 1, 1), by_scores = nadaraya_output_f64(gradient, 1, 2, 1, 3),
+                        of_rows_again = nadaraya_output_f64(again, 1, 2, 1, 1),
+                        by_scores_again = nadaraya_output_f64(gradient_again, 1, 2, 1, 3);
+  int i;
+  SUCCEED(nadaraya_entmax_loss_of_classes(&scores, classes, 1.0, &of_rows, &by_scores));
+  CHECK_CLOSE(losses[0], log(exp(1.0) + exp(0.8) + exp(0.1)) - 1.0, 1e-14);
+  CHECK_CLOSE(losses[1], log(2 * exp(2.0) + exp(-1.0)) + 1.0, 1e-14);
+  CHECK_CLOSE(gradient[0], exp(1.0) / (exp(1.0) + exp(0.8) + exp(0.1)) - 1.0, 1e-15);
+  /* Sparsemax: p = (0.6, 0.4, 0), and L = -z_y + (1 + the sum of z_j^2 - tau^2 over the support) / 2 with tau = 0.4. */
+  SUCCEED(nadaraya_entmax_loss_of_classes(&scores, classes, 2.0, &of_rows, &by_scores));
+  CHECK_CLOSE(losses[0], -1.0 + (1.0 + 1.0 - 0.16 + 0.64 - 0.16) / 2.0, 1e-14);
+  CHECK_CLOSE(gradient[0], -0.4, 1e-15);
+  CHECK_CLOSE(gradient[1], 0.4, 1e-15);
+  CHECK(gradient[2] == 0);
+  SUCCEED(nadaraya_entmax_loss(&scores, &targets, 2.0, &of_rows_again, &by_scores_again));
+  for (i = 0; i < 6; ++i) CHECK_CLOSE(gradient_again[i], gradient[i], 1e-15);
+  for (i = 0; i < 2; ++i) CHECK_CLOSE(again[i], losses[i], 1e-14);
+
+  again[0] = gradient_again[0] = 7;
+  REFUSE(nadaraya_entmax_loss_of_classes(&scores, outside, 2.0, &of_rows_again, &by_scores_again),
+         "nadaraya_entmax_loss_of_classes: targets: class index 3 of row 0 is not in [0, 3)");
+  REFUSE(nadaraya_entmax_loss(&scores, &no_targets, 2.0, &of_rows_again, &by_scores_again), "targets: row 0 is not a distribution");
+  REFUSE(nadaraya_entmax_loss_of_classes(&scores, NULL, 2.0, &of_rows_again, &by_scores_again), "classes must not be NULL");
+  REFUSE(nadaraya_entmax_loss_of_classes(&scores, classes, 0.9, &of_rows_again, &by_scores_again),
+         "alpha must be finite and at least 1, got 0.9");
+  REFUSE(nadaraya_entmax_loss_of_classes(&scores, classes, 2.0, &by_scores_again, &by_scores_again),
+         "losses must be [1 x 2 x 1 x 1], got [1 x 2 x 1 x 3]");
+  REFUSE(nadaraya_entmax_loss_of_classes(&scores, classes, 2.0, &of_rows_again, &of_rows_again),
+         "scores and grad_scores must have the same shape");
+  CHECK(again[0] == 7 && gradient_again[0] == 7);
+}
+
 enum { batch = 2, heads = 4, key_heads = 2, tokens = 40, dim = 5, value_dim = 3 };
 enum {
   queries = batch * heads * tokens * dim,
@@ -291,6 +330,140 @@ static void many_heads(void) {
   nadaraya_operator_destroy(all);
 }
 
+/* Masks of arrays: a causal one in numbers is the one with a name, and a head may have its own. */
+static void masks(void) {
+  static uint8_t visible[heads * tokens * tokens];
+  static float bias[tokens * tokens];
+  static double expected[outs], hidden[outs];
+  nadaraya_operator *const plain = make("kernel=biweight scale=0.9"), *const causal = make("kernel=biweight scale=0.9 mask=causal");
+  nadaraya_operator *const fixed = make("kernel=biweight normalization=fixed bandwidth=1 similarity=euclidean");
+  nadaraya_operator *op, *both, *other;
+  nadaraya_input added = nadaraya_input_f32(bias, 1, 1, tokens, tokens);
+  int h, i, j;
+  for (i = 0; i < tokens; ++i) {
+    for (j = 0; j < tokens; ++j) {
+      for (h = 0; h < heads; ++h) visible[(h * tokens + i) * tokens + j] = (uint8_t)(h == 2 ? 1 : 2 * (j <= i));
+      bias[i * tokens + j] = j <= i ? 0.0f : -HUGE_VALF;
+    }
+  }
+  loss(causal);
+  memcpy(expected, out, sizeof out);
+  SUCCEED(nadaraya_operator_with_visible(plain, visible, 1, tokens, tokens, &op));
+  loss(op);
+  CHECK(memcmp(out, expected, sizeof out) == 0);
+  nadaraya_operator_destroy(op);
+  SUCCEED(nadaraya_operator_with_bias(plain, &added, &op));
+  loss(op);
+  for (i = 0; i < outs; ++i) CHECK_CLOSE(out[i], expected[i], 1e-13);
+  nadaraya_operator_destroy(op);
+
+  /* Head 2 sees every key, and a bias of 0 changes nothing; a number of the operator may change under a mask. */
+  loss(plain);
+  memcpy(hidden, out, sizeof out);
+  SUCCEED(nadaraya_operator_with_visible(plain, visible, heads, tokens, tokens, &op));
+  SUCCEED(nadaraya_operator_with(op, "scale", 0.9, &both));
+  nadaraya_operator_destroy(op);
+  memset(bias, 0, sizeof bias);
+  SUCCEED(nadaraya_operator_with_bias(both, &added, &op));
+  loss(op);
+  for (h = 0; h < batch * heads; ++h) {
+    for (i = 0; i < tokens * value_dim; ++i) {
+      const int at = h * tokens * value_dim + i;
+      CHECK_CLOSE(out[at], (h % heads == 2 ? hidden : expected)[at], 1e-13);
+    }
+  }
+  added.shape[1] = 3;
+  added.strides[1] = 0;
+  REFUSE(nadaraya_operator_with_bias(op, &added, &other), "bias is for 3 heads, and op for 4");
+  added.shape[1] = 1;
+  added.shape[0] = 2;
+  added.strides[0] = 0;
+  REFUSE(nadaraya_operator_with_bias(op, &added, &other), "bias must be [1 x heads x queries x keys], got [2 x 1 x 40 x 40]");
+  added.shape[0] = 1;
+  REFUSE(nadaraya_operator_with_bias(fixed, &added, &other), "the normalization compares distances, and an additive bias is none");
+  REFUSE(nadaraya_operator_with_visible(plain, NULL, 1, 2, 2, &other), "visible [1 x 1 x 2 x 2] has no data");
+  REFUSE(nadaraya_operator_with_visible(plain, visible, 0, 2, 2, &other), "visible must be for at least one head, got 0");
+  REFUSE(nadaraya_operator_with_visible(plain, visible, 1, -2, 2, &other), "visible must not have negative sizes");
+  CHECK(other == NULL);
+  nadaraya_operator_destroy(both);
+  SUCCEED(nadaraya_operator_with_visible(plain, visible, 1, 20, 40, &both));
+  {
+    const nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim),
+                         key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
+                         value = nadaraya_input_f64(v, batch, key_heads, tokens, value_dim);
+    const nadaraya_output result = nadaraya_output_f64(out, batch, heads, tokens, value_dim);
+    REFUSE(nadaraya_attend(both, &query, &key, &value, &result, NULL), "20");
+  }
+  nadaraya_operator_destroy(both);
+  nadaraya_operator_destroy(op);
+  nadaraya_operator_destroy(fixed);
+  nadaraya_operator_destroy(causal);
+  nadaraya_operator_destroy(plain);
+}
+
+/* Sequences behind each other, and padded ones, are calls of their own. */
+static void sequences(void) {
+  const int64_t offsets[] = {0, 15, tokens}, too_few[] = {0, 15, 30}, lengths[batch] = {tokens, 25}, none[batch] = {tokens, 0};
+  const nadaraya_sequences packed = {2, offsets, NULL, NULL, NULL}, padded = {batch, NULL, NULL, lengths, lengths},
+                           padded_keys = {batch, NULL, NULL, NULL, none}, wrong = {2, offsets, too_few, NULL, NULL},
+                           nothing = {2, NULL, NULL, NULL, NULL}, negative = {-1, offsets, NULL, NULL, NULL},
+                           mixed = {2, NULL, offsets, lengths, NULL}, both = {batch, offsets, NULL, lengths, NULL};
+  static double one[outs], seed[outs];
+  nadaraya_operator* const op = make("kernel=biweight scale=0.9 mask=causal");
+  nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim),
+                 key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
+                 value = nadaraya_input_f64(v, batch, key_heads, tokens, value_dim);
+  nadaraya_output result = nadaraya_output_f64(out, batch, heads, tokens, value_dim);
+  const nadaraya_output grad_query = nadaraya_output_f64(dq, batch, heads, tokens, dim),
+                        grad_key = nadaraya_output_f64(dk, batch, key_heads, tokens, dim),
+                        grad_value = nadaraya_output_f64(dv, batch, key_heads, tokens, value_dim);
+  const nadaraya_input grad_out = nadaraya_input_f64(seed, batch, heads, tokens, value_dim);
+  nadaraya_tape* tape;
+  int h, i, s;
+
+  SUCCEED(nadaraya_attend_sequences(op, &query, &key, &value, &packed, &result, NULL));
+  for (s = 0; s < 2; ++s) {
+    nadaraya_input part = query, part_key = key, part_value = value;
+    nadaraya_output part_out = result;
+    part.data = q + offsets[s] * dim;
+    part_key.data = k + offsets[s] * dim;
+    part_value.data = v + offsets[s] * value_dim;
+    part_out.data = one + offsets[s] * value_dim;
+    part.shape[2] = part_key.shape[2] = part_value.shape[2] = part_out.shape[2] = offsets[s + 1] - offsets[s];
+    SUCCEED(nadaraya_attend(op, &part, &part_key, &part_value, &part_out, NULL));
+  }
+  for (i = 0; i < outs; ++i) CHECK_CLOSE(out[i], one[i], 1e-14);
+  SUCCEED(nadaraya_attend_sequences(op, &query, &key, &value, NULL, &result, NULL));
+  loss(op);
+  memcpy(one, out, sizeof out);
+
+  for (i = 0; i < outs; ++i) seed[i] = 1;
+  SUCCEED(nadaraya_forward_sequences(op, &query, &key, &value, &padded, &result, NULL, &tape));
+  SUCCEED(nadaraya_backward(tape, &grad_out, &grad_query, &grad_key, &grad_value, NULL, NULL));
+  nadaraya_tape_destroy(tape);
+  for (h = 0; h < batch * heads; ++h) {
+    for (i = 0; i < tokens; ++i) {
+      const int at = (h * tokens + i) * value_dim;
+      CHECK_CLOSE(out[at], i < lengths[h / heads] ? one[at] : 0.0, 1e-14);
+      if (i >= lengths[h / heads]) CHECK(dq[(h * tokens + i) * dim] == 0);
+    }
+  }
+  CHECK(dk[keys - 1] == 0 && dv[values - 1] == 0 && dv[0] != 0);
+  SUCCEED(nadaraya_forward_sequences(op, &query, &key, &value, &padded_keys, &result, NULL, &tape));
+  CHECK(nadaraya_tape_empty_rows(tape) == heads * tokens);
+  nadaraya_tape_destroy(tape);
+
+  out[0] = 7;
+  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &wrong, &result, NULL),
+         "nadaraya_attend_sequences: the offsets of key must rise from 0 to its 40 tokens");
+  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &nothing, &result, NULL), "sequences must have query_offsets or lengths");
+  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &negative, &result, NULL), "count of sequences must not be negative");
+  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &mixed, &result, NULL), "key_offsets must have query_offsets");
+  REFUSE(nadaraya_forward_sequences(op, &query, &key, &value, &both, &result, NULL, &tape), "either offsets or lengths");
+  CHECK(out[0] == 7 && tape == NULL);
+  nadaraya_operator_destroy(op);
+}
+
 /* Two sequences of 40 and 25 tokens, token by token and forked. */
 static void decoding(void) {
   nadaraya_operator* const op = make("kernel=biweight similarity=euclidean scale=0.8 mask=causal");
@@ -447,9 +620,12 @@ int main(void) {
   version();
   attention_of_constants();
   rows_of_scores();
+  losses_of_scores();
   fill();
   gradients();
   many_heads();
+  masks();
+  sequences();
   decoding();
   refusals();
   if (failures > 0) fprintf(stderr, "%d checks failed\n", failures);

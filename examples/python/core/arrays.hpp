@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -48,19 +49,49 @@ std::string dtype_name(const Array& array) {
   return kind == "bool" ? kind : kind + std::to_string(array.dtype().bits);
 }
 
-template <class Scalar, class Array>
+template <class T>
+nb::dlpack::dtype dtype_of() {
+  if constexpr (std::is_same_v<T, Eigen::half>) return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+  if constexpr (std::is_same_v<T, Eigen::bfloat16>) return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1};
+  if constexpr (!std::is_same_v<T, Eigen::half> && !std::is_same_v<T, Eigen::bfloat16>) return nb::dtype<T>();
+}
+
+template <class T, class Array>
 bool holds(const Array& array) {
-  return array.dtype() == nb::dtype<Scalar>();
+  return array.dtype() == dtype_of<T>();
+}
+
+template <class Array>
+bool holds_16_bits(const Array& array) {
+  return holds<Eigen::half>(array) || holds<Eigen::bfloat16>(array);
 }
 
 [[noreturn]] inline void refuse_type(const std::string& message) { throw nb::type_error(message.c_str()); }
 
 namespace detail {
 
+/// An array of NumPy with the bfloat16 of the package ml_dtypes, which NumPy hands out neither as a buffer nor by DLPack.
+template <class Array>
+std::optional<Array> bfloat16_of_numpy(nb::handle object) {
+  if (nb::cast<std::string>(nb::str(nb::getattr(object, "dtype", nb::none()))) != "bfloat16") return std::nullopt;
+  Array bits;
+  if (!nb::hasattr(object, "view") || !nb::try_cast<Array>(object.attr("view")("uint16"), bits, false)) return std::nullopt;
+  return Array(bits.data(), bits.ndim(), shape_of(bits).data(), object, bits.stride_ptr(), dtype_of<Eigen::bfloat16>());
+}
+
+template <class Array>
+bool converts(nb::handle object, Array& array) {
+  if (object.is_none()) return false;
+  if (nb::try_cast<Array>(object, array, false) && array.is_valid()) return true;
+  const auto numbers = bfloat16_of_numpy<Array>(object);
+  if (numbers) array = *numbers;
+  return numbers.has_value();
+}
+
 template <class Array>
 Array array_of(const char* name, nb::handle object, const char* kind) {
   Array array;
-  if (object.is_none() || !nb::try_cast<Array>(object, array, false) || !array.is_valid()) {
+  if (!converts(object, array)) {
     refuse_type(std::string(name) + " must be " + kind +
                 " on the CPU, of NumPy or with __dlpack__ (detach a tensor that requires a gradient), got " +
                 nb::cast<std::string>(nb::str(object.type().attr("__name__"))));
@@ -86,16 +117,15 @@ inline Output output(const char* name, nb::handle object) {
   return detail::array_of<Output>(name, object, "a writable array");
 }
 
-/// Refuses arrays whose dtype is neither float32 nor float64, or differs from the first one's.
+/// An argument as messages name it.
 struct Named {
   const char* name;
   const Input* array;
 };
-inline void check_dtypes(std::initializer_list<Named> arrays) {
+
+/// Refuses arrays whose dtype differs from the first one's.
+inline void check_same_dtype(std::initializer_list<Named> arrays) {
   const Named& first = *arrays.begin();
-  if (!holds<float>(*first.array) && !holds<double>(*first.array)) {
-    refuse_type(std::string(first.name) + " must be float32 or float64, got " + dtype_name(*first.array));
-  }
   for (const Named& other : arrays) {
     if (other.array->dtype() != first.array->dtype()) {
       refuse_type(std::string(first.name) + " and " + other.name + " must have the same dtype, got " +
@@ -104,10 +134,37 @@ inline void check_dtypes(std::initializer_list<Named> arrays) {
   }
 }
 
+/// Refuses arrays whose dtype is neither float32 nor float64, or differs from the first one's.
+inline void check_dtypes(std::initializer_list<Named> arrays) {
+  const Named& first = *arrays.begin();
+  if (!holds<float>(*first.array) && !holds<double>(*first.array)) {
+    refuse_type(std::string(first.name) + " must be float32 or float64, got " + dtype_name(*first.array));
+  }
+  check_same_dtype(arrays);
+}
+
+/// The same where 16 bits may be stored, of which the results are float32.
+inline void check_stored_dtypes(std::initializer_list<Named> arrays) {
+  const Named& first = *arrays.begin();
+  if (!holds<float>(*first.array) && !holds<double>(*first.array) && !holds_16_bits(*first.array)) {
+    refuse_type(std::string(first.name) + " must be float32, float64, bfloat16 or float16, got " +
+                dtype_name(*first.array));
+  }
+  check_same_dtype(arrays);
+}
+
 /// visit(Scalar()) for the scalar of an array that check_dtypes has let pass.
 template <class Visit>
 auto with_scalar(const Input& array, const Visit& visit) {
   return holds<float>(array) ? visit(float()) : visit(double());
+}
+
+/// visit(T()) for what an array stores that check_stored_dtypes has let pass.
+template <class Visit>
+auto with_stored(const Input& array, const Visit& visit) {
+  if (holds<Eigen::bfloat16>(array)) return visit(Eigen::bfloat16());
+  if (holds<Eigen::half>(array)) return visit(Eigen::half());
+  return with_scalar(array, visit);
 }
 
 /// [N, D], [H, N, D] or [B, H, N, D] as batch, heads, tokens and dim; a missing one has size 1.
@@ -122,6 +179,46 @@ HeadView<T> head_view(const Array& array) {
   return HeadView<T>(static_cast<T*>(array.data()), shape[0], shape[1], shape[2], shape[3],
                      {strides[0], strides[1], strides[2], strides[3]});
 }
+
+/// A copy in float.
+class FloatCopy {
+ public:
+  template <class T>
+  explicit FloatCopy(const HeadView<const T>& view)
+      : numbers_(static_cast<std::size_t>(view.batch() * view.heads() * view.tokens() * view.dim())), view_(copy(view)) {}
+  FloatCopy(const FloatCopy&) = delete;
+  FloatCopy& operator=(const FloatCopy&) = delete;
+
+  HeadView<const float> view() const { return view_; }
+
+ private:
+  template <class T>
+  HeadView<float> copy(const HeadView<const T>& from) {
+    const auto to = HeadView<float>::bhnd(numbers_.data(), from.batch(), from.heads(), from.tokens(), from.dim());
+    for (Index b = 0; b < from.batch(); ++b) {
+      for (Index h = 0; h < from.heads(); ++h) to.rows(b, h) = from.rows(b, h).template cast<float>();
+    }
+    return to;
+  }
+
+  std::vector<float> numbers_;
+  HeadView<float> view_;
+};
+
+/// Numbers as they are computed with: a copy of those that are stored in 16 bits.
+template <class T>
+struct InScalar : FloatCopy {
+  using FloatCopy::FloatCopy;
+};
+template <class T>
+  requires std::is_same_v<nadaraya::detail::ComputedIn<T>, T>
+struct InScalar<T> {
+  explicit InScalar(const HeadView<const T>& view) : view_(view) {}
+  HeadView<const T> view() const { return view_; }
+
+ private:
+  HeadView<const T> view_;
+};
 
 /// Some entries of the batch.
 template <class T>

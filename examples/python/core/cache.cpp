@@ -16,14 +16,10 @@ namespace binding {
 nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& cache, nb::object out,
                          nb::handle threads) {
   const Input query = input("query", queries);
-  check_dtypes({{"query", &query}});
+  cache.check_dtype("query", query);
   if (choice.options.similarity != cache.similarity()) {
     program::refuse("similarity must be that of the cache, " + cache.similarity() + ", got " +
                     choice.options.similarity);
-  }
-  if (holds<float>(query) != cache.is_float32()) {
-    refuse_type(std::string("query must have the dtype of the cache, ") + (cache.is_float32() ? "float32" : "float64") +
-                ", got " + dtype_name(query));
   }
   const CacheShape& shape = cache.shape();
   const auto shapes = [&] { return shapes_of({{"query", &query}}); };
@@ -33,12 +29,13 @@ nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& 
   }
   const std::vector<Index> lengths = cache.lengths();
   const bool equal = std::adjacent_find(lengths.begin(), lengths.end(), std::not_equal_to<>()) == lengths.end();
-  if (!equal &&
-      std::any_of(choice.masks.begin(), choice.masks.end(), [](const MaskPart& one) { return one.array.is_valid(); })) {
+  if (!equal && choice.has_array_mask()) {
     program::refuse("a mask with an array needs as many keys in every sequence of the cache");
   }
-  with_scalar(query, [&]<class Scalar>(Scalar) {
-    const auto q = head_view<const Scalar>(query);
+  with_stored(query, [&]<class T>(T) {
+    using Scalar = nadaraya::detail::ComputedIn<T>;
+    const InScalar<T> in_scalar(head_view<const T>(query));
+    const auto q = in_scalar.view();
     const auto groups =
         choice.groups<Scalar>({q.batch(), q.heads(), q.tokens(), lengths.empty() ? 0 : lengths.front()});
     Shape result_shape = shape_of(query);
@@ -66,8 +63,8 @@ void bind_cache(nb::module_& m) {
   nb::class_<Cache>(m, "KeyValueCache")
       .def("__init__",
            [](Cache* at, std::size_t rank, Index batch, Index heads, Index key_dim, Index value_dim,
-              std::string similarity, bool float32) {
-             new (at) Cache({rank, batch, heads, key_dim, value_dim}, std::move(similarity), float32);
+              std::string similarity, std::string dtype) {
+             new (at) Cache({rank, batch, heads, key_dim, value_dim}, std::move(similarity), std::move(dtype));
            })
       .def("append", &Cache::append, nb::arg("key").none(), nb::arg("value").none(), nb::arg("sequence") = nb::none())
       .def("truncate", &Cache::truncate, nb::arg("rows"), nb::arg("sequence") = nb::none())

@@ -9,6 +9,7 @@
 
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -23,12 +24,20 @@ struct CacheShape {
 
 class Cache {
  public:
-  Cache(const CacheShape& shape, std::string similarity, bool float32)
-      : shape_(shape), similarity_(std::move(similarity)), cache_(float32 ? made<float>() : made<double>()) {}
+  Cache(const CacheShape& shape, std::string similarity, std::string dtype)
+      : shape_(shape), similarity_(std::move(similarity)), dtype_(std::move(dtype)), cache_(made()) {}
 
   const CacheShape& shape() const { return shape_; }
   const std::string& similarity() const { return similarity_; }
-  bool is_float32() const { return cache_.index() == 0; }
+
+  /// Throws unless an array has the cache's dtype, or that in which it is computed.
+  void check_dtype(const char* name, const Input& array) const {
+    const std::string got = dtype_name(array);
+    if (got == dtype_ || (got == "float32" && dtype_ != "float64")) return;
+    const bool two = dtype_ == "bfloat16" || dtype_ == "float16";
+    refuse_type(std::string(name) + " must have the dtype of the cache, " + dtype_ + (two ? ", or float32" : "") + ", got " +
+                got);
+  }
 
   /// How many keys each sequence has.
   std::vector<Index> lengths() const {
@@ -42,13 +51,10 @@ class Cache {
   /// To every sequence, or to one, whose arrays have no batch dimension. All heads, or none.
   void append(nb::handle key_rows, nb::handle value_rows, std::optional<Index> sequence) {
     const Input key = input("key", key_rows), value = input("value", value_rows);
-    check_dtypes({{"key", &key}, {"value", &value}});
+    check_same_dtype({{"key", &key}, {"value", &value}});
+    check_dtype("key", key);
     const Sequences of = sequences(sequence);
     const Index count = of.count;
-    if (holds<float>(key) != is_float32()) {
-      refuse_type(std::string("key must have the dtype of the cache, ") + (is_float32() ? "float32" : "float64") +
-                  ", got " + dtype_name(key));
-    }
     const std::size_t rank = sequence ? 3 : shape_.rank;
     const std::string shapes = shapes_of({{"key", &key}, {"value", &value}});
     const auto expected = [&](Index dim) {
@@ -66,12 +72,19 @@ class Cache {
       program::refuse("key and value must be " + expected(shape_.key_dim) + " and " + expected(shape_.value_dim) +
                       ", got " + shapes);
     }
-    visit([&]<class Scalar, class S>(nadaraya::LayerCache<Scalar, S>& cache) {
-      const auto keys = head_view<const Scalar>(key), values = head_view<const Scalar>(value);
-      if (sequence) {
-        cache.append(*sequence, keys, values);
+    visit([&]<class Stored, class S>(nadaraya::LayerCache<Stored, S>& cache) {
+      const auto append = [&]<class T>(T) {
+        const auto keys = head_view<const T>(key), values = head_view<const T>(value);
+        if (sequence) {
+          cache.append(*sequence, keys, values);
+        } else {
+          cache.append(keys, values);
+        }
+      };
+      if (holds<Stored>(key)) {
+        append(Stored());
       } else {
-        cache.append(keys, values);
+        append(nadaraya::detail::ComputedIn<Stored>());
       }
     });
   }
@@ -101,7 +114,11 @@ class Cache {
   template <class Scalar>
   std::vector<nadaraya::CachedHead<Scalar>> cached() const {
     std::vector<nadaraya::CachedHead<Scalar>> result;
-    nadaraya::append_heads(std::get<nadaraya::AnyLayerCache<Scalar>>(cache_), result);
+    std::visit(
+        [&]<class Stored>(const nadaraya::AnyLayerCache<Stored>& of) {
+          if constexpr (std::is_same_v<nadaraya::detail::ComputedIn<Stored>, Scalar>) nadaraya::append_heads(of, result);
+        },
+        cache_);
     return result;
   }
 
@@ -116,16 +133,26 @@ class Cache {
     std::visit([&](const auto& of) { std::visit(visitor, of); }, cache_);
   }
 
-  using OfScalar = std::variant<nadaraya::AnyLayerCache<float>, nadaraya::AnyLayerCache<double>>;
+  template <class... Stored>
+  using AnyOf = std::variant<nadaraya::AnyLayerCache<Stored>...>;
+  using Stores = AnyOf<float, double, Eigen::bfloat16, Eigen::half>;
 
-  template <class Scalar>
-  OfScalar made() const {
+  Stores made() const {
+    if (dtype_ == "float64") return made_of<double>();
+    if (dtype_ == "bfloat16") return made_of<Eigen::bfloat16>();
+    if (dtype_ == "float16") return made_of<Eigen::half>();
+    if (dtype_ == "float32") return made_of<float>();
+    refuse_type("dtype must be float32, float64, bfloat16 or float16, got " + dtype_);
+  }
+
+  template <class Stored>
+  Stores made_of() const {
     if (shape_.batch < 0 || shape_.heads < 1 || shape_.key_dim < 0 || shape_.value_dim < 0) {
       program::refuse("a cache must have heads, and its sizes must not be negative");
     }
     const nadaraya::OperatorOptions options{.spelling = nadaraya::OptionSpelling::keyword, .similarity = similarity_};
     return program::as_usage([&] {
-      return nadaraya::make_layer_cache<Scalar>(options, shape_.batch, shape_.heads, shape_.key_dim, shape_.value_dim);
+      return nadaraya::make_layer_cache<Stored>(options, shape_.batch, shape_.heads, shape_.key_dim, shape_.value_dim);
     });
   }
 
@@ -144,7 +171,8 @@ class Cache {
 
   CacheShape shape_;
   std::string similarity_;
-  OfScalar cache_;
+  std::string dtype_;
+  Stores cache_;
 };
 
 /// The regression of queries on cached keys and values. Returns `out`, or a new array.

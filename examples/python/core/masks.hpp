@@ -4,16 +4,14 @@
 #include "arrays.hpp"
 #include "numbers.hpp"
 
+#include <nadaraya/any_mask_intersection.hpp>
 #include <nadaraya/make_operator.hpp>
 #include <nadaraya/mask/additive_bias.hpp>
 #include <nadaraya/mask/boolean_mask.hpp>
 #include <nadaraya/mask/key_lengths.hpp>
 #include <nadaraya/operator_options.hpp>
 
-#include <algorithm>
 #include <cstdint>
-#include <functional>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,51 +19,6 @@
 namespace binding {
 
 using nadaraya::AnyMask;
-using nadaraya::Extent;
-using nadaraya::KeyRange;
-
-/// A pair is visible if it is visible to both; biases add. As nadaraya::Intersection, of masks without their types.
-template <class Scalar>
-class BothMasks final : public nadaraya::engine::RowMask<Scalar> {
- public:
-  using Mask = std::shared_ptr<const nadaraya::engine::RowMask<Scalar>>;
-
-  BothMasks(Mask a, Mask b)
-      : nadaraya::engine::RowMask<Scalar>(
-            {a->traits().holed || b->traits().holed, a->traits().biased || b->traits().biased}),
-        a_(std::move(a)),
-        b_(std::move(b)) {}
-
-  KeyRange range(Index query, const Extent& n) const override {
-    const KeyRange a = a_->range(query, n), b = b_->range(query, n);
-    return n.clip((std::max)(a.first, b.first), (std::min)(a.last, b.last));
-  }
-  std::uint64_t visible(Index query, Index first, Index count, const Extent& n) const override {
-    return a_->visible(query, first, count, n) & b_->visible(query, first, count, n);
-  }
-  void add_bias(Index query, const nadaraya::engine::KeyList& keys, const Extent& n, Scalar* z) const override {
-    a_->add_bias(query, keys, n, z);
-    b_->add_bias(query, keys, n, z);
-  }
-  /// No bias of Python has parameters.
-  std::unique_ptr<nadaraya::engine::OwnGradient> no_gradient() const override { return nullptr; }
-  void pull_parameters(Index, const nadaraya::engine::KeyList&, const Extent&, const Scalar*,
-                       nadaraya::engine::OwnGradient&) const override {}
-
- private:
-  Mask a_, b_;
-};
-
-template <class Scalar>
-AnyMask<Scalar> both(const AnyMask<Scalar>& a, const AnyMask<Scalar>& b) {
-  AnyMask<Scalar> result = a;
-  result.rows = std::make_shared<const BothMasks<Scalar>>(a.rows, b.rows);
-  result.validate = [first = a.validate, second = b.validate](const Extent& n) {
-    if (first) first(n);
-    if (second) second(n);
-  };
-  return result;
-}
 
 /// The entries of an array for the pairs of one head.
 template <class T>

@@ -2,6 +2,7 @@
 #include "operator.hpp"
 
 #include "cache.hpp"
+#include "sixteen_bits.hpp"
 #include "tape.hpp"
 
 #include <nadaraya/head_weights.hpp>
@@ -67,21 +68,26 @@ class Operator {
     choice_ = std::move(choice);
   }
 
-  nb::object call(nb::handle query, nb::handle key, nb::handle value, nb::object out, nb::handle threads) const {
+  nb::object call(nb::handle query, nb::handle key, nb::handle value, nb::object out, nb::handle threads,
+                  nb::handle sequences) const {
     const Operands in(query, key, value);
-    with_scalar(in.query, [&]<class Scalar>(Scalar) {
-      const auto q = head_view<const Scalar>(in.query), k = head_view<const Scalar>(in.key),
-                 v = head_view<const Scalar>(in.value);
+    with_stored(in.query, [&]<class T>(T) {
+      const auto q = head_view<const T>(in.query), k = head_view<const T>(in.key), v = head_view<const T>(in.value);
+      using Scalar = nadaraya::detail::ComputedIn<T>;
       const auto groups = choice_->groups<Scalar>(mask_sizes(q, k));
+      const nadaraya::Packed tokens = packed(sequences, *choice_, q.tokens(), k.tokens());
       const auto result = head_view<Scalar>(out_array<Scalar>(out, in.out_shape()));
-      const auto one = nadaraya::Packed::one(q.tokens(), k.tokens());
       const auto by = executor(threads);
       without_gil([&] { return in.shapes(); },
                   [&] {
                     for (const auto& group : groups) {
                       const auto of = [&](const auto& view) { return entries(view, group.first, group.count); };
                       execute<Scalar>(by, k.tokens(), [&](const auto& executor) {
-                        group.attention()(of(q), of(k), of(v), of(result), one, executor);
+                        if constexpr (std::is_same_v<T, Scalar>) {
+                          group.attention()(of(q), of(k), of(v), of(result), tokens, executor);
+                        } else {
+                          attend_16_bits(choice_->options, group, of(q), of(k), of(v), of(result), tokens, executor);
+                        }
                       });
                     }
                   });
@@ -89,9 +95,10 @@ class Operator {
     return out;
   }
 
-  nb::tuple forward(nb::handle query, nb::handle key, nb::handle value, nb::object out, nb::handle threads) const {
+  nb::tuple forward(nb::handle query, nb::handle key, nb::handle value, nb::object out, nb::handle threads,
+                    nb::handle sequences) const {
     Tape tape(choice_, Operands(query, key, value));
-    nb::object result = tape.forward(std::move(out), threads);
+    nb::object result = tape.forward(std::move(out), threads, sequences);
     return nb::make_tuple(result, nb::cast(std::move(tape)));
   }
 
@@ -102,6 +109,7 @@ class Operator {
   /// For each head of each batch entry (data, indices, indptr) of a compressed sparse row matrix.
   nb::list weights(nb::handle query, nb::handle key, nb::handle threads) const {
     const Operands in(query, key, key);
+    in.check_scalar();
     nb::list result;
     with_scalar(in.query, [&]<class Scalar>(Scalar) {
       const auto q = head_view<const Scalar>(in.query), k = head_view<const Scalar>(in.key);
@@ -183,9 +191,9 @@ void bind_operator(nb::module_& m) {
            nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("bandwidth").none(),
            nb::arg("neighbors").none(), nb::arg("scale").none(), nb::arg("mass").none())
       .def("__call__", &Operator::call, nb::arg("query").none(), nb::arg("key").none(), nb::arg("value").none(),
-           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none())
+           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none(), nb::arg("sequences") = nb::none())
       .def("forward", &Operator::forward, nb::arg("query").none(), nb::arg("key").none(), nb::arg("value").none(),
-           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none())
+           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none(), nb::arg("sequences") = nb::none())
       .def("attend_cached", &Operator::attend_cached, nb::arg("query").none(), nb::arg("cache"),
            nb::arg("out") = nb::none(), nb::arg("threads") = nb::none())
       .def_prop_ro("parameters", &Operator::parameters)

@@ -11,8 +11,12 @@
 #include <nadaraya/make_operator.hpp>
 #include <nadaraya/operator_options.hpp>
 
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
 #include <stdexcept>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -84,6 +88,10 @@ struct Choice {
     return o;
   }
 
+  bool has_array_mask() const {
+    return std::any_of(masks.begin(), masks.end(), [](const MaskPart& one) { return one.array.is_valid(); });
+  }
+
   /// Throws before anything is written if a parameter or mask is not for these sizes.
   template <class Scalar>
   std::vector<Group<Scalar>> groups(const MaskSizes& n) const {
@@ -116,11 +124,23 @@ struct Choice {
     return program::as_usage([&] {
       if (masks.empty()) return nadaraya::make_operator<Scalar>(o);
       AnyMask<Scalar> mask = masks[0].mask<Scalar>(batch, head, n);
-      for (std::size_t i = 1; i < masks.size(); ++i) mask = both(mask, masks[i].mask<Scalar>(batch, head, n));
+      for (std::size_t i = 1; i < masks.size(); ++i) mask = mask & masks[i].mask<Scalar>(batch, head, n);
       return nadaraya::make_operator<Scalar>(o, std::move(mask));
     });
   }
 };
+
+/// Which tokens belong together: None, for all, or the lists of nadaraya.Packed. Masks of arrays are for whole batch entries.
+inline nadaraya::Packed packed(nb::handle sequences, const Choice& choice, Index queries, Index keys) {
+  if (sequences.is_none()) return nadaraya::Packed::one(queries, keys);
+  using List = std::vector<Index>;
+  auto [query, key, query_lengths, key_lengths] = nb::cast<std::tuple<List, List, List, List>>(sequences);
+  if (choice.has_array_mask()) program::refuse("key_lengths and masks with an array do not go with sequences");
+  nadaraya::Packed result(std::move(query), std::move(key));
+  result.query_lengths = std::move(query_lengths);
+  result.key_lengths = std::move(key_lengths);
+  return result;
+}
 
 /// The inputs of a call, on the CPU, of one dtype and rank.
 struct Operands {
@@ -128,13 +148,16 @@ struct Operands {
 
   Operands(nb::handle q, nb::handle k, nb::handle v)
       : query(input("query", q)), key(input("key", k)), value(input("value", v)) {
-    check_dtypes({{"query", &query}, {"key", &key}, {"value", &value}});
+    check_stored_dtypes({{"query", &query}, {"key", &key}, {"value", &value}});
     check_ranks({{"query", &query}, {"key", &key}, {"value", &value}});
     // The library sees some entries of the batch at a time.
     if (query.ndim() == 4 && (query.shape(0) != key.shape(0) || query.shape(0) != value.shape(0))) {
       program::refuse("query, key and value must have the same batch, got " + shapes());
     }
   }
+
+  /// Throws where 16 bits are stored, with which nothing but the regression alone is computed.
+  void check_scalar() const { check_dtypes({{"query", &query}}); }
 
   std::string shapes() const { return shapes_of({{"query", &query}, {"key", &key}, {"value", &value}}); }
 
@@ -159,7 +182,10 @@ Output out_array(nb::object& out, const Shape& shape) {
     return made.array;
   }
   const Output array = output("out", out);
-  if (!holds<Scalar>(array)) refuse_type("out must have the dtype of query, got " + dtype_name(array));
+  if (!holds<Scalar>(array)) {
+    refuse_type(std::string("out must be ") + (sizeof(Scalar) == sizeof(float) ? "float32" : "float64") +
+                " as the result is, got " + dtype_name(array));
+  }
   if (shape_of(array) != shape) program::refuse("out must be " + text(shape) + ", got " + text(shape_of(array)));
   return array;
 }

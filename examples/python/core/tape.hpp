@@ -5,6 +5,7 @@
 
 #include <nadaraya/attention_tape.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <utility>
@@ -24,16 +25,18 @@ struct Record {
 class Tape {
  public:
   Tape(std::shared_ptr<const Choice> choice, Operands operands)
-      : choice_(std::move(choice)), operands_(std::move(operands)) {}
+      : choice_(std::move(choice)), operands_(std::move(operands)) {
+    operands_.check_scalar();
+  }
 
   /// Writes to `out`, or to a new array. Returns it.
-  nb::object forward(nb::object out, nb::handle threads) {
+  nb::object forward(nb::object out, nb::handle threads, nb::handle sequences) {
     with_scalar(operands_.query, [&]<class Scalar>(Scalar) {
       const auto query = head_view<const Scalar>(operands_.query), key = head_view<const Scalar>(operands_.key),
                  value = head_view<const Scalar>(operands_.value);
       Record<Scalar> record{choice_->groups<Scalar>(mask_sizes(query, key)), {}};
       const auto result = head_view<Scalar>(out_array<Scalar>(out, operands_.out_shape()));
-      const auto one = nadaraya::Packed::one(query.tokens(), key.tokens());
+      const nadaraya::Packed tokens = packed(sequences, *choice_, query.tokens(), key.tokens());
       const auto by = executor(threads);
       without_gil([&] { return operands_.shapes(); },
                   [&] {
@@ -41,7 +44,7 @@ class Tape {
                       const auto of = [&](const auto& view) { return entries(view, group.first, group.count); };
                       execute<Scalar>(by, key.tokens(), [&](const auto& executor) {
                         record.tapes.push_back(
-                            group.attention().forward(of(query), of(key), of(value), of(result), one, executor));
+                            group.attention().forward(of(query), of(key), of(value), of(result), tokens, executor));
                       });
                     }
                   });
@@ -90,7 +93,7 @@ class Tape {
 
   double mean_support() const {
     double total = 0, queries = 0;
-    for_each_head([&](const auto& head) {
+    for_each_head([&](const auto& head, Index) {
       total += head.mean_support() * static_cast<double>(head.queries());
       queries += static_cast<double>(head.queries());
     });
@@ -99,31 +102,37 @@ class Tape {
 
   Index empty_rows() const {
     Index total = 0;
-    for_each_head([&](const auto& head) { total += head.empty_rows(); });
+    for_each_head([&](const auto& head, Index) { total += head.empty_rows(); });
     return total;
   }
 
-  /// For each query how many keys have weight, of the shape of query without its last dimension.
+  /// For each query how many keys have weight, of the shape of query without its last dimension; 0 for padding.
   nb::object support_sizes() const {
     Shape shape = shape_of(operands_.query);
+    const auto queries = static_cast<Index>(shape[shape.size() - 2]);
     shape.pop_back();
     const NewArray<std::int64_t> sizes(shape);
+    std::fill(sizes.data(), sizes.data() + sizes.array.size(), 0);
+    Index heads = 0;
     std::int64_t* next = sizes.data();
-    for_each_head([&](const auto& head) {
+    for_each_head([&](const auto& head, Index sequence) {
+      if (sequence == 0) next = sizes.data() + heads++ * queries;
       for (Index i = 0; i < head.queries(); ++i) *next++ = head.support_size(i);
     });
     return sizes.object;
   }
 
  private:
-  /// Batch entry by batch entry.
+  /// visit(tape, sequence), batch entry by batch entry, head by head.
   template <class Visit>
   void for_each_head(const Visit& visit) const {
     std::visit(
         [&](const auto& record) {
           for (const auto& tape : record.tapes) {
             for (Index b = 0; b < tape.batch(); ++b) {
-              for (Index h = 0; h < tape.heads(); ++h) visit(tape.head(b, h));
+              for (Index h = 0; h < tape.heads(); ++h) {
+                for (Index s = 0; s < tape.sequences(); ++s) visit(tape.head(b, h, s), s);
+              }
             }
           }
         },

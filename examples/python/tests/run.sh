@@ -23,7 +23,7 @@ fi
 "$folder/bin/python" -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' \
   || skip "Python's headers are not installed (Debian: python3-dev)"
 "$folder/bin/pip" install --quiet --disable-pip-version-check --retries 1 \
-  scikit-build-core nanobind numpy scipy scikit-learn pytest ninja \
+  scikit-build-core nanobind numpy scipy scikit-learn ml_dtypes pytest ninja \
   || skip "the packages that the build and the tests need cannot be installed"
 
 PATH="$folder/bin:$PATH"

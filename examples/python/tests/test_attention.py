@@ -309,7 +309,7 @@ def test_out():
     assert (nd.forward(query, key, value, out=transposed)[0] == expected).all()
     with pytest.raises(ValueError, match=r"out must be \[2, 9, 3\], got \[2, 9, 4\]"):
         nd.attend(query, key, value, out=np.empty((2, 9, 4)))
-    with pytest.raises(TypeError, match="out must have the dtype of query, got float32"):
+    with pytest.raises(TypeError, match="out must be float64 as the result is, got float32"):
         nd.attend(query, key, value, out=np.empty((2, 9, 3), "float32"))
     with pytest.raises(ValueError, match="must not share memory"):
         nd.attend(query, query, query, out=query)
@@ -389,9 +389,9 @@ def test_types_that_are_refused():
     for bad, message in [
         ([[1.0, 2.0]], "query must be an array on the CPU.*got list"),
         (None, "query must be an array.*got NoneType"),
-        (query.astype("int64"), "query must be float32 or float64, got int64"),
-        (query.astype("float16"), "query must be float32 or float64, got float16"),
-        (query.astype("complex64"), "query must be float32 or float64, got complex64"),
+        (query.astype("int64"), "query must be float32, float64, bfloat16 or float16, got int64"),
+        (query.astype("float16"), "query and key must have the same dtype, got float16 and float64"),
+        (query.astype("complex64"), "query must be float32, float64, bfloat16 or float16, got complex64"),
         (query.astype("float32"), "query and key must have the same dtype, got float32 and float64"),
         (query.astype(">f8"), "query must be an array"),
     ]:

@@ -88,6 +88,26 @@ def test_stub_names_what_the_extension_has():
             assert name.startswith("_") or f"def {name}(" in stub, name
 
 
+def test_keywords_are_spelled_alike():
+    """Operator has the types and the defaults, Options the types again."""
+    keywords = inspect.signature(nd.Operator).parameters
+    assert list(nd.Options.__annotations__) == list(keywords)
+    for name, kind in nd.Options.__annotations__.items():
+        assert getattr(kind, "__forward_arg__", kind) == keywords[name].annotation, name
+        assert re.search(rf"\b{name}\b", nd.attend.__doc__), name
+
+
+def test_every_option_of_the_program_attend_has_a_keyword():
+    source = (pathlib.Path(__file__).parents[2] / "attend" / "attend.cpp").read_text()
+    options = set(re.findall(r'app\.add_option\("--([a-z-]+)"', source))
+    assert {"kernel", "threads", "grad-output"} <= options
+    files = {"output-dir", "weights", "plot", "plot-head"}  # results are returned here, weights by a function
+    functions = (nd.attend, nd.backward, nd.Operator)
+    keywords = {name.replace("_", "-") for function in functions for name in inspect.signature(function).parameters}
+    assert files <= options and options - files <= keywords
+    assert "weights" in nd.__all__
+
+
 def test_example_of_the_package():
     assert doctest.testmod(nd).failed == 0
 

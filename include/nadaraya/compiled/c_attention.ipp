@@ -4,9 +4,10 @@
 #include "nadaraya/compiled/c_arrays.ipp"
 #include "nadaraya/compiled/c_calls.ipp"
 #include "nadaraya/compiled/c_handles.ipp"
-#include "nadaraya/head_weights.hpp"
 
+#include "nadaraya/detail/check.hpp"
 #include "nadaraya/head_shapes.hpp"
+#include "nadaraya/head_weights.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cmath>
@@ -14,14 +15,60 @@
 #include <cstdint>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::c {
 
-template <class Scalar>
-Packed one_sequence(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key) {
-  return Packed::one(query.tokens(), key.tokens());
+/// Which tokens belong together, for arrays of some numbers of tokens: NULL stands for all.
+inline Packed packed(const nadaraya_sequences* pointer, Index queries, Index keys) {
+  if (pointer == nullptr) return Packed::one(queries, keys);
+  const nadaraya_sequences& of = *pointer;
+  const bool offsets = of.query_offsets != nullptr;
+  detail::require(of.count >= 0, "c: the count of sequences must not be negative, got ", of.count);
+  detail::require(offsets || of.query_lengths != nullptr || of.key_lengths != nullptr,
+                  "c: sequences must have query_offsets or lengths");
+  detail::require(offsets || of.key_offsets == nullptr, "c: sequences with key_offsets must have query_offsets");
+  const auto list = [](const std::int64_t* first, std::int64_t count) {
+    return first == nullptr ? std::vector<Index>() : std::vector<Index>(first, first + count);
+  };
+  Packed result(list(of.query_offsets, of.count + 1),
+                list(of.key_offsets == nullptr ? of.query_offsets : of.key_offsets, of.count + 1));
+  result.query_lengths = list(of.query_lengths, of.count);
+  result.key_lengths = list(of.key_lengths, of.count);
+  return result;
+}
+
+inline nadaraya_status attend(const char* function, const nadaraya_operator* op, const nadaraya_input* query,
+                              const nadaraya_input* key, const nadaraya_input* value, const nadaraya_sequences* sequences,
+                              const nadaraya_output* out, const nadaraya_workspace* workspace) {
+  return call(function, [&] {
+    with_scalar(deref(query, "query").type, [&]<class Scalar>(Scalar) {
+      const auto q = view<Scalar>(query, "query"), k = view<Scalar>(key, "key"), v = view<Scalar>(value, "value");
+      const auto o = view<Scalar>(out, "out");
+      const auto of_heads = attention<Scalar>(deref(op, "op").heads);
+      const Packed tokens = packed(sequences, q.tokens(), k.tokens());
+      with_executor<Scalar>(workspace, [&](const auto& executor) { of_heads(q, k, v, o, tokens, executor); });
+    });
+  });
+}
+
+inline nadaraya_status forward(const char* function, const nadaraya_operator* op, const nadaraya_input* query,
+                               const nadaraya_input* key, const nadaraya_input* value, const nadaraya_sequences* sequences,
+                               const nadaraya_output* out, const nadaraya_workspace* workspace, nadaraya_tape** created) {
+  return create(function, created, [&] {
+    return with_scalar(deref(query, "query").type, [&]<class Scalar>(Scalar) {
+      const auto q = view<Scalar>(query, "query"), k = view<Scalar>(key, "key"), v = view<Scalar>(value, "value");
+      const auto o = view<Scalar>(out, "out");
+      HeadOperators heads = deref(op, "op").heads;
+      const auto of_heads = attention<Scalar>(heads);
+      const Packed tokens = packed(sequences, q.tokens(), k.tokens());
+      auto tape = with_executor<Scalar>(
+          workspace, [&](const auto& executor) { return of_heads.forward(q, k, v, o, tokens, executor); });
+      return new nadaraya_tape{std::move(heads), ScalarTape<Scalar>{std::move(tape), of_heads}};
+    });
+  });
 }
 
 /// The weights that nadaraya_sparse refers to.
@@ -54,31 +101,26 @@ extern "C" {
 
 nadaraya_status nadaraya_attend(const nadaraya_operator* op, const nadaraya_input* query, const nadaraya_input* key,
                                 const nadaraya_input* value, const nadaraya_output* out, const nadaraya_workspace* workspace) {
-  return c::call(__func__, [&] {
-    c::with_scalar(c::deref(query, "query").type, [&]<class Scalar>(Scalar) {
-      const auto q = c::view<Scalar>(query, "query"), k = c::view<Scalar>(key, "key"), v = c::view<Scalar>(value, "value");
-      const auto o = c::view<Scalar>(out, "out");
-      const auto attention = c::attention<Scalar>(c::deref(op, "op").heads);
-      c::with_executor<Scalar>(workspace,
-                               [&](const auto& executor) { attention(q, k, v, o, c::one_sequence(q, k), executor); });
-    });
-  });
+  return c::attend(__func__, op, query, key, value, nullptr, out, workspace);
+}
+
+nadaraya_status nadaraya_attend_sequences(const nadaraya_operator* op, const nadaraya_input* query, const nadaraya_input* key,
+                                          const nadaraya_input* value, const nadaraya_sequences* sequences,
+                                          const nadaraya_output* out, const nadaraya_workspace* workspace) {
+  return c::attend(__func__, op, query, key, value, sequences, out, workspace);
 }
 
 nadaraya_status nadaraya_forward(const nadaraya_operator* op, const nadaraya_input* query, const nadaraya_input* key,
                                  const nadaraya_input* value, const nadaraya_output* out, const nadaraya_workspace* workspace,
                                  nadaraya_tape** created) {
-  return c::create(__func__, created, [&] {
-    return c::with_scalar(c::deref(query, "query").type, [&]<class Scalar>(Scalar) {
-      const auto q = c::view<Scalar>(query, "query"), k = c::view<Scalar>(key, "key"), v = c::view<Scalar>(value, "value");
-      const auto o = c::view<Scalar>(out, "out");
-      c::HeadOperators heads = c::deref(op, "op").heads;
-      const auto attention = c::attention<Scalar>(heads);
-      auto tape = c::with_executor<Scalar>(
-          workspace, [&](const auto& executor) { return attention.forward(q, k, v, o, c::one_sequence(q, k), executor); });
-      return new nadaraya_tape{std::move(heads), c::ScalarTape<Scalar>{std::move(tape), attention}};
-    });
-  });
+  return c::forward(__func__, op, query, key, value, nullptr, out, workspace, created);
+}
+
+nadaraya_status nadaraya_forward_sequences(const nadaraya_operator* op, const nadaraya_input* query, const nadaraya_input* key,
+                                           const nadaraya_input* value, const nadaraya_sequences* sequences,
+                                           const nadaraya_output* out, const nadaraya_workspace* workspace,
+                                           nadaraya_tape** created) {
+  return c::forward(__func__, op, query, key, value, sequences, out, workspace, created);
 }
 
 void nadaraya_tape_destroy(nadaraya_tape* tape) { delete tape; }

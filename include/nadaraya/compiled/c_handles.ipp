@@ -5,11 +5,14 @@
 
 #include "nadaraya/any_attention.hpp"
 #include "nadaraya/any_layer_cache.hpp"
+#include "nadaraya/any_mask_intersection.hpp"
 #include "nadaraya/attention_tape.hpp"
 #include "nadaraya/chosen_operator.hpp"
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/make_operator.hpp"
+#include "nadaraya/mask/additive_bias.hpp"
+#include "nadaraya/mask/boolean_mask.hpp"
 #include "nadaraya/operator_options.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/workspace.hpp"
@@ -27,15 +30,22 @@
 
 namespace nadaraya::c {
 
+/// A mask of an array, for both scalars. Copies share the array.
+using PairMask = std::variant<BooleanMask<RowMatrix<bool>>, AdditiveBias<RowMatrix<double>>>;
+
 /// An operator for one scalar, or why it cannot be computed in it.
 template <class Scalar>
 struct ScalarOperator {
   std::optional<ChosenOperator<Scalar>> op;
   std::string refusal;
 
-  explicit ScalarOperator(const OperatorOptions& options) {
+  ScalarOperator(const OperatorOptions& options, const std::vector<PairMask>& masks) {
     try {
-      op.emplace(make_operator<Scalar>(options));
+      AnyMask<Scalar> mask = make_mask<Scalar>(options);
+      for (const PairMask& one : masks) {
+        mask = mask & std::visit([](const auto& of_pairs) { return AnyMask<Scalar>(of_pairs); }, one);
+      }
+      op.emplace(make_operator<Scalar>(options, std::move(mask)));
     } catch (const std::invalid_argument& error) {
       refusal = error.what();
     }
@@ -45,10 +55,12 @@ struct ScalarOperator {
 /// One head's operator for both scalars.
 struct HeadOperator {
   OperatorOptions options;
+  std::vector<PairMask> masks;  ///< added to the mask of the options
   ScalarOperator<float> in_float;
   ScalarOperator<double> in_double;
 
-  explicit HeadOperator(const OperatorOptions& of) : options(of), in_float(options), in_double(options) {
+  explicit HeadOperator(const OperatorOptions& of, std::vector<PairMask> of_arrays = {})
+      : options(of), masks(std::move(of_arrays)), in_float(options, masks), in_double(options, masks) {
     if (!in_double.op) throw std::invalid_argument(in_double.refusal);
   }
 

@@ -48,6 +48,7 @@ from ._rows import (
     sparsemax_loss,
     sparsemax_pullback,
 )
+from ._sequences import Packed
 
 if TYPE_CHECKING:
     from .regression import KernelClassifier as KernelClassifier
@@ -74,6 +75,7 @@ __all__ = [
     "NoMask",
     "Operator",
     "Options",
+    "Packed",
     "RectifiedPower",
     "SlidingWindow",
     "SquaredDistance",

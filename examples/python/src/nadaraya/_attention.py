@@ -8,6 +8,7 @@ import numpy
 
 from . import _core
 from ._policies import Kernel, Mask, Normalization, PerHead, Policy, Similarity, _integers
+from ._sequences import Packed, _lists
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -42,35 +43,6 @@ def _mask_parts(mask: Any, window: Any, key_lengths: Any, bias: Any, alibi: Any)
     if alibi is not None:
         parts.append(("alibi", alibi))
     return parts
-
-
-def _operator(
-    kernel: Any,
-    normalization: Any,
-    similarity: Any,
-    mask: Any,
-    exponent: Any,
-    alpha: Any,
-    bandwidth: Any,
-    neighbors: Any,
-    scale: Any,
-    mass: Any,
-    window: Any,
-    key_lengths: Any,
-    bias: Any,
-    alibi: Any,
-) -> _core.Operator:
-    if not (type(kernel) is type(normalization) is type(similarity) is str):
-        given = dict(exponent=exponent, alpha=alpha, bandwidth=bandwidth, neighbors=neighbors, scale=scale, mass=mass)
-        if not isinstance(kernel, str):
-            kernel = _name("kernel", kernel, Kernel, given)
-        if not isinstance(normalization, str):
-            normalization = _name("normalization", normalization, Normalization, given)
-        if not isinstance(similarity, str):
-            similarity = _name("similarity", similarity, Similarity, given)
-        exponent, alpha, bandwidth, neighbors, scale, mass = given.values()
-    parts = _mask_parts(mask, window, key_lengths, bias, alibi)
-    return _core.Operator(kernel, normalization, similarity, parts, exponent, alpha, bandwidth, neighbors, scale, mass)
 
 
 class Gradients(NamedTuple):
@@ -148,22 +120,47 @@ class Operator:
         bias: Any = None,
         alibi: Optional[PerHead] = None,
     ) -> None:
-        self._core = _operator(
-            kernel, normalization, similarity, mask, exponent, alpha, bandwidth, neighbors, scale, mass, window,
-            key_lengths, bias, alibi,
-        )  # fmt: skip
+        if not (type(kernel) is type(normalization) is type(similarity) is str):
+            given = dict(
+                exponent=exponent, alpha=alpha, bandwidth=bandwidth, neighbors=neighbors, scale=scale, mass=mass
+            )
+            if not isinstance(kernel, str):
+                kernel = _name("kernel", kernel, Kernel, given)
+            if not isinstance(normalization, str):
+                normalization = _name("normalization", normalization, Normalization, given)
+            if not isinstance(similarity, str):
+                similarity = _name("similarity", similarity, Similarity, given)
+            exponent, alpha, bandwidth, neighbors, scale, mass = given.values()
+        masks = _mask_parts(mask, window, key_lengths, bias, alibi)
+        self._core = _core.Operator(
+            kernel, normalization, similarity, masks, exponent, alpha, bandwidth, neighbors, scale, mass
+        )
 
     def __call__(
-        self, query: Any, key: Any, value: Any, *, out: Any = None, threads: Optional[int] = None
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        *,
+        sequences: Union[Packed, ArrayLike, None] = None,
+        out: Any = None,
+        threads: Optional[int] = None,
     ) -> NDArray[Any]:
         """The regression alone. See `attend`."""
-        return self._core(query, key, value, out, threads)
+        return self._core(query, key, value, out, threads, _lists(sequences))
 
     def forward(
-        self, query: Any, key: Any, value: Any, *, out: Any = None, threads: Optional[int] = None
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        *,
+        sequences: Union[Packed, ArrayLike, None] = None,
+        out: Any = None,
+        threads: Optional[int] = None,
     ) -> tuple[NDArray[Any], Tape]:
         """The regression and a record for backward. See `forward`."""
-        out, tape = self._core.forward(query, key, value, out, threads)
+        out, tape = self._core.forward(query, key, value, out, threads, _lists(sequences))
         return out, Tape(tape, self._core.parameters)
 
     def weights(self, query: Any, key: Any, *, threads: Optional[int] = None) -> Any:
@@ -184,7 +181,7 @@ def _nested(items: list[Any], shape: tuple[int, ...]) -> Any:
 
 
 class Options(TypedDict, total=False):
-    """The keywords of an operator, for annotations."""
+    """The keywords of an operator, those of `Operator`, for annotations."""
 
     kernel: Union[str, Kernel]
     normalization: Union[str, Normalization]
@@ -207,22 +204,10 @@ def attend(
     key: Any,
     value: Any,
     *,
-    kernel: Union[str, Kernel] = "biweight",
-    normalization: Union[str, Normalization] = "adaptive",
-    similarity: Union[str, Similarity] = "dot",
-    mask: Union[str, Mask, ArrayLike, None] = "none",
-    exponent: Optional[PerHead] = None,
-    alpha: Optional[PerHead] = None,
-    bandwidth: Optional[PerHead] = None,
-    neighbors: Optional[int] = None,
-    scale: Optional[PerHead] = None,
-    mass: Optional[PerHead] = None,
-    window: Optional[int] = None,
-    key_lengths: Optional[ArrayLike] = None,
-    bias: Any = None,
-    alibi: Optional[PerHead] = None,
+    sequences: Union[Packed, ArrayLike, None] = None,
     out: Any = None,
     threads: Optional[int] = None,
+    **options: Unpack[Options],
 ) -> NDArray[Any]:
     """Attention as kernel regression: out_i = sum_j p_ij value_j, exact, with weights p that may be zero.
 
@@ -234,19 +219,20 @@ def attend(
     ----------
     query, key, value
         [Nq, D], [Nk, D], [Nk, Dv], or with heads [H, ., .], or with a batch [B, H, ., .]; key and value may have fewer
-        heads Hk, which divides H: query head h reads key head floor(h Hk / H). float32 or float64, all alike, on the
-        CPU: NumPy arrays, or anything with DLPack or a buffer. Rows that are contiguous are not copied.
-    kernel
+        heads Hk, which divides H: query head h reads key head floor(h Hk / H). float32, float64, bfloat16 or float16,
+        all alike, on the CPU: NumPy arrays (bfloat16 is that of ml_dtypes), or anything with DLPack or a buffer. Rows
+        that are contiguous are not copied. 16 bits are computed with in float32, the dtype of the result.
+    kernel: default "biweight"
         "epanechnikov", "biweight", "triweight", "polynomial" (with `exponent` r > 0 or `alpha` = 1 + 1/r > 1),
         "gaussian" or "uniform", or an object such as RectifiedPower(alpha=1.3).
-    normalization
+    normalization: default "adaptive"
         "adaptive", "fixed" or "anchored" (with `bandwidth`), "unnormalized" (with `bandwidth`, `mass`), "nearest" (with
         `neighbors`), or an object such as FixedBandwidth(0.5). fixed, unnormalized, and nearest with a compact kernel
         need a similarity that is a distance.
-    similarity
+    similarity: default "dot"
         "dot" (z = scale q.k, scale 1/sqrt(D) unless given), "cosine" (z = scale (cos - 1)) or "euclidean"
         (z = -scale |q - k|^2), or an object. A bandwidth is in the units of sqrt(scale) |q - k|.
-    mask
+    mask: default "none"
         "none", "causal" (key j is visible to query i iff j <= i + Nk - Nq), "strictly-causal" (<), "window" (the last
         `window` keys of those), a boolean array (True: visible) that broadcasts to [B, H, Nq, Nk], or an object;
         `a & b` combines two.
@@ -258,6 +244,9 @@ def attend(
         Added to the similarities; an array of query's dtype that broadcasts to [B, H, Nq, Nk]. -inf hides a pair.
     alibi
         Slope of a linear bias -slope |i + Nk - Nq - j|: one number, or one for each query head.
+    sequences
+        Keeps sequences of different lengths apart: a `Packed`, or the offsets of sequences behind each other along the
+        tokens, from 0 to N. Masks are those of a sequence; a mask that is an array does not go with it.
     out
         Where to write; a new array unless given.
     threads
@@ -275,22 +264,25 @@ def attend(
     TypeError
         An argument is no array on the CPU, or has another dtype.
     """
-    operator = _operator(
-        kernel, normalization, similarity, mask, exponent, alpha, bandwidth, neighbors, scale, mass, window,
-        key_lengths, bias, alibi,
-    )  # fmt: skip
-    return operator(query, key, value, out, threads)
+    return Operator(**options)(query, key, value, sequences=sequences, out=out, threads=threads)
 
 
 def forward(
-    query: Any, key: Any, value: Any, *, out: Any = None, threads: Optional[int] = None, **options: Unpack[Options]
+    query: Any,
+    key: Any,
+    value: Any,
+    *,
+    sequences: Union[Packed, ArrayLike, None] = None,
+    out: Any = None,
+    threads: Optional[int] = None,
+    **options: Unpack[Options],
 ) -> tuple[NDArray[Any], Tape]:
     """`attend`, and a tape for `backward`: (out, tape).
 
     The tape holds the keys that have weight for each query, and nothing of size Nq x Nk where those are few. It refers
-    to query, key and value: leave them unchanged until backward.
+    to query, key and value, which are float32 or float64: leave them unchanged until backward.
     """
-    return Operator(**options).forward(query, key, value, out=out, threads=threads)
+    return Operator(**options).forward(query, key, value, sequences=sequences, out=out, threads=threads)
 
 
 def backward(tape: Tape, grad_output: Any, *, threads: Optional[int] = None) -> Gradients:

@@ -35,7 +35,9 @@ class KeyValueCache:
     similarity
         "dot", "cosine" or "euclidean", or its object: that of the operators that read the cache.
     dtype
-        float32 or float64.
+        The stored numbers: float32, float64, "bfloat16" or float16. 16 bits take half the memory of float32, to which keys and
+        values may belong that are appended; queries may be of either, and results are float32. For the cosine the keys are
+        stored, and rounded, as unit rows.
 
     Append, truncate and reserve must not run in one thread while another attends. Copies are independent.
     """
@@ -54,9 +56,8 @@ class KeyValueCache:
     ) -> None:
         if batch is not None and heads is None:
             raise ValueError("a cache with a batch needs heads")
-        kind = numpy.dtype(dtype)
-        if kind not in (numpy.float32, numpy.float64):
-            raise TypeError(f"dtype must be float32 or float64, got {kind}")
+        # NumPy knows bfloat16 only while ml_dtypes is imported.
+        kind = "bfloat16" if str(dtype) == "bfloat16" else numpy.dtype(dtype).name
         name = similarity if isinstance(similarity, str) else getattr(similarity, "_name", None)
         if not isinstance(name, str):
             raise TypeError(f"similarity must be a name or a nadaraya.Similarity, got {type(similarity).__name__}")
@@ -69,7 +70,7 @@ class KeyValueCache:
             key_dim,
             key_dim if value_dim is None else value_dim,
             name,
-            kind == numpy.float32,
+            kind,
         )
 
     def append(self, key: Any, value: Any, *, sequence: Optional[int] = None) -> None:

@@ -6,9 +6,12 @@ from numpy.typing import NDArray
 
 version: tuple[int, int, int]
 
+# Offsets of queries and keys, lengths of queries and keys.
+Lists = tuple[list[int], list[int], list[int], list[int]]
+
 class KeyValueCache:
     def __init__(
-        self, rank: int, batch: int, heads: int, key_dim: int, value_dim: int, similarity: str, float32: bool, /
+        self, rank: int, batch: int, heads: int, key_dim: int, value_dim: int, similarity: str, dtype: str, /
     ) -> None: ...
     def append(self, key: Any, value: Any, sequence: Optional[int] = None) -> None: ...
     def truncate(self, rows: int, sequence: Optional[int] = None) -> None: ...
@@ -41,10 +44,22 @@ class Operator:
         mass: Any,
     ) -> None: ...
     def __call__(
-        self, query: Any, key: Any, value: Any, out: Any = None, threads: Optional[int] = None
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        out: Any = None,
+        threads: Optional[int] = None,
+        sequences: Optional[Lists] = None,
     ) -> NDArray[Any]: ...
     def forward(
-        self, query: Any, key: Any, value: Any, out: Any = None, threads: Optional[int] = None
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        out: Any = None,
+        threads: Optional[int] = None,
+        sequences: Optional[Lists] = None,
     ) -> tuple[NDArray[Any], Tape]: ...
     def attend_cached(
         self, query: Any, cache: KeyValueCache, out: Any = None, threads: Optional[int] = None
