@@ -81,6 +81,27 @@ function(use_pkg_config prefix)
   run("${CMAKE_COMMAND}" -E env "LD_LIBRARY_PATH=${library_path}" "${WORK}/consumer")
 endfunction()
 
+# Sets the variable to a program, installed by pip into a folder of the test where it is missing and the network is not.
+# Otherwise says that the test is skipped.
+function(find_python_tool variable name requirement)
+  find_program(tool ${name} NO_CACHE)
+  if(NOT tool)
+    find_program(python NAMES python3 python)
+    if(python)
+      execute_process(COMMAND "${python}" -m venv "${WORK}/python" RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
+      if(result EQUAL 0)
+        execute_process(COMMAND "${WORK}/python/bin/pip" install --quiet --disable-pip-version-check --retries 0 --timeout 10
+          "${requirement}" RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET TIMEOUT 120)
+      endif()
+    endif()
+    find_program(tool ${name} PATHS "${WORK}/python/bin" NO_DEFAULT_PATH NO_CACHE)
+  endif()
+  if(NOT tool)
+    message("skipped: there is no ${name} here, and none could be installed")
+  endif()
+  set(${variable} "${tool}" PARENT_SCOPE)
+endfunction()
+
 # The files that a source archive of the library alone needs.
 function(copy_library)
   file(COPY "${SOURCE}/CMakeLists.txt" "${SOURCE}/cmake" "${SOURCE}/include" "${SOURCE}/LICENSE"
@@ -114,6 +135,10 @@ elseif(CASE STREQUAL "debian")
   include("${CMAKE_CURRENT_LIST_DIR}/debian.cmake")
 elseif(CASE STREQUAL "conan")
   include("${CMAKE_CURRENT_LIST_DIR}/conan.cmake")
+elseif(CASE STREQUAL "xmake")
+  include("${CMAKE_CURRENT_LIST_DIR}/xmake.cmake")
+elseif(CASE STREQUAL "vcpkg")
+  include("${CMAKE_CURRENT_LIST_DIR}/vcpkg.cmake")
 else()
   message(FATAL_ERROR "unknown case: ${CASE}")
 endif()

@@ -1,20 +1,7 @@
 # Included by case.cmake: the Conan recipe packages the headers, and its test package uses them. Eigen is the system's, by
-# Conan's [platform_requires], so that no remote is asked. Conan itself is installed into a folder of the test where it is
-# missing and the network is not.
-find_program(conan conan)
+# Conan's [platform_requires], so that no remote is asked.
+find_python_tool(conan conan "conan>=2.4,<3")
 if(NOT conan)
-  find_program(python NAMES python3 python)
-  if(python)
-    execute_process(COMMAND "${python}" -m venv "${WORK}/python" RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET)
-    if(result EQUAL 0)
-      execute_process(COMMAND "${WORK}/python/bin/pip" install --quiet --disable-pip-version-check --retries 0 --timeout 10
-        "conan>=2.4,<3" RESULT_VARIABLE result OUTPUT_QUIET ERROR_QUIET TIMEOUT 120)
-    endif()
-  endif()
-  find_program(conan conan PATHS "${WORK}/python/bin" NO_DEFAULT_PATH)
-endif()
-if(NOT conan)
-  message("skipped: there is no conan here, and none could be installed")
   return()
 endif()
 set(config "${Eigen3_DIR}/Eigen3ConfigVersion.cmake")
