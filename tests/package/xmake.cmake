@@ -9,7 +9,7 @@ file(COPY "${CMAKE_CURRENT_LIST_DIR}/xmake/" DESTINATION "${WORK}/project")
 # add_repositories takes no path with a space.
 file(RENAME "${WORK}/source tree" "${WORK}/project/source")
 file(COPY "${main}" DESTINATION "${WORK}/project")
-# xmake keeps its settings and what it builds under the first two.
+# Settings and packages lie under the first two.
 set(ENV{HOME} "${WORK}/home")
 set(ENV{XMAKE_GLOBALDIR} "${WORK}/home")
 set(ENV{XMAKE_ROOT} y)
