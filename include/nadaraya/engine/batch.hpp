@@ -26,8 +26,8 @@
 namespace nadaraya::engine {
 
 /// Which queries are going to be scored against the keys, and do blocks have to be made of consecutive
-/// ones?
-enum class Queries { none, in_order, in_any_order };
+/// ones? Alone: each as if it were the only one, with keys that are not read in panels.
+enum class Queries { none, in_order, in_any_order, alone };
 
 /// What the floors of a head tell before a key is seen.
 template <class Scalar>
@@ -76,7 +76,7 @@ class Batch {
     executor.parallel_for(static_cast<Index>(keys_.size() + heads.size()), [&](Index item) {
       const auto i = static_cast<std::size_t>(item);
       if (i < keys_.size()) {
-        prepare_keys(i, scored);
+        prepare_keys(i, queries_wanted);
       } else {
         prepare_query(i - keys_.size(), queries_wanted == Queries::in_any_order);
       }
@@ -150,10 +150,11 @@ class Batch {
     return true;
   }
 
-  void prepare_keys(std::size_t key_head, bool scored) {
+  void prepare_keys(std::size_t key_head, Queries wanted) {
     const Problem<Scalar>& head = problems_[first_head(key_head)];
     const RowSimilarity<Scalar>& similarity = *head.policies.similarity;
-    const Index queries = scored ? most_queries(key_head) : 0;
+    const bool scored = wanted != Queries::none;
+    const Index queries = scored && wanted != Queries::alone ? most_queries(key_head) : 0;
     if (head.cached != nullptr) {
       // As it is, for a few queries or where it is screened; many read it in panels.
       if (queries < ScoredKeys<Scalar>::worth_packing || (queries <= most_grouped && streamed(key_head))) return;

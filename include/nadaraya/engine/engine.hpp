@@ -7,6 +7,7 @@
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/engine/record.hpp"
 #include "nadaraya/loops/stored_rows.hpp"
+#include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/types.hpp"
@@ -43,6 +44,15 @@ void backward(std::span<const Problem<Scalar>> heads, std::span<const HeadGradie
 template <class Scalar>
 void weigh(const Problem<Scalar>& head, const Execution<Scalar>& execution,
            const detail::FunctionRef<void(std::span<const KeyIndex> support, std::span<const Scalar> weights)>& visit);
+
+/// visit(rows) for the queries of a head, a block after the other, on the calling thread: each row holds the candidates of a
+/// query, ascending, that exceed every floor known while they were seen, with their similarities; NaN always does. `refine`
+/// raises the floors of rows, and may drop what they rule out. The similarity of a query and a key does not depend on the
+/// other queries and keys.
+template <class Scalar>
+void list_candidates(const Problem<Scalar>& head, const Execution<Scalar>& execution,
+                     const detail::FunctionRef<void(std::span<CandidateRow<Scalar>* const> rows)>& refine,
+                     const detail::FunctionRef<void(std::span<CandidateRow<Scalar>> rows)>& visit);
 
 /// Prepared keys that outlive calls.
 template <class Scalar>

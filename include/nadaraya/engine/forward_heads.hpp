@@ -83,6 +83,19 @@ void weigh(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
   }
 }
 
+template <class Scalar>
+void list_candidates(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
+                     const detail::FunctionRef<void(std::span<CandidateRow<Scalar>* const> rows)>& refine,
+                     const detail::FunctionRef<void(std::span<CandidateRow<Scalar>> rows)>& visit) {
+  const Batch<Scalar> batch({&problem, 1}, Queries::alone, true, execution);
+  const Head<Scalar>& head = batch.head(0);
+  const auto scratch = execution.scratch().pieces().borrow();
+  for (Index block = 0; block < head.blocks(); ++block) {
+    find_candidates<Scalar>(head, block, false, refine, *scratch);
+    visit(std::span((*scratch).rows.data(), static_cast<std::size_t>(block_range(block, head.query.rows).count)));
+  }
+}
+
 }  // namespace nadaraya::engine
 
 #include "nadaraya/detail/end_precise.hpp"

@@ -14,6 +14,10 @@ NADARAYA_INSTANTIATE void backward<NADARAYA_SCALAR>(std::span<const Problem<NADA
 NADARAYA_INSTANTIATE void weigh<NADARAYA_SCALAR>(
     const Problem<NADARAYA_SCALAR>&, const Execution<NADARAYA_SCALAR>&,
     const detail::FunctionRef<void(std::span<const KeyIndex>, std::span<const NADARAYA_SCALAR>)>&);
+NADARAYA_INSTANTIATE void list_candidates<NADARAYA_SCALAR>(
+    const Problem<NADARAYA_SCALAR>&, const Execution<NADARAYA_SCALAR>&,
+    const detail::FunctionRef<void(std::span<CandidateRow<NADARAYA_SCALAR>* const>)>&,
+    const detail::FunctionRef<void(std::span<CandidateRow<NADARAYA_SCALAR>>)>&);
 NADARAYA_INSTANTIATE OwnedKeys<NADARAYA_SCALAR> make_prepared_keys<NADARAYA_SCALAR>(const SimilarityTraits&, Index, Screening);
 NADARAYA_INSTANTIATE void read_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&,
                                                      const StoredRows<NADARAYA_SCALAR>&,
