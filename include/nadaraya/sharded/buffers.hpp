@@ -1,0 +1,40 @@
+// Memory of a call that ranks reduce numbers in, taken before they wait for each other.
+#pragma once
+
+#include "nadaraya/types.hpp"
+
+#include <cstddef>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::sharded {
+
+/// Queries whose candidates travel in one round, and of those whose keys all have weight.
+inline constexpr Index batch_rows = 960;
+inline constexpr Index dense_batch_rows = 96;
+
+/// Numbers to reduce, and a place for the status of the ranks after them.
+template <class Scalar>
+struct Buffers {
+  std::vector<Scalar> numbers;
+  std::vector<double> sums;
+
+  /// For rows of up to `cols` sums.
+  void reserve(Index cols) {
+    numbers.reserve(static_cast<std::size_t>(2 * batch_rows + 1));
+    sums.reserve(static_cast<std::size_t>(2 * batch_rows * (cols + 3) + 1));
+  }
+
+  /// Takes no memory after reserve().
+  void begin_numbers(Index count, const Scalar& value) { numbers.assign(static_cast<std::size_t>(count + 1), value); }
+  void begin_sums(Index count) { sums.assign(static_cast<std::size_t>(2 * count + 1), 0.0); }
+
+  /// The two parts of a sum, as SplitAddition adds them, and the sum.
+  double* sum(Index i) { return sums.data() + 2 * i; }
+  double total(Index i) { return sum(i)[0] + sum(i)[1]; }
+};
+
+}  // namespace nadaraya::sharded
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,210 @@
+// The backward pass of rows in which every key has weight: exact sums, whatever the number of keys.
+#pragma once
+
+#include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/loops/chosen.hpp"
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/sharded/agreement.hpp"
+#include "nadaraya/sharded/buffers.hpp"
+#include "nadaraya/sharded/canonical_rows.hpp"
+#include "nadaraya/sharded/dense_rows.hpp"
+#include "nadaraya/sharded/exact_sum.hpp"
+#include "nadaraya/sharded/pulled_rows.hpp"
+#include "nadaraya/sharded/shard.hpp"
+#include "nadaraya/sharded/tape.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::sharded {
+
+/// p_j = kappa(t_j) / mass with kappa' = rate kappa: dL/dt_j = rate p_j (g_j - sum p g). Rounds of a batch of queries, whose
+/// scores every rank forms again:
+///   1. sum p g of each row, by all_reduce_sum;
+///   2. the largest terms of the sums of round 3, by all_reduce_max;
+///   3. dL/dquery and the gradients of scale and bandwidth, by all_reduce_sum.
+/// Sums are those of SplitAddition.
+template <class Scalar, Communicator C>
+class DenseBackward {
+ public:
+  DenseBackward(Session<C>& session, const Shard<Scalar>& shard, const Record<Scalar>& record, Buffers<Scalar>& buffers,
+                PulledRows<Scalar>& pulled)
+      : session_(session),
+        shard_(shard),
+        record_(record),
+        buffers_(buffers),
+        pulled_(pulled),
+        none_(*shard.policies.rule, Scalar(0)),
+        dense_(shard),
+        factor_(shard.policies.similarity->product_bound(Scalar(0), shard.query->cols()).product) {}
+
+  void run() {
+    for (Index first = 0; first < shard_.layout.all.queries; first += dense_batch_rows) {
+      const Index count = (std::min)(dense_batch_rows, shard_.layout.all.queries - first);
+      buffers_.begin_sums(count);
+      session_.attempt([&] {
+        list_local_candidates(shard_, first, count, none_, local_);
+        if (rows_.size() < static_cast<std::size_t>(count)) rows_.resize(static_cast<std::size_t>(count));
+        for (Index r = 0; r < count; ++r) unmix(first, r);
+      });
+      session_.all_reduce_sum(buffers_.sums);
+      buffers_.begin_numbers(3 * count, Scalar(0));
+      session_.attempt([&] {
+        for (Index r = 0; r < count; ++r) unweigh(first, r);
+      });
+      session_.all_reduce_max(buffers_.numbers);
+      buffers_.begin_sums(count * sums_of_row());
+      session_.attempt([&] {
+        for (Index r = 0; r < count; ++r) add_terms(first, r);
+      });
+      session_.all_reduce_sum(buffers_.sums);
+      session_.attempt([&] {
+        for (Index r = 0; r < count; ++r) finish_row(first, r);
+        pulled_.end_block();
+      });
+    }
+  }
+
+ private:
+  /// Of the keys of a row on this rank.
+  struct Row {
+    std::vector<Scalar> p, g;
+    std::vector<double> dt;
+    std::vector<Scalar> dz;
+  };
+
+  Index cols() const { return shard_.query->cols(); }
+  /// dL/dquery, and the gradients of scale and bandwidth.
+  Index sums_of_row() const { return cols() + 2; }
+  const RowNormalizer<Scalar>& map(Index query) const { return record_.maps[static_cast<std::size_t>(query)]; }
+  bool is_nan(Index query) const { return nadaraya::detail::is_nan(map(query).mass); }
+  bool is_product() const { return shard_.policies.similarity->traits().is_product; }
+  CandidateRow<Scalar>& local(Index r) { return local_[static_cast<std::size_t>(r)]; }
+  Row& row(Index r) { return rows_[static_cast<std::size_t>(r)]; }
+
+  void unmix(Index first, Index r) {
+    if (is_nan(first + r)) return;
+    Row& to = row(r);
+    const RowView<Scalar> p = dense_.weigh(map(first + r), local(r));
+    const auto n = static_cast<Index>(p.size());
+    to.p.assign(p.begin(), p.end());
+    to.g.resize(p.size());
+    const Scalar* const grad_out = pulled_.grad_out().row(first + r);
+    engine::chosen_loops<Scalar>().dots(local(r).keys().data(), to.p.data(), n, shard_.value.data, shard_.value.stride,
+                                        shard_.value.cols, grad_out, to.g.data());
+    if (!shard_.numbers.divides_by_sum) return;
+    // |g| is at most the sum of |dL/dout| times the largest value; p is at most 1.
+    double size = 0;
+    for (Index d = 0; d < shard_.value.cols; ++d) size += std::abs(static_cast<double>(grad_out[d]));
+    const SplitAddition addition(2 * size * shard_.layout.largest_value, static_cast<double>(shard_.layout.all.keys));
+    for (std::size_t j = 0; j < p.size(); ++j) {
+      addition.add(static_cast<double>(to.p[j]) * static_cast<double>(to.g[j]), buffers_.sum(r));
+    }
+  }
+
+  void unweigh(Index first, Index r) {
+    if (is_nan(first + r)) return;
+    Row& of = row(r);
+    const double mean = shard_.numbers.divides_by_sum ? buffers_.total(r) : 0.0;
+    const auto width = static_cast<double>(map(first + r).width);
+    of.dt.resize(of.p.size());
+    of.dz.resize(of.p.size());
+    for (std::size_t j = 0; j < of.p.size(); ++j) {
+      of.dt[j] = shard_.numbers.rate * static_cast<double>(of.p[j]) * (static_cast<double>(of.g[j]) - mean);
+      of.dz[j] = static_cast<Scalar>(of.dt[j] / width);
+    }
+    Scalar* const largest = buffers_.numbers.data() + 3 * r;
+    for_each_term(first, r, [&](int which, Index, double term) {
+      const double size = std::abs(term);
+      // Rounded up to Scalar; NaN has no size.
+      const Scalar bound = std::isfinite(size) ? static_cast<Scalar>(size * (1 + 1e-6)) : Scalar(Eigen::NumTraits<Scalar>::infinity());
+      largest[which] = (std::max)(largest[which], bound);
+    });
+  }
+
+  /// visit(which of three kinds, place among the row's sums, term) for all terms of this rank.
+  template <class Visit>
+  void for_each_term(Index first, Index r, const Visit& visit) {
+    const Row& of = row(r);
+    const engine::View<Scalar> key = pulled_.key();
+    const Scalar* const q = pulled_.query().row(first + r);
+    const double centre = shard_.numbers.centre;
+    grad_.resize(static_cast<std::size_t>(cols()));
+    for (std::size_t j = 0; j < of.p.size(); ++j) {
+      const Index at = local(r).keys()[j];
+      if (is_product()) {
+        const Scalar* const k = key.row(at);
+        for (Index d = 0; d < cols(); ++d) visit(0, d, static_cast<double>(of.dz[j]) * static_cast<double>(k[d]));
+      } else {
+        std::fill(grad_.begin(), grad_.end(), Scalar(0));
+        const Scalar by_scale = shard_.policies.similarity->pull_query(q, key, engine::KeyList::range(at, at + 1), &of.dz[j], grad_.data());
+        for (Index d = 0; d < cols(); ++d) visit(0, d, static_cast<double>(grad_[static_cast<std::size_t>(d)]));
+        visit(1, cols(), static_cast<double>(by_scale));
+      }
+      visit(2, cols() + 1, of.dt[j] * (centre - static_cast<double>(local(r).values()[j])));
+    }
+  }
+
+  void add_terms(Index first, Index r) {
+    if (is_nan(first + r)) return;
+    const Scalar* const largest = buffers_.numbers.data() + 3 * r;
+    const auto terms = static_cast<double>(shard_.layout.all.keys);
+    const SplitAddition additions[3] = {{static_cast<double>(largest[0]), terms},
+                                        {static_cast<double>(largest[1]), terms},
+                                        {static_cast<double>(largest[2]), terms}};
+    for_each_term(first, r, [&](int which, Index place, double term) {
+      additions[which].add(term, buffers_.sum(r * sums_of_row() + place));
+    });
+  }
+
+  void finish_row(Index first, Index r) {
+    const Index query = first + r;
+    if (is_nan(query)) return pulled_.add_nan_row(query);
+    if (record_.support_sizes[static_cast<std::size_t>(query)] == 0) return;
+    Row& of = row(r);
+    ParameterGradients<Scalar> parameters;
+    const Scalar* const q = pulled_.query().row(query);
+    Scalar* const to = pulled_.grad_query_row(query);
+    double by_scale = buffers_.total(r * sums_of_row() + cols());
+    const double factor = is_product() ? static_cast<double>(factor_) : 1.0;
+    for (Index d = 0; d < cols(); ++d) {
+      const double sum = buffers_.total(r * sums_of_row() + d);
+      if (is_product()) by_scale += sum * static_cast<double>(q[d]);
+      if (to != nullptr) to[d] = static_cast<Scalar>(factor * sum);
+    }
+    parameters.scale = static_cast<Scalar>(by_scale);
+    if (shard_.numbers.bandwidth > 0) {
+      parameters.bandwidth =
+          static_cast<Scalar>(2 / shard_.numbers.bandwidth * buffers_.total(r * sums_of_row() + cols() + 1));
+    }
+    pulled_.add_parameters(parameters);
+    pairs_.clear();
+    for (std::size_t j = 0; j < of.p.size(); ++j) {
+      pairs_.push_back({static_cast<KeyIndex>(query), local(r).keys()[j], of.p[j],
+                        is_product() ? Scalar(of.dz[j] * factor_) : of.dz[j]});
+    }
+    pulled_.add_pairs(pairs_);
+  }
+
+  Session<C>& session_;
+  const Shard<Scalar>& shard_;
+  const Record<Scalar>& record_;
+  Buffers<Scalar>& buffers_;
+  PulledRows<Scalar>& pulled_;
+  CanonicalRows<Scalar> none_;
+  DenseRows<Scalar> dense_;
+  Scalar factor_;
+  std::vector<CandidateRow<Scalar>> local_;
+  std::vector<Row> rows_;
+  std::vector<Scalar> grad_;
+  std::vector<engine::Pair<Scalar>> pairs_;
+};
+
+}  // namespace nadaraya::sharded
+
+#include "nadaraya/detail/end_precise.hpp"

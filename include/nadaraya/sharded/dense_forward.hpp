@@ -1,0 +1,120 @@
+// The forward pass of rows in which every key has weight: maxima and exact sums, whatever the number of keys.
+#pragma once
+
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/sharded/agreement.hpp"
+#include "nadaraya/sharded/buffers.hpp"
+#include "nadaraya/sharded/canonical_rows.hpp"
+#include "nadaraya/sharded/dense_rows.hpp"
+#include "nadaraya/sharded/exact_sum.hpp"
+#include "nadaraya/sharded/shard.hpp"
+#include "nadaraya/sharded/tape.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::sharded {
+
+/// Rounds of a batch of queries:
+///   1. the largest similarity of each row, by all_reduce_max;
+///   2. the number of weights, their sum and the weighted sums of values, by all_reduce_sum: of SplitAddition, so that they
+///      are the same bits for any sharding. 16 (Dv + 2) bytes a query.
+template <class Scalar, Communicator C>
+class DenseForward {
+ public:
+  DenseForward(Session<C>& session, const Shard<Scalar>& shard, Buffers<Scalar>& buffers)
+      : session_(session), shard_(shard), buffers_(buffers), none_(*shard.policies.rule, Scalar(0)), dense_(shard) {}
+
+  /// As SparseForward::run.
+  void run(RowMatrix<Scalar>& out, Record<Scalar>* record) {
+    for (Index first = 0; first < shard_.layout.all.queries; first += dense_batch_rows) {
+      const Index count = (std::min)(dense_batch_rows, shard_.layout.all.queries - first);
+      buffers_.begin_numbers(count, -infinity());
+      session_.attempt([&] {
+        list_local_candidates(shard_, first, count, none_, local_);
+        for (Index r = 0; r < count; ++r) {
+          const CandidateRow<Scalar>& row = local_[static_cast<std::size_t>(r)];
+          if (row.empty()) continue;
+          buffers_.numbers[static_cast<std::size_t>(r)] =
+              undecided(row) ? infinity() : *std::max_element(row.values().begin(), row.values().end());
+        }
+      });
+      session_.all_reduce_max(buffers_.numbers);
+      buffers_.begin_sums(count * sums_of_row());
+      session_.attempt([&] {
+        for (Index r = 0; r < count; ++r) add_row(r);
+      });
+      session_.all_reduce_sum(buffers_.sums);
+      session_.attempt([&] {
+        for (Index r = 0; r < count; ++r) finish_row(first, r, out, record);
+      });
+    }
+    session_.agree();
+  }
+
+ private:
+  static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
+  Index cols() const { return shard_.value.cols; }
+  /// Number of weights, weights, and weighted values.
+  Index sums_of_row() const { return cols() + 2; }
+  const Scalar& largest(Index r) const { return buffers_.numbers[static_cast<std::size_t>(r)]; }
+  bool has_weights(Index r) const { return largest(r) > -infinity() && largest(r) < infinity(); }
+
+  void add_row(Index r) {
+    if (!has_weights(r)) return;
+    CandidateRow<Scalar>& row = local_[static_cast<std::size_t>(r)];
+    const RowNormalizer<Scalar> map = dense_.map_of(largest(r));
+    const RowView<Scalar> p = dense_.weigh(RowNormalizer<Scalar>{map.pivot, map.width, map.offset, Scalar(1)}, row);
+    const auto terms = static_cast<double>(shard_.layout.all.keys);
+    const SplitAddition of_weights(1.0, terms), of_values(shard_.layout.largest_value, terms);
+    const Index begin = r * sums_of_row();
+    for (std::size_t j = 0; j < p.size(); ++j) {
+      if (p[j] == Scalar(0)) continue;
+      const auto weight = static_cast<double>(p[j]);
+      buffers_.sum(begin)[0] += 1;
+      of_weights.add(weight, buffers_.sum(begin + 1));
+      const Scalar* const value = shard_.value.row(row.keys()[j]);
+      for (Index d = 0; d < cols(); ++d) of_values.add(weight * static_cast<double>(value[d]), buffers_.sum(begin + 2 + d));
+    }
+  }
+
+  void finish_row(Index first, Index r, RowMatrix<Scalar>& out, Record<Scalar>* record) {
+    const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
+    RowNormalizer<Scalar> map;
+    Index support = 0;
+    const Index begin = r * sums_of_row();
+    if (has_weights(r)) {
+      map = dense_.map_of(largest(r));
+      if (shard_.numbers.divides_by_sum) map.mass = static_cast<Scalar>(buffers_.total(begin + 1));
+      support = static_cast<Index>(buffers_.total(begin));
+    } else if (largest(r) == infinity()) {
+      map = RowNormalizer<Scalar>{nan, nan, nan, nan};
+      support = -1;
+    }
+    if (record != nullptr) record->add(map, support, {}, {});
+    if (!shard_.is_own(first + r)) return;
+    auto row = out.row(shard_.own_row(first + r));
+    if (support <= 0) {
+      row.setConstant(support < 0 ? nan : Scalar(0));
+      return;
+    }
+    const double mass = shard_.numbers.divides_by_sum ? buffers_.total(begin + 1) : static_cast<double>(map.mass);
+    for (Index d = 0; d < cols(); ++d) row(d) = static_cast<Scalar>(buffers_.total(begin + 2 + d) / mass);
+  }
+
+  Session<C>& session_;
+  const Shard<Scalar>& shard_;
+  Buffers<Scalar>& buffers_;
+  CanonicalRows<Scalar> none_;  ///< of a rule that is not sparse: drops nothing
+  DenseRows<Scalar> dense_;
+  std::vector<CandidateRow<Scalar>> local_;
+};
+
+}  // namespace nadaraya::sharded
+
+#include "nadaraya/detail/end_precise.hpp"

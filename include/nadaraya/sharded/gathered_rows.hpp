@@ -1,0 +1,142 @@
+// The candidates of all ranks, row by row in the order of the keys, and rows of numbers that travel with their keys.
+#pragma once
+
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/sharded/agreement.hpp"
+#include "nadaraya/sharded/communicator.hpp"
+#include "nadaraya/types.hpp"
+#include "nadaraya/view.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::sharded {
+
+/// Rows of numbers, such as values, of some keys of all ranks.
+template <class Scalar>
+class KeyedRows {
+ public:
+  /// None, of `cols` numbers.
+  void clear(Index cols) {
+    cols_ = cols;
+    numbers_.clear();
+    places_.clear();
+  }
+
+  /// Adds those of a list of keys, which other lists do not hold, from a message.
+  void read(std::span<const KeyIndex> keys, MessageReader& reader) {
+    const std::size_t begin = places_.size();
+    const std::size_t end = begin + keys.size();
+    const auto cols = static_cast<std::size_t>(cols_);
+    numbers_.resize(end * cols);
+    reader.read(numbers_.data() + begin * cols, keys.size() * cols);
+    places_.resize(end);
+    for (std::size_t i = begin; i < end; ++i) places_[i] = {keys[i - begin], static_cast<KeyIndex>(i)};
+  }
+
+  /// To be called after the last one.
+  void close() {
+    if (!std::is_sorted(places_.begin(), places_.end())) std::sort(places_.begin(), places_.end());
+  }
+
+  /// The places of some keys in view().
+  std::span<const KeyIndex> places(std::span<const KeyIndex> keys) {
+    of_keys_.clear();
+    for (const KeyIndex key : keys) {
+      of_keys_.push_back(std::lower_bound(places_.begin(), places_.end(), std::pair(key, KeyIndex(0)))->second);
+    }
+    return of_keys_;
+  }
+
+  engine::View<Scalar> view() const {
+    return engine::View<Scalar>{numbers_.data(), static_cast<Index>(places_.size()), cols_, cols_};
+  }
+
+ private:
+  Index cols_ = 0;
+  std::vector<Scalar> numbers_;
+  std::vector<std::pair<KeyIndex, KeyIndex>> places_;  ///< key and place
+  std::vector<KeyIndex> of_keys_;
+};
+
+/// Sorts and makes distinct.
+inline void make_distinct(std::vector<KeyIndex>& keys) {
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+}
+
+/// Appends rows of candidates above floors[r]; position(j) is that of a rank's key among all. `kept` gets the keys, as the
+/// rank counts them.
+template <class Scalar, class Position>
+void add_candidates(std::span<const CandidateRow<Scalar>> rows, std::span<const Scalar> floors, const Position& position,
+                    std::vector<KeyIndex>& kept, Message& message) {
+  kept.clear();
+  std::vector<Scalar> scores;
+  std::vector<std::int32_t> counts;
+  for (std::size_t r = 0; r < rows.size(); ++r) {
+    const std::size_t before = kept.size();
+    for (std::size_t j = 0; j < rows[r].size(); ++j) {
+      if (!(floors[r] < rows[r].values()[j])) continue;
+      kept.push_back(rows[r].keys()[j]);
+      scores.push_back(rows[r].values()[j]);
+    }
+    counts.push_back(static_cast<std::int32_t>(kept.size() - before));
+  }
+  message.add(std::span<const std::int32_t>(counts));
+  for (const KeyIndex key : kept) message.add(static_cast<KeyIndex>(position(key)));
+  message.add(std::span<const Scalar>(scores));
+}
+
+/// The candidates that one rank has sent.
+template <class Scalar>
+struct RankCandidates {
+  std::vector<std::int32_t> counts;
+  std::vector<KeyIndex> keys;
+  std::vector<Scalar> scores;
+  std::size_t next = 0;  ///< the first that no row has taken yet
+
+  void read(std::size_t rows, MessageReader& reader) {
+    counts.resize(rows);
+    reader.read(counts.data(), rows);
+    std::size_t total = 0;
+    for (const std::int32_t count : counts) total += static_cast<std::size_t>(count);
+    keys.resize(total);
+    scores.resize(total);
+    reader.read(keys.data(), total);
+    reader.read(scores.data(), total);
+    next = 0;
+  }
+};
+
+/// Fills a row with the candidates that ranks have sent for it, ascending. To be called row after row.
+template <class Scalar>
+void take_row(std::size_t r, std::span<RankCandidates<Scalar>> ranks, std::vector<std::pair<KeyIndex, Scalar>>& sorted,
+              CandidateRow<Scalar>& row) {
+  row.clear();
+  bool ascending = true;
+  for (RankCandidates<Scalar>& rank : ranks) {
+    for (const std::size_t end = rank.next + static_cast<std::size_t>(rank.counts[r]); rank.next < end; ++rank.next) {
+      const KeyIndex key = rank.keys[rank.next];
+      ascending = ascending && (row.empty() || row.keys().back() < key);
+      row.push(key, rank.scores[rank.next]);
+    }
+  }
+  if (ascending) return;
+  sorted.clear();
+  for (std::size_t j = 0; j < row.size(); ++j) sorted.emplace_back(row.keys()[j], row.values()[j]);
+  std::sort(sorted.begin(), sorted.end());
+  for (std::size_t j = 0; j < row.size(); ++j) {
+    row.key_data()[j] = sorted[j].first;
+    row.value_data()[j] = sorted[j].second;
+  }
+}
+
+}  // namespace nadaraya::sharded
+
+#include "nadaraya/detail/end_precise.hpp"

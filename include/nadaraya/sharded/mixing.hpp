@@ -1,0 +1,16 @@
+// How values that lie on several ranks become outputs.
+#pragma once
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::sharded {
+
+/// How the outputs of sparse rows are mixed. Bits do not depend on the sharding either way, but those of the two ways differ.
+enum class Mixing {
+  gather_values,  ///< values travel with the scores of candidates, and are summed in the order of the keys: two rounds
+  sum_values,  ///< scores alone travel, and ranks add up the weighted sums of their own values: three rounds, for wide values
+};
+
+}  // namespace nadaraya::sharded
+
+#include "nadaraya/detail/end_precise.hpp"

@@ -1,0 +1,107 @@
+// The keys and values of a rank in a call of all ranks.
+#pragma once
+
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/engine/execution.hpp"
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/instances.hpp"
+#include "nadaraya/engine/problem.hpp"
+#include "nadaraya/loops/chosen.hpp"
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/rows.hpp"
+#include "nadaraya/sharded/canonical_rows.hpp"
+#include "nadaraya/sharded/key_positions.hpp"
+#include "nadaraya/sharded/layout.hpp"
+#include "nadaraya/sharded/position_mask.hpp"
+#include "nadaraya/types.hpp"
+#include "nadaraya/view.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::sharded {
+
+/// What a kernel and a normalization tell about their rule beyond the rule itself.
+struct RuleNumbers {
+  double edge = 0;  ///< the coordinate of the edge of a compact kernel
+  double centre = 1;  ///< the coordinate of zero distance
+  double rate = 0;  ///< of an exponential kernel: kappa' = rate kappa
+  double bandwidth = 0;  ///< of a normalization that has one
+  bool divides_by_sum = true;  ///< are weights divided by their sum?
+};
+
+/// Everything that is referred to must outlive it.
+template <class Scalar>
+struct Shard {
+  engine::HeadPolicies<Scalar> policies;  ///< the mask counts all queries and keys
+  RuleNumbers numbers;
+  const Rows<Scalar>* query = nullptr;  ///< all queries
+  const Rows<Scalar>* key = nullptr;  ///< of this rank; no rows where they are cached
+  const engine::PreparedKeys<Scalar>* cached = nullptr;
+  engine::View<Scalar> value;  ///< of this rank
+  int rank = 0;
+  Layout layout;
+
+  const KeyPositions& positions() const { return layout.positions[static_cast<std::size_t>(rank)]; }
+  Index keys() const { return layout.counts[static_cast<std::size_t>(rank)]; }
+  bool is_own(Index query) const { return query >= layout.first_query && query < layout.first_query + layout.own_queries; }
+  /// The row of the rank's output that is a query's.
+  Index own_row(Index query) const { return query - layout.first_query; }
+};
+
+/// The largest finite |x|.
+template <class Scalar>
+double largest_finite(const engine::View<Scalar>& rows) {
+  double largest = 0;
+  for (Index i = 0; i < rows.rows; ++i) {
+    for (Index d = 0; d < rows.cols; ++d) {
+      const double size = std::abs(static_cast<double>(rows.row(i)[d]));
+      if (std::isfinite(size)) largest = (std::max)(largest, size);
+    }
+  }
+  return largest;
+}
+
+/// Is a similarity NaN or +infinity, so that no key of the row is told from another?
+template <class Scalar>
+bool undecided(const CandidateRow<Scalar>& row) {
+  return engine::chosen_loops<Scalar>().any_above(row.values().data(), static_cast<Index>(row.size()),
+                                                  Scalar(Eigen::NumTraits<Scalar>::highest()));
+}
+
+/// Writes the candidates among this rank's keys of the queries [first, first + count), ascending, counted in the rank.
+template <class Scalar>
+void list_local_candidates(const Shard<Scalar>& shard, Index first, Index count, CanonicalRows<Scalar>& rows,
+                           std::vector<CandidateRow<Scalar>>& to) {
+  if (to.size() < static_cast<std::size_t>(count)) to.resize(static_cast<std::size_t>(count));
+  const PositionMask<Scalar> mask(*shard.policies.mask, shard.positions(), first, shard.layout.all);
+  engine::HeadPolicies<Scalar> policies = shard.policies;
+  policies.mask = &mask;
+  const Rows<Scalar> query(shard.query->matrix().middleRows(first, count));
+  const engine::Problem<Scalar> problem{
+      .policies = policies, .query = &query, .key = shard.key, .value = shard.key, .cached = shard.cached};
+  const engine::Execution<Scalar> execution(Serial{});
+  std::size_t r = 0;
+  engine::list_candidates<Scalar>(
+      problem, execution, [&](std::span<CandidateRow<Scalar>* const> some) { rows.refine(some); },
+      [&](std::span<CandidateRow<Scalar>> block) {
+        for (const CandidateRow<Scalar>& row : block) {
+          CandidateRow<Scalar>& copy = to[r++];
+          copy.clear();
+          copy.reserve(row.size());
+          std::copy(row.keys().begin(), row.keys().end(), copy.key_data());
+          std::copy(row.values().begin(), row.values().end(), copy.value_data());
+          copy.resize(row.size());
+          copy.set_floor(row.floor());
+        }
+      });
+}
+
+}  // namespace nadaraya::sharded
+
+#include "nadaraya/detail/end_precise.hpp"

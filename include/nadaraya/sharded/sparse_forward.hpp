@@ -1,0 +1,190 @@
+// The forward pass of rows that keep few of their keys: floors, candidates, and one solution on every rank.
+#pragma once
+
+#include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
+#include "nadaraya/row/candidate_row.hpp"
+#include "nadaraya/sharded/agreement.hpp"
+#include "nadaraya/sharded/buffers.hpp"
+#include "nadaraya/sharded/canonical_rows.hpp"
+#include "nadaraya/sharded/exact_sum.hpp"
+#include "nadaraya/sharded/gathered_rows.hpp"
+#include "nadaraya/sharded/mixing.hpp"
+#include "nadaraya/sharded/shard.hpp"
+#include "nadaraya/sharded/tape.hpp"
+#include "nadaraya/types.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "nadaraya/detail/precise.hpp"
+
+namespace nadaraya::sharded {
+
+/// Rounds of a batch of queries:
+///   1. the largest similarity and the highest floor of each row, by all_reduce_max;
+///   2. key, similarity and, if they are gathered, values of the candidates above a common floor, by all_gather; then every
+///      rank solves every row, from the same list, and mixes those whose output it has;
+///   3. otherwise the weighted sums of each rank's values, by all_reduce_sum.
+template <class Scalar, Communicator C>
+class SparseForward {
+ public:
+  SparseForward(Session<C>& session, const Shard<Scalar>& shard, Mixing mixing, Buffers<Scalar>& buffers)
+      : session_(session),
+        shard_(shard),
+        mixing_(mixing),
+        buffers_(buffers),
+        rows_(*shard.policies.rule, Scalar(shard.numbers.edge)) {}
+
+  /// Writes out, one row for each of the rank's own queries, and records all queries unless `record` is null.
+  void run(RowMatrix<Scalar>& out, Record<Scalar>* record) {
+    for (Index first = 0; first < shard_.layout.all.queries; first += batch_rows) {
+      const Index count = (std::min)(batch_rows, shard_.layout.all.queries - first);
+      agree_on_floors(first, count);
+      gather(count);
+      begin_sums(count);
+      session_.attempt([&] {
+        for (Index r = 0; r < count; ++r) finish_row(first, r, out, record);
+      });
+      add_sums(first, count, out);
+    }
+    session_.agree();
+  }
+
+ private:
+  static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
+  Index cols() const { return shard_.value.cols; }
+  bool gathers_values() const { return mixing_ == Mixing::gather_values; }
+
+  void agree_on_floors(Index first, Index count) {
+    buffers_.begin_numbers(2 * count, -infinity());
+    session_.attempt([&] {
+      list_local_candidates(shard_, first, count, rows_, local_);
+      for (Index r = 0; r < count; ++r) {
+        const CandidateRow<Scalar>& row = local_[static_cast<std::size_t>(r)];
+        Scalar* const z_max = buffers_.numbers.data() + r;
+        Scalar* const floor = z_max + count;
+        if (undecided(row)) {
+          *z_max = infinity();
+          continue;
+        }
+        if (!row.empty()) *z_max = *std::max_element(row.values().begin(), row.values().end());
+        *floor = rows_.floor_of(row);
+      }
+    });
+    session_.all_reduce_max(buffers_.numbers);
+  }
+
+  /// Of a row that is undecided on some rank, nothing is gathered.
+  bool is_undecided(Index r) const { return buffers_.numbers[static_cast<std::size_t>(r)] == infinity(); }
+
+  void gather(Index count) {
+    session_.attempt([&] {
+      floors_.resize(static_cast<std::size_t>(count));
+      for (Index r = 0; r < count; ++r) {
+        const Scalar* const z_max = buffers_.numbers.data() + r;
+        floors_[static_cast<std::size_t>(r)] = is_undecided(r) ? infinity() : rows_.gathering_floor(*z_max, *(z_max + count));
+      }
+      message_.clear();
+      add_candidates<Scalar>(std::span(local_.data(), floors_.size()), floors_,
+                             [&](KeyIndex j) { return shard_.positions()[j]; }, kept_, message_);
+      if (!gathers_values()) return;
+      make_distinct(kept_);
+      message_.add(static_cast<KeyIndex>(kept_.size()));
+      for (const KeyIndex j : kept_) message_.add(static_cast<KeyIndex>(shard_.positions()[j]));
+      for (const KeyIndex j : kept_) message_.add(std::span(shard_.value.row(j), static_cast<std::size_t>(cols())));
+    });
+    session_.all_gather(message_, gathered_);
+    session_.attempt([&] {
+      values_.clear(cols());
+      ranks_.resize(static_cast<std::size_t>(session_.size()));
+      for (int s = 0; s < session_.size(); ++s) {
+        MessageReader reader(gathered_.of(s));
+        ranks_[static_cast<std::size_t>(s)].read(static_cast<std::size_t>(count), reader);
+        if (!gathers_values()) continue;
+        kept_.resize(static_cast<std::size_t>(reader.template read<KeyIndex>()));
+        reader.read(kept_.data(), kept_.size());
+        values_.read(kept_, reader);
+      }
+      values_.close();
+    });
+  }
+
+  void begin_sums(Index count) {
+    if (!gathers_values()) buffers_.begin_sums(count * cols());
+  }
+
+  void finish_row(Index first, Index r, RowMatrix<Scalar>& out, Record<Scalar>* record) {
+    take_row<Scalar>(static_cast<std::size_t>(r), ranks_, sorted_, row_);
+    if (is_undecided(r)) {
+      const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
+      if (shard_.is_own(first + r)) out.row(shard_.own_row(first + r)).setConstant(nan);
+      if (record != nullptr) record->add(RowNormalizer<Scalar>{nan, nan, nan, nan}, -1, {}, {});
+      return;
+    }
+    const RowNormalizer<Scalar> map = rows_.solve(row_);
+    shard_.policies.rule->weigh(row_, map, p_);
+    const RowView<Scalar> p(p_.data(), row_.size());
+    if (record != nullptr) {
+      const auto none = std::count(p.begin(), p.end(), Scalar(0));
+      record->add(map, static_cast<Index>(p.size()) - static_cast<Index>(none), row_.keys(), row_.values());
+    }
+    if (!gathers_values()) {
+      add_weighted_values(r, p);
+    } else if (shard_.is_own(first + r)) {
+      const auto places = values_.places(row_.keys());
+      engine::chosen_loops<Scalar>().mix(places.data(), p.data(), static_cast<Index>(p.size()), values_.view().data, cols(),
+                                         cols(), out.row(shard_.own_row(first + r)).data());
+    }
+  }
+
+  /// This rank's part of sum_j p_j v_j.
+  void add_weighted_values(Index r, RowView<Scalar> p) {
+    if (p.empty()) return;
+    const double heaviest = static_cast<double>(*std::max_element(p.begin(), p.end()));
+    const SplitAddition addition(heaviest * shard_.layout.largest_value, static_cast<double>(p.size()));
+    for (std::size_t j = 0; j < p.size(); ++j) {
+      const Index local = shard_.layout.local(row_.keys()[j], shard_.rank);
+      if (local < 0 || p[j] == Scalar(0)) continue;
+      const Scalar* const value = shard_.value.row(local);
+      for (Index d = 0; d < cols(); ++d) {
+        addition.add(static_cast<double>(p[j]) * static_cast<double>(value[d]), buffers_.sum(r * cols() + d));
+      }
+    }
+  }
+
+  void add_sums(Index first, Index count, RowMatrix<Scalar>& out) {
+    if (gathers_values()) return;
+    session_.all_reduce_sum(buffers_.sums);
+    for (Index r = 0; r < count; ++r) {
+      if (!shard_.is_own(first + r) || is_undecided(r)) continue;
+      for (Index d = 0; d < cols(); ++d) {
+        out(shard_.own_row(first + r), d) = static_cast<Scalar>(buffers_.total(r * cols() + d));
+      }
+    }
+  }
+
+  Session<C>& session_;
+  const Shard<Scalar>& shard_;
+  Mixing mixing_;
+  Buffers<Scalar>& buffers_;
+  CanonicalRows<Scalar> rows_;
+  std::vector<CandidateRow<Scalar>> local_;
+  std::vector<Scalar> floors_;
+  std::vector<KeyIndex> kept_;
+  Message message_;
+  Gathered gathered_;
+  std::vector<RankCandidates<Scalar>> ranks_;
+  KeyedRows<Scalar> values_;
+  std::vector<std::pair<KeyIndex, Scalar>> sorted_;
+  CandidateRow<Scalar> row_;
+  engine::LineVector<Scalar> p_;
+};
+
+}  // namespace nadaraya::sharded
+
+#include "nadaraya/detail/end_precise.hpp"
