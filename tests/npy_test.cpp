@@ -1,10 +1,12 @@
 // The .npy reader and writer: what is written is read back, and what is malformed is refused.
-#include "examples/attend/npy.hpp"
+#include "examples/support/npy.hpp"
+#include "examples/support/npy_rows.hpp"
 
 #include "tests/support/catch.hpp"
 #include "tests/support/folder.hpp"
 #include "tests/support/random.hpp"
 
+#include <algorithm>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -133,6 +135,51 @@ TEST_CASE("big-endian files in Fortran order come out in C order", "[npy]") {
     }
   }
   REQUIRE(parse(file(3, header(">f8", "(2, 3)", "True"), fortran)).bytes == array.bytes);
+}
+
+TEST_CASE("rows of a file are those of the whole array, in either order of bytes and elements", "[npy]") {
+  const Folder folder;
+  const auto fortran = [](const npy::Array& array, const std::vector<std::size_t>& shape) {
+    // The same elements for the shape in reverse are those in C order.
+    npy::Array turned{{shape.rbegin(), shape.rend()}, array.item_size, array.bytes};
+    npy::detail::to_c_order(turned.shape, turned.item_size, turned.bytes);
+    return data_of(turned);
+  };
+  for (const std::vector<std::size_t>& shape : {std::vector<std::size_t>{7, 3}, {2, 3, 5, 4}, {1, 1, 6, 1}, {2, 0, 3, 2}, {4, 0}}) {
+    const npy::Array all = counting(shape);
+    std::string sizes = "(";
+    for (const std::size_t n : shape) sizes += std::to_string(n) + ",";
+    std::string swapped = data_of(all);
+    for (std::size_t at = 0; at < swapped.size(); at += 8) std::reverse(swapped.begin() + static_cast<long>(at), swapped.begin() + static_cast<long>(at + 8));
+    const std::size_t halves = npy::count(shape, 2);
+    folder.put("c.npy", file(1, header("<f8", sizes + ")"), data_of(all)));
+    folder.put("fortran.npy", file(2, header("<f8", sizes + ")", "True"), fortran(all, shape)));
+    folder.put("big.npy", file(3, header(">f8", sizes + ")"), swapped));
+    folder.put("half.npy", file(1, header("<f2", sizes + ")"), data_of(all).substr(0, 2 * halves)));
+    for (const std::string name : {"c.npy", "fortran.npy", "big.npy", "half.npy"}) {
+      INFO(name << " of " << sizes);
+      const npy::RowFile part(folder / name);
+      const npy::Array whole = npy::read_with_sixteen_bits(folder / name);
+      REQUIRE(part.shape() == shape);
+      REQUIRE(part.item_size() == whole.item_size);
+      const std::size_t rows = shape[shape.size() - 2], row = shape.back() * whole.item_size;
+      for (std::size_t first = 0; first <= rows; ++first) {
+        for (std::size_t n = 0; first + n <= rows; ++n) {
+          std::string expected;
+          for (std::size_t at = 0; at < whole.bytes.size(); at += rows * row) expected.append(data_of(whole), at + first * row, n * row);
+          REQUIRE(data_of(part.rows(first, n)) == expected);
+        }
+      }
+    }
+  }
+  const auto refused = [&](const std::string& content) {
+    folder.put("bad.npy", content);
+    return npy::RowFile(folder / "bad.npy");
+  };
+  REQUIRE_THROWS_WITH(refused(file(1, header("<f8", "(2, 1)"), std::string(15, '\0'))), "it is truncated");
+  REQUIRE_THROWS_WITH(refused(file(1, header("<f8", "(2, 1)"), std::string(17, '\0'))), "it is longer than its shape");
+  REQUIRE_THROWS_WITH(refused(file(1, header("<f8", "(2,)"), std::string(16, '\0'))), "it has no rows");
+  REQUIRE_THROWS_WITH(npy::RowFile(folder / "missing.npy"), catch_shim::contains("it cannot be opened"));
 }
 
 TEST_CASE("sizes are written as Python 2 and 3 write whole numbers", "[npy]") {

@@ -1,56 +1,21 @@
 // attend: attention of arrays in files, forward and, with --grad-output, backward.
 #include "input.hpp"
-#include "npy.hpp"
-#include "output.hpp"
 #include "problem.hpp"
 #include "weights.hpp"
 
+#include "../support/attention_arrays.hpp"
+#include "../support/attention_flags.hpp"
 #include "../support/main.hpp"
+#include "../support/npy.hpp"
+#include "../support/output.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <iostream>
 #include <string>
-#include <vector>
 
 namespace program {
 namespace {
-
-std::string text(const std::vector<std::size_t>& shape) {
-  std::string result = "[";
-  for (std::size_t d = 0; d < shape.size(); ++d) result += (d == 0 ? "" : ", ") + std::to_string(shape[d]);
-  return result + "]";
-}
-
-void check_shapes(const Problem& in) {
-  const auto mismatch = [](const std::string& what, const npy::Array& a, const npy::Array& b) {
-    refuse(what + ": " + text(a.shape) + " and " + text(b.shape));
-  };
-  const auto same_kind = [&](const std::string& flag, const npy::Array& other) {
-    if (other.item_size != in.query.item_size) refuse("--query and " + flag + " must both be float32 or both float64");
-    if (other.shape.size() != in.query.shape.size()) {
-      mismatch("--query and " + flag + " must have the same number of dimensions", in.query, other);
-    }
-  };
-  same_kind("--key", in.key);
-  same_kind("--value", in.value);
-  const Shape q(in.query), k(in.key), v(in.value);
-  if (q.batch != k.batch) mismatch("--query and --key must have the same batch size", in.query, in.key);
-  if (q.cols != k.cols) mismatch("--query and --key must have the same last dimension", in.query, in.key);
-  if (k.batch != v.batch || k.heads != v.heads || k.rows != v.rows) {
-    mismatch("--key and --value must agree in all but the last dimension", in.key, in.value);
-  }
-  if (k.heads == 0 ? q.heads != 0 : q.heads % k.heads != 0) {
-    mismatch("the heads of --query must be a multiple of those of --key", in.query, in.key);
-  }
-  if (!in.grad_output) return;
-  same_kind("--grad-output", *in.grad_output);
-  std::vector<std::size_t> out = in.query.shape;
-  out.back() = in.value.shape.back();
-  if (in.grad_output->shape != out) {
-    refuse("--grad-output must have the shape of the output, " + text(out) + ", got " + text(in.grad_output->shape));
-  }
-}
 
 void check_plot(const Problem& in, const Options& o) {
   const Shape q(in.query), k(in.key);
@@ -76,7 +41,7 @@ void run(const Options& o) {
   in.key = load("--key", o.key);
   in.value = load("--value", o.value);
   if (o.grad_output) in.grad_output = load("--grad-output", *o.grad_output);
-  check_shapes(in);
+  check_shapes(in.query, in.key, in.value, in.grad_output);
   if (o.plot) check_plot(in, o);
   Output output(o.output_dir);
   output.open();
@@ -108,26 +73,8 @@ int main(int argc, char** argv) {
   CLI::App app{
       "Attention of arrays: query, key, value [N, D] or [batch, heads, N, D], float32 or float64, float16 or bfloat16 (as "
       "float32). An ARRAY is FILE.npy, or FILE.safetensors:NAME."};
-  app.add_option("--query", o.query, "query")->required()->type_name("ARRAY");
-  app.add_option("--key", o.key, "key; fewer heads are shared by groups of query heads")->required()->type_name("ARRAY");
-  app.add_option("--value", o.value, "value")->required()->type_name("ARRAY");
-  app.add_option("--grad-output", o.grad_output, "gradient of the output: also write grad_query, grad_key, grad_value")
-      ->type_name("ARRAY");
-  app.add_option("--output-dir", o.output_dir, "folder for out.npy and the gradients")->required();
-  app.add_option("--kernel", o.op.kernel, "kernel")->required()->check(CLI::IsMember(nadaraya::OperatorOptions::kernels));
-  app.add_option("--exponent", o.op.exponent, "exponent of the polynomial kernel");
-  app.add_option("--alpha", o.op.alpha, "alpha of the polynomial kernel, 1 + 1/exponent");
-  app.add_option("--normalization", o.op.normalization, "normalization, default adaptive")
-      ->check(CLI::IsMember(nadaraya::OperatorOptions::normalizations));
-  app.add_option("--bandwidth", o.op.bandwidth, "bandwidth for fixed, anchored and unnormalized");
-  app.add_option("--mass", o.op.mass, "what unnormalized divides by, default 1");
-  app.add_option("--neighbors", o.op.neighbors, "number of neighbours for nearest");
-  app.add_option("--similarity", o.op.similarity, "similarity, default dot")
-      ->check(CLI::IsMember(nadaraya::OperatorOptions::similarities));
-  app.add_option("--scale", o.op.scale, "scale of the similarity; dot: default 1/sqrt(D), others 1");
-  app.add_option("--mask", o.op.mask, "mask, default none")
-      ->check(CLI::IsMember(nadaraya::OperatorOptions::masks));
-  app.add_option("--window", o.op.window, "number of keys that mask window leaves visible");
+  program::add_array_flags(app, o, true, "ARRAY");
+  program::add_operator_flags(app, o.op);
   app.add_option("--threads", o.threads, "threads that share the work, default one for each processor; the result does not depend on it");
   app.add_option("--weights", o.weights,
                  "also write the weights of all heads as FILE.npz for scipy.sparse.load_npz: a row for each query of each head, "

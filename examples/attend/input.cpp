@@ -1,5 +1,6 @@
 #include "input.hpp"
 
+#include "../support/attention_arrays.hpp"
 #include "../support/safetensors.hpp"
 #include "../support/usage.hpp"
 
@@ -38,10 +39,7 @@ npy::Array load(const std::string& option, const std::string& value) {
   const std::string what = option + " " + value;
   try {
     npy::Array array = load_any(value, what);
-    if (array.shape.size() != 2 && array.shape.size() != 4) {
-      throw npy::Error("it must be [N, D] or [batch, heads, N, D], and has " + std::to_string(array.shape.size()) +
-                       (array.shape.size() == 1 ? " dimension" : " dimensions"));
-    }
+    check_dimensions(array.shape);
     return array;
   } catch (const npy::Error& error) {
     refuse(what + ": " + error.what());

@@ -1,7 +1,7 @@
 // Inputs of the program: .npy files, and tensors of .safetensors files.
 #pragma once
 
-#include "npy.hpp"
+#include "../support/npy.hpp"
 
 #include <string>
 

@@ -1,9 +1,10 @@
 // The data that the parts of the program share: options, inputs, results, and one function for each scalar.
 #pragma once
 
-#include "npy.hpp"
 #include "weights.hpp"
 
+#include "../support/attention_arrays.hpp"
+#include "../support/npy.hpp"
 #include "../support/usage.hpp"
 
 #include <nadaraya/operator_options.hpp>
@@ -17,12 +18,9 @@
 
 namespace program {
 
-using nadaraya::Index;
-
-struct Options {
+struct Options : ArrayPaths {
   nadaraya::OperatorOptions op{.spelling = nadaraya::OptionSpelling::command_line};
-  std::string query, key, value, output_dir;
-  std::optional<std::string> grad_output, weights, plot;
+  std::optional<std::string> weights, plot;
   std::optional<Index> plot_head;
   int threads = default_threads();
 };
@@ -41,22 +39,6 @@ struct Result {
   Index empty_rows = 0;
   double seconds = 0;  ///< of the attention, forward and backward
   std::optional<Weights> weights;
-};
-
-/// [batch, heads, rows, cols]; [rows, cols] is one head.
-struct Shape {
-  Index batch = 1, heads = 1, rows, cols;
-
-  explicit Shape(const std::vector<std::size_t>& shape) {
-    const std::size_t rank = shape.size();
-    if (rank == 4) {
-      batch = static_cast<Index>(shape[0]);
-      heads = static_cast<Index>(shape[1]);
-    }
-    rows = static_cast<Index>(shape[rank - 2]);
-    cols = static_cast<Index>(shape[rank - 1]);
-  }
-  explicit Shape(const npy::Array& array) : Shape(array.shape) {}
 };
 
 // One source file each: an operator for every kernel, normalization and similarity takes a while to compile.

@@ -1,7 +1,7 @@
 // The weights of all heads, as a file and as a picture.
 #pragma once
 
-#include "npy.hpp"
+#include "../support/npy.hpp"
 
 #include <cstddef>
 #include <cstdint>

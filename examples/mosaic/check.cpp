@@ -1,6 +1,6 @@
 #include "check.hpp"
 
-#include "../attend/npy.hpp"
+#include "../support/npy.hpp"
 #include "integers.hpp"
 #include "kernels.hpp"
 #include "../support/files.hpp"

@@ -1,7 +1,7 @@
 // Whole numbers from .npy files.
 #pragma once
 
-#include "../attend/npy.hpp"
+#include "../support/npy.hpp"
 
 #include <cstddef>
 #include <cstdint>

@@ -1,7 +1,7 @@
 // Runs the program attend in a temporary folder.
 #pragma once
 
-#include "examples/attend/npy.hpp"
+#include "examples/support/npy.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/folder.hpp"
 

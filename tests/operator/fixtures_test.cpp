@@ -2,7 +2,7 @@
 // arrays they computed, for one batch entry and two query heads that share a key head.
 #include <nadaraya/nadaraya.hpp>
 
-#include "examples/attend/npy.hpp"
+#include "examples/support/npy.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
 

@@ -1,7 +1,8 @@
-// The files that the program writes: all of them, or none.
+// The files that a program writes: all of them, or none.
 #pragma once
 
-#include "problem.hpp"
+#include "npy.hpp"
+#include "usage.hpp"
 
 #include <unistd.h>
 
