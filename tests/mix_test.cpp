@@ -184,6 +184,8 @@ TEMPLATE_TEST_CASE("pullback of a mix against finite differences", "[mix][gradie
     Values by_weights(size), by_query(dimension);
     RowMatrix<double> by_keys(size, dimension);
     typename TestType::template Scratch<double> scratch;
+    Values c(size);
+    mix.template correct<double>(row.support(), {c.data(), static_cast<std::size_t>(size)}, scratch);
     const double by_ridge = mix.template pullback<double>(row.support(), {g.data(), static_cast<std::size_t>(size)},
                                                           {{by_weights.data(), static_cast<std::size_t>(size)}, by_query.data(), by_keys.data()},
                                                           scratch);

@@ -74,7 +74,7 @@ class AnyAttention {
   }
 
  private:
-  template <class, class, class, class>
+  template <class, class, class, class, class>
   friend class Attention;
 
   /// The operators are listed elsewhere.
@@ -249,6 +249,7 @@ void AnyAttention<Scalar>::pull_back(const AttentionTape<Scalar>& tape, const He
     add(sum.scale, sums[i].scale);
     add(sum.bandwidth, sums[i].bandwidth);
     add(sum.alpha, sums[i].alpha);
+    add(sum.ridge, sums[i].ridge);
     if (sum.similarity) sum.similarity->add(*sums[i].similarity);
     if (sum.bias) sum.bias->add(*sums[i].bias);
   });
@@ -267,6 +268,7 @@ void AnyAttention<Scalar>::validate_head(Index h, Index queries, Index query_col
                                          const char* function) const {
   detail::require_query_and_key(queries, query_cols, keys, key_cols, function);
   head(h).validate(Extent{queries, keys});
+  if (const auto* const mix = head(h).policies().mix) mix->validate(key_cols);
 }
 
 template <class Scalar>

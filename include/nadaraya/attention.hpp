@@ -28,7 +28,7 @@ namespace nadaraya {
 /// NadarayaWatson for each head of each batch entry: query [B x H x Nq x D], key [B x Hk x Nk x D],
 /// value [B x Hk x Nk x Dv], out [B x H x Nq x Dv]. Hk divides H, and query head h reads key head
 /// floor(h Hk / H) (grouped-query attention; Hk = 1 is multi-query). One operator for all heads, or
-/// one for each query head, which may differ in every parameter: scale, bandwidth, alpha, mask.
+/// one for each query head, which may differ in every parameter: scale, bandwidth, alpha, ridge, mask.
 ///
 /// The engine, its cost, its special values and its independence of the executor are those of
 /// NadarayaWatson, which is the case B = H = 1; keys that heads share are prepared once, and all
@@ -36,17 +36,18 @@ namespace nadaraya {
 /// An output must not share memory with an input or another output, nor two of its elements one place. Views may
 /// interleave without sharing, as the slices of one tensor do.
 /// Errors: as for NadarayaWatson, before anything is written.
-template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
+template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask, class X = LocalConstant>
 class Attention {
  public:
-  using Operator = NadarayaWatson<K, N, S, M>;  ///< of one head
+  using Operator = NadarayaWatson<K, N, S, M, X>;  ///< of one head
   /// Gradients of the parameters of one head's operator.
   template <class Scalar>
   using ParametersOf = typename Operator::template ParametersOf<Scalar>;
 
   /// Every head the same.
-  explicit Attention(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{}) {
-    operators_.emplace_back(std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask));
+  explicit Attention(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{}, X mix = X{}) {
+    operators_.emplace_back(std::move(kernel), std::move(normalization), std::move(similarity), std::move(mask),
+                            std::move(mix));
   }
 
   /// Every head the same, with the default similarity.
@@ -142,7 +143,7 @@ class Attention {
   /// Given grad_out = dL/dout and the tape of this operator's forward pass, overwrites grad_query,
   /// grad_key and grad_value, of the shapes of its inputs; those of a key head are sums over the
   /// query heads that read it. Returns, for each query head, the gradients of its own parameters
-  /// (those that exist: `.scale`, `.bandwidth`, `.alpha`, `.similarity`, `.bias`), summed over the batch.
+  /// (those that exist: `.scale`, `.bandwidth`, `.alpha`, `.ridge`, `.similarity`, `.bias`), summed over the batch.
   template <class G, class Scalar, class E = Serial>
   auto backward(const AttentionTape<Scalar>& tape, const HeadView<G>& grad_out, const HeadView<Scalar>& grad_query,
                 const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value, const E& executor = {}) const {
@@ -176,7 +177,8 @@ class Attention {
   class Untyped final : public AnyOperator<Scalar> {
    public:
     explicit Untyped(const Operator& one)
-        : operator_(one), policies_(one.kernel(), one.normalization(), one.similarity(), one.mask(), one.screening()) {
+        : operator_(one),
+          policies_(one.kernel(), one.normalization(), one.similarity(), one.mask(), one.mix(), one.screening()) {
       static_assert(detail::check_operator<Scalar, K, N, S, M>());
     }
     engine::HeadPolicies<Scalar> policies() const override { return policies_.get(); }
@@ -187,7 +189,7 @@ class Attention {
 
    private:
     const Operator& operator_;
-    detail::OperatorPolicies<Scalar, K, N, S, M> policies_;
+    detail::OperatorPolicies<Scalar, K, N, S, M, X> policies_;
   };
 
   /// The heads as calls take them that are compiled once for each scalar, in the memory of one. Neither copied nor moved.
@@ -286,8 +288,10 @@ template <class K, class N, class P>
 Attention(K, N, P) -> Attention<K, N, detail::SimilarityOf<P>, detail::MaskOf<P>>;
 template <class K, class N, class S, class M>
 Attention(K, N, S, M) -> Attention<K, N, S, M>;
-template <class K, class N, class S, class M>
-Attention(std::vector<NadarayaWatson<K, N, S, M>>) -> Attention<K, N, S, M>;
+template <class K, class N, class S, class M, class X>
+Attention(K, N, S, M, X) -> Attention<K, N, S, M, X>;
+template <class K, class N, class S, class M, class X>
+Attention(std::vector<NadarayaWatson<K, N, S, M, X>>) -> Attention<K, N, S, M, X>;
 
 }  // namespace nadaraya
 

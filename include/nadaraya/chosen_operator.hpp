@@ -1,8 +1,10 @@
-// An operator whose kernel, normalization, similarity and mask are chosen at run time, each on its own.
+// An operator whose kernel, normalization, similarity, mask and mix are chosen at run time, each on its own.
 #pragma once
 
 #include "nadaraya/any_operator.hpp"
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/mix/local_constant.hpp"
+#include "nadaraya/mix/row_mix_of.hpp"
 #include "nadaraya/operator/built_in_policies.hpp"
 #include "nadaraya/screening.hpp"
 
@@ -62,6 +64,24 @@ struct AnyMask {
   }
 };
 
+/// A mix chosen at run time.
+template <class Scalar>
+struct AnyMix {
+  std::shared_ptr<const engine::RowMix<Scalar>> rows;  ///< The mix as the engine calls it; null for the weighted mean.
+
+  /// The weighted mean.
+  AnyMix() = default;
+  /// Copies the mix. Its parameters are checked by each call.
+  template <class X>
+    requires(!std::is_same_v<X, AnyMix>) && Mix<X>
+  explicit AnyMix(const X& mix) {
+    if constexpr (!std::is_same_v<X, LocalConstant>) {
+      const auto owned = std::make_shared<const detail::PolicyOnRows<X, engine::RowMixOf<Scalar, X>>>(mix);
+      rows = {owned, &owned->rows};
+    }
+  }
+};
+
 /// A kernel and a normalization chosen at run time, for the distances of a similarity.
 template <class Scalar>
 struct AnyRule {
@@ -87,7 +107,7 @@ struct AnyRule {
   }
 };
 
-/// An operator of a rule, a similarity and a mask chosen at run time. A program that lets its user choose compiles each
+/// An operator of a rule, a similarity, a mask and a mix chosen at run time. A program that lets its user choose compiles each
 /// kernel, similarity and mask once, and not every combination: examples/attend. Gradients of parameters come as sums, see
 /// AnyAttention::backward.
 template <class Scalar>
@@ -95,14 +115,18 @@ class ChosenOperator final : public AnyOperator<Scalar> {
  public:
   /// Throws std::invalid_argument for a rule that compares distances under a mask that shifts similarities.
   ChosenOperator(AnyRule<Scalar> rule, AnySimilarity<Scalar> similarity, AnyMask<Scalar> mask,
-                 Screening screening = Screening::automatic)
-      : rule_(std::move(rule)), similarity_(std::move(similarity)), mask_(std::move(mask)), screening_(screening) {
+                 Screening screening = Screening::automatic, AnyMix<Scalar> mix = {})
+      : rule_(std::move(rule)),
+        similarity_(std::move(similarity)),
+        mask_(std::move(mask)),
+        mix_(std::move(mix)),
+        screening_(screening) {
     detail::require(!rule_.compares_distances || !mask_.rows->traits().biased,
                     "ChosenOperator: the normalization compares distances, and an additive bias is none");
   }
 
   engine::HeadPolicies<Scalar> policies() const override {
-    return {rule_.rows.get(), similarity_.rows.get(), mask_.rows.get(), screening_};
+    return {rule_.rows.get(), similarity_.rows.get(), mask_.rows.get(), screening_, mix_.rows.get()};
   }
   void validate() const override {}
   void validate(const Extent& n) const override {
@@ -113,6 +137,7 @@ class ChosenOperator final : public AnyOperator<Scalar> {
   AnyRule<Scalar> rule_;
   AnySimilarity<Scalar> similarity_;
   AnyMask<Scalar> mask_;
+  AnyMix<Scalar> mix_;
   Screening screening_;
 };
 

@@ -33,25 +33,31 @@ template <class Gradient>
 struct BiasGradient {
   Gradient bias;
 };
+template <class Scalar>
+struct RidgeGradient {
+  Scalar ridge{0};
+};
 template <int>
 struct NoGradient {};
 
 }  // namespace detail
 
 /// Gradients of a loss by those of an operator's parameters that exist: `.scale` of the similarity,
-/// `.bandwidth` of the normalization, `.alpha` of the kernel, and `.similarity` and `.bias` of parameters
+/// `.bandwidth` of the normalization, `.alpha` of the kernel, `.ridge` of the mix, and `.similarity` and `.bias` of parameters
 /// that the similarity and the mask have themselves (sums over all rows).
-template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void>
+template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void, bool Ridge = false>
 struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, detail::NoGradient<0>>,
                       std::conditional_t<Bandwidth, detail::BandwidthGradient<Scalar>, detail::NoGradient<1>>,
                       std::conditional_t<Alpha, detail::AlphaGradient<Scalar>, detail::NoGradient<2>>,
                       std::conditional_t<std::is_void_v<Similarity>, detail::NoGradient<3>, detail::SimilarityGradient<Similarity>>,
-                      std::conditional_t<std::is_void_v<Bias>, detail::NoGradient<4>, detail::BiasGradient<Bias>> {
+                      std::conditional_t<std::is_void_v<Bias>, detail::NoGradient<4>, detail::BiasGradient<Bias>>,
+                      std::conditional_t<Ridge, detail::RidgeGradient<Scalar>, detail::NoGradient<5>> {
   /// Adds the sums of some queries, parameter by parameter.
   OwnGradients& operator+=(const engine::ParameterSums<Scalar>& more) {
     if constexpr (Scale) this->scale += Scalar(more.scale);
     if constexpr (Bandwidth) this->bandwidth += Scalar(more.bandwidth);
     if constexpr (Alpha) this->alpha += Scalar(more.alpha);
+    if constexpr (Ridge) this->ridge += Scalar(more.ridge);
     if constexpr (!std::is_void_v<Similarity>) {
       this->similarity += static_cast<const engine::OwnGradientOf<Similarity>&>(*more.similarity).sum;
     }
@@ -61,8 +67,8 @@ struct OwnGradients : std::conditional_t<Scale, detail::ScaleGradient<Scalar>, d
 };
 
 /// Gradients with respect to the parameters and to query, key and value; each matrix has the shape of its input.
-template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void>
-struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha, Similarity, Bias> {
+template <class Scalar, bool Scale, bool Bandwidth, bool Alpha, class Similarity = void, class Bias = void, bool Ridge = false>
+struct Gradients : OwnGradients<Scalar, Scale, Bandwidth, Alpha, Similarity, Bias, Ridge> {
   RowMatrix<Scalar> query;  ///< dL/dquery [Nq x D]
   RowMatrix<Scalar> key;  ///< dL/dkey [Nk x D]
   RowMatrix<Scalar> value;  ///< dL/dvalue [Nk x Dv]

@@ -42,7 +42,10 @@ HeadWeights<Scalar> weigh_heads(const std::vector<const AnyOperator<Scalar>*>& h
   const HeadShape q(query), k(key);
   AttentionShapes{q, k, k}.validate(Packed::one(q.tokens, k.tokens), {q.batch, q.heads, q.tokens, k.dim}, function);
   validate_operators<Scalar>(heads, q.heads, function);
-  for (const AnyOperator<Scalar>* head : heads) head->validate(Extent{q.tokens, k.tokens});
+  for (const AnyOperator<Scalar>* head : heads) {
+    head->validate(Extent{q.tokens, k.tokens});
+    if (const auto* const mix = head->policies().mix) mix->validate(k.dim);
+  }
   HeadWeights<Scalar> weights;
   weights.rows = q.batch * q.heads * q.tokens;
   weights.cols = k.tokens;

@@ -8,6 +8,8 @@
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/key_value_cache.hpp"
 #include "nadaraya/mask/mask.hpp"
+#include "nadaraya/mix/local_constant.hpp"
+#include "nadaraya/mix/mix.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
 #include "nadaraya/operator/operands.hpp"
 #include "nadaraya/operator/operator_checks.hpp"
@@ -33,7 +35,8 @@ struct CountedRegression;
 
 /// out_i = sum_j p_ij v_j, where the weights of query i,
 ///   p_ij = kappa(t_ij) / mass_i,   t_ij from z_ij = similarity(q_i, k_j),
-/// are given by a kernel and a normalization over the keys the mask leaves visible.
+/// are given by a kernel and a normalization over the keys the mask leaves visible. A mix in place of LocalConstant sums the
+/// values by other weights, such as LocalLinear's, which it makes of the p_ij and the rows that the similarity compares.
 ///
 /// Shapes: query [Nq x D], key [Nk x D], value [Nk x Dv], out [Nq x Dv]; rows are tokens. Any real
 /// dense Eigen expressions of one scalar. Any size may be 0; Nq and Nk are at most 2^31 - 1.
@@ -51,7 +54,7 @@ struct CountedRegression;
 /// Errors: std::invalid_argument for shapes, parameters, masks, outputs and executors, before anything is written.
 /// Other exceptions (std::bad_alloc, those of the user's own policy or executor) may leave an output half written.
 /// Source: arXiv 2601.22766.
-template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask>
+template <class K, class N = Adaptive, class S = DotProduct, class M = NoMask, class X = LocalConstant>
 class NadarayaWatson {
   static_assert(detail::check_kernel<K>(), "the first policy is a kernel; see kernel/kernel.hpp");
   static_assert(Similarity<S> || detail::MeantAsSimilarity<S>,
@@ -59,25 +62,27 @@ class NadarayaWatson {
                 "nor a mask (range; see mask/mask.hpp)");
   static_assert(detail::check_similarity<S>(), "the third policy is a similarity; see similarity/similarity.hpp");
   static_assert(detail::check_mask<M>(), "the last policy is a mask; see mask/mask.hpp");
+  static_assert(Mix<X>, "the policy after the mask is a mix; see mix/mix.hpp");
 
  public:
   /// What backward returns.
   template <class Scalar>
   using GradientsOf = Gradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
                                 detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
-                                detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>>;
+                                detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>, RidgedMix<X>>;
   /// The part of GradientsOf that belongs to parameters.
   template <class Scalar>
   using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
                                     detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
-                                    detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>>;
+                                    detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>, RidgedMix<X>>;
 
   /// Without a mask every key is visible. Parameters are checked by each call.
-  explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{})
+  explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{}, X mix = X{})
       : kernel_(std::move(kernel)),
         normalization_(std::move(normalization)),
         similarity_(std::move(similarity)),
-        mask_(std::move(mask)) {
+        mask_(std::move(mask)),
+        mix_(std::move(mix)) {
     static_assert(detail::check_combination<N, K, S, M>());
   }
 
@@ -91,6 +96,7 @@ class NadarayaWatson {
   const N& normalization() const { return normalization_; }  ///< The normalization.
   const S& similarity() const { return similarity_; }  ///< The similarity.
   const M& mask() const { return mask_; }  ///< The mask.
+  const X& mix() const { return mix_; }  ///< The mix.
   Screening screening() const { return screening_; }  ///< Whether keys are screened.
 
   /// Returns a copy of this operator that uses the given screening mode.
@@ -98,6 +104,11 @@ class NadarayaWatson {
     NadarayaWatson other = *this;
     other.screening_ = screening;
     return other;
+  }
+  /// Returns this operator with another mix: NadarayaWatson{Biweight{}, Adaptive{}}.with(LocalLinear{1e-3}).
+  template <Mix Other>
+  NadarayaWatson<K, N, S, M, Other> with(Other mix) const {
+    return NadarayaWatson<K, N, S, M, Other>(kernel_, normalization_, similarity_, mask_, std::move(mix)).with(screening_);
   }
 
   /// The regression alone: no tape. Returns [Nq x Dv]. Blocks of queries are shared out over the
@@ -194,7 +205,7 @@ class NadarayaWatson {
     grads += sums;
   }
 
-  /// The weights themselves, [Nq x Nk], one entry for each supported pair: what attends to what. For it, include
+  /// The weights by which values are summed, [Nq x Nk], one entry for each supported pair: what attends to what. For it, include
   /// <Eigen/SparseCore>. Throws std::invalid_argument if there are more than 2^31 - 1. The result does not depend on the
   /// executor.
   template <RealExpression Q, RealExpression Ke, Executor E = Serial>
@@ -213,14 +224,14 @@ class NadarayaWatson {
   }
 
  private:
-  template <class, class, class, class>
+  template <class, class, class, class, class>
   friend class Attention;
   friend struct detail::CountedRegression;
 
   /// As the engine takes them; they refer to this operator.
   template <class Scalar>
-  detail::OperatorPolicies<Scalar, K, N, S, M> policies() const {
-    return {kernel_, normalization_, similarity_, mask_, screening_};
+  detail::OperatorPolicies<Scalar, K, N, S, M, X> policies() const {
+    return {kernel_, normalization_, similarity_, mask_, mix_, screening_};
   }
 
   /// Writes the regression of operands to `out`, and records unless there are none.
@@ -267,6 +278,7 @@ class NadarayaWatson {
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
     detail::validate_parameters<Scalar>(kernel_, normalization_, similarity_);
     detail::validate_mask(mask_, Extent{query.rows(), key.rows()});
+    mix_.template validate<Scalar>(key.cols());
   }
 
   template <class Scalar, class Q, class Ke, class V, class Out>
@@ -282,6 +294,7 @@ class NadarayaWatson {
   N normalization_;
   S similarity_;
   M mask_;
+  [[no_unique_address]] X mix_;
   Screening screening_ = Screening::automatic;
 };
 
@@ -293,6 +306,8 @@ template <class K, class N, class P>
 NadarayaWatson(K, N, P) -> NadarayaWatson<K, N, detail::SimilarityOf<P>, detail::MaskOf<P>>;
 template <class K, class N, class S, class M>
 NadarayaWatson(K, N, S, M) -> NadarayaWatson<K, N, S, M>;
+template <class K, class N, class S, class M, class X>
+NadarayaWatson(K, N, S, M, X) -> NadarayaWatson<K, N, S, M, X>;
 
 }  // namespace nadaraya
 

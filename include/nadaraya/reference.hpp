@@ -6,11 +6,13 @@
 #pragma once
 
 #include "nadaraya/nadaraya.hpp"
+#include "nadaraya/reference_least_squares.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <numeric>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -241,9 +243,39 @@ std::vector<S> row(const K& kernel, const NearestNeighbors& rule, const std::vec
 
 // --- the operator ---
 
+/// A row as the similarity compares it.
+template <class S, class Sim>
+RowMatrix<S> compared(const Sim&, const auto& x) {
+  RowMatrix<S> row(1, x.size());
+  for (Index d = 0; d < x.size(); ++d) row(0, d) = S(x(d));
+  if constexpr (std::is_same_v<Sim, Cosine>) {
+    const std::vector<S> u = unit<S>(x);
+    std::copy(u.begin(), u.end(), row.data());
+  }
+  return row;
+}
+
+/// The weights by which values are summed, given those of a row and of its keys: least squares over the keys that have weight.
+template <class S, class X, class Sim>
+std::vector<S> corrected(const X& mix, const Sim& similarity, const auto& query, const auto& key,
+                         const std::vector<Index>& keys, const std::vector<S>& w) {
+  std::vector<std::size_t> kept;
+  std::vector<S> weights_kept, c(w.size(), S(0));
+  for (std::size_t j = 0; j < w.size(); ++j) {
+    if (w[j] == S(0)) continue;
+    kept.push_back(j);
+    weights_kept.push_back(w[j]);
+  }
+  RowMatrix<S> rows(static_cast<Index>(kept.size()), query.size());
+  for (std::size_t j = 0; j < kept.size(); ++j) rows.row(static_cast<Index>(j)) = compared<S>(similarity, key.row(keys[kept[j]]));
+  const std::vector<S> fit = local_fit<S>(X::degree, S(mix.ridge), compared<S>(similarity, query), rows, weights_kept);
+  for (std::size_t j = 0; j < kept.size(); ++j) c[kept[j]] = fit[j];
+  return c;
+}
+
 /// The dense weights [Nq x Nk] of an operator, computed in scalar S.
-template <class S, class K, class N, class Sim, class M, class Q, class Ke>
-RowMatrix<S> weights(const NadarayaWatson<K, N, Sim, M>& op, const Q& query, const Ke& key) {
+template <class S, class K, class N, class Sim, class M, class X, class Q, class Ke>
+RowMatrix<S> weights(const NadarayaWatson<K, N, Sim, M, X>& op, const Q& query, const Ke& key) {
   const Extent n{query.rows(), key.rows()};
   RowMatrix<S> p = RowMatrix<S>::Zero(n.queries, n.keys);
   for (Index i = 0; i < n.queries; ++i) {
@@ -261,15 +293,18 @@ RowMatrix<S> weights(const NadarayaWatson<K, N, Sim, M>& op, const Q& query, con
       }
     }
     if (visible.empty()) continue;
-    const std::vector<S> weights_i = row(op.kernel(), op.normalization(), z, distance);
+    std::vector<S> weights_i = row(op.kernel(), op.normalization(), z, distance);
+    if constexpr (!std::is_same_v<X, LocalConstant>) {
+      weights_i = corrected<S>(op.mix(), op.similarity(), query.row(i), key, visible, weights_i);
+    }
     for (std::size_t j = 0; j < visible.size(); ++j) p(i, visible[j]) = weights_i[j];
   }
   return p;
 }
 
 /// The output [Nq x Dv] of an operator, computed in scalar S.
-template <class S, class K, class N, class Sim, class M, class Q, class Ke, class V>
-RowMatrix<S> attend(const NadarayaWatson<K, N, Sim, M>& op, const Q& query, const Ke& key, const V& value) {
+template <class S, class K, class N, class Sim, class M, class X, class Q, class Ke, class V>
+RowMatrix<S> attend(const NadarayaWatson<K, N, Sim, M, X>& op, const Q& query, const Ke& key, const V& value) {
   const RowMatrix<S> p = weights<S>(op, query, key);
   RowMatrix<S> out = RowMatrix<S>::Zero(query.rows(), value.cols());
   for (Index i = 0; i < out.rows(); ++i) {

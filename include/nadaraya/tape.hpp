@@ -71,7 +71,7 @@ class Tape {
   const Rows<Scalar>& value() const { return value_; }  ///< The values, [Nk x Dv].
 
  private:
-  template <class, class, class, class>
+  template <class, class, class, class, class>
   friend class NadarayaWatson;
   friend class AttentionTape<Scalar>;
 

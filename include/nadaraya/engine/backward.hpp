@@ -24,7 +24,7 @@ namespace nadaraya::engine {
 /// threads they run in:
 ///   1. backward_block(b): dL/dz of the recorded pairs of a block of queries, and its part of dL/dquery;
 ///      backward_group(g): all of that for a group of the blocks whose pairs were not recorded and are
-///      formed again, with the group's own sums for dL/dkey and dL/dvalue;
+///      formed again, or whose weights a mix corrects, with the group's own sums for dL/dkey and dL/dvalue;
 ///   2. gather(r): dL/dkey and dL/dvalue for a range of keys, from all blocks in order.
 /// Memory: two numbers and two indices for each recorded pair; at most `group_limit` copies of dL/dkey and dL/dvalue and
 /// one more for each thread; and for each thread 3 Nk numbers for each of the queries that it pulls back together, see
@@ -46,11 +46,11 @@ class Backward {
     const auto& records = gradients.records;
     pairs_.reserve(records.size());
     for (std::size_t b = 0; b < records.size(); ++b) pairs_.emplace_back(memory);
-    if (std::none_of(records.begin(), records.end(), [](const auto& record) { return record.recompute; })) return;
+    if (std::none_of(records.begin(), records.end(), [&](const auto& record) { return in_groups(record); })) return;
     const Index groups = std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()));
     groups_.reserve(static_cast<std::size_t>(groups));
     for (Index g = 0; g < groups; ++g) groups_.emplace_back(head.key(), head.value(), memory);
-    if (head.is_product() && head.rule().traits().takes_vectors && head.keys->scored().in_panels()) {
+    if (head.is_product() && !head.policies.lists_keys() && head.keys->scored().in_panels()) {
       dense_.emplace(head, gradients.grad_out, memory);
     }
   }
@@ -61,7 +61,7 @@ class Backward {
 
   void backward_block(Index block, BlockScratch<Scalar>& scratch) {
     const Record<Scalar>& record = of_.record(block);
-    if (record.recompute) return;
+    if (in_groups(record)) return;
     PairLists<Scalar>& pairs = pairs_[static_cast<std::size_t>(block)];
     pairs.open(record.keys, ranges_);
     for (Index r = 0; r < record.rows(); ++r) {
@@ -79,7 +79,11 @@ class Backward {
     for (Index block = begin; block < end; ++block) {
       // Panels bring sums over their queries.
       if ((block - begin) % run_blocks == 0 && block > begin && end - block >= run_blocks) to.end_runs();
-      if (!of_.record(block).recompute) continue;
+      if (!in_groups(of_.record(block))) continue;
+      if (!of_.record(block).recompute) {
+        pull_recorded_rows(of_, block, to, scratch);
+        continue;
+      }
       if constexpr (vectorized<Scalar>) {
         if (dense_) {
           backward_dense(of_, *dense_, block, to, scratch);
@@ -113,6 +117,9 @@ class Backward {
   }
 
  private:
+  /// Is a block pulled back by a group? Its pairs were not recorded, or a mix brings a row of numbers for each of them.
+  bool in_groups(const Record<Scalar>& record) const { return record.recompute || head_.policies.mix != nullptr; }
+
   static constexpr Index group_queries = 1024;
   /// Blocks per run of a group's sums, and pairs of a head per run where other heads' sums are present.
   static constexpr Index run_blocks = 10;

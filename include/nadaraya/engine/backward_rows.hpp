@@ -3,6 +3,7 @@
 
 #include "nadaraya/engine/block_scratch.hpp"
 #include "nadaraya/engine/candidates.hpp"
+#include "nadaraya/engine/correct_weights.hpp"
 #include "nadaraya/engine/engine.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/key_sums.hpp"
@@ -80,6 +81,8 @@ void pull_row(BackwardHead<Scalar>& of, Index block, Index r, std::span<const Ke
   head.rule().weights(map, t, p);
   const View<Scalar>& value = head.value();
   loops<Scalar>().dots(keys.data(), p.data(), n, value.data, value.stride, value.cols, of.grad_out.row(query), g.data());
+  const bool corrected = head.policies.mix != nullptr;
+  if (corrected) of.parameters_of(block).ridge += Wide<Scalar>(pull_corrected(head, query, keys, map, p, g, scratch));
   head.rule().unweigh(map, t, RowView<Scalar>(g), dz, parameters);
   const KeyList list = KeyList::listed(keys.data(), n);
   pull_own_parameters(of, block, query, list, dz.data());
@@ -92,6 +95,10 @@ void pull_row(BackwardHead<Scalar>& of, Index block, Index r, std::span<const Ke
     for (Scalar& dz_j : dz) dz_j *= factor;
   } else {
     parameters.scale += head.similarity().pull_query(head.query.row(query), key, list, dz.data(), of.grad_query_row(query));
+  }
+  if (corrected) {
+    Scalar* const grad = of.grad_query_row(query);
+    for (Index d = 0; d < of.grad_query.cols(); ++d) grad[d] += scratch.mix.grad_query[static_cast<std::size_t>(d)];
   }
   of.parameters_of(block).add(parameters);
   for (std::size_t j = 0; j < keys.size(); ++j) visit(Pair<Scalar>{static_cast<KeyIndex>(query), keys[j], p[j], dz[j]});
@@ -118,6 +125,26 @@ void scatter(const BackwardHead<Scalar>& of, std::span<const Pair<Scalar>> pairs
   }
 }
 
+/// Pulls a row back, given its keys and their coordinates, and adds its part of dL/dkey and dL/dvalue.
+template <class Scalar>
+void pull_row_to(BackwardHead<Scalar>& of, Index block, Index r, std::span<const KeyIndex> keys, RowView<Scalar> t,
+                 KeySums<Scalar>& to, BlockScratch<Scalar>& scratch) {
+  std::vector<Pair<Scalar>>& pairs = scratch.pairs;
+  pairs.clear();
+  pull_row(of, block, r, keys, t, scratch, [&](const Pair<Scalar>& pair) { pairs.push_back(pair); });
+  scatter(of, std::span<const Pair<Scalar>>(pairs), to);
+  if (of.head.policies.mix != nullptr) add_key_gradients(scratch.mix, to);
+}
+
+/// The queries of a block whose pairs were recorded, row by row.
+template <class Scalar>
+void pull_recorded_rows(BackwardHead<Scalar>& of, Index block, KeySums<Scalar>& to, BlockScratch<Scalar>& scratch) {
+  const Record<Scalar>& record = of.record(block);
+  for (Index r = 0; r < record.rows(); ++r) {
+    pull_row_to(of, block, r, record.row_keys(r), record.row_coordinates(r), to, scratch);
+  }
+}
+
 /// The queries of a block whose pairs were not recorded that are wanted(query), row by row.
 template <class Scalar, class Wanted>
 void pull_unrecorded_rows(BackwardHead<Scalar>& of, Index block, KeySums<Scalar>& to, BlockScratch<Scalar>& scratch,
@@ -127,7 +154,6 @@ void pull_unrecorded_rows(BackwardHead<Scalar>& of, Index block, KeySums<Scalar>
   std::vector<KeyIndex>& keys = scratch.keys;
   std::vector<Scalar>& t = scratch.coordinates;
   std::vector<Scalar>& p = scratch.profiles;
-  std::vector<Pair<Scalar>>& pairs = scratch.pairs;
   find_candidates<Scalar>(head, block, false, [](std::span<CandidateRow<Scalar>* const>) {}, scratch);
   const QueryRange range = block_range(block, head.query.rows);
   for (Index r = 0; r < range.count; ++r) {
@@ -151,10 +177,7 @@ void pull_unrecorded_rows(BackwardHead<Scalar>& of, Index block, KeySums<Scalar>
       keys.resize(kept);
       t.resize(kept);
     }
-    pairs.clear();
-    pull_row(of, block, r, std::span<const KeyIndex>(keys), RowView<Scalar>(t), scratch,
-             [&](const Pair<Scalar>& pair) { pairs.push_back(pair); });
-    scatter(of, std::span<const Pair<Scalar>>(pairs), to);
+    pull_row_to(of, block, r, std::span<const KeyIndex>(keys), RowView<Scalar>(t), to, scratch);
   }
 }
 

@@ -144,8 +144,8 @@ class Batch {
   /// Are the rows of all its heads summed key by key? Then each key is read once for a few queries, packed or not.
   bool streamed(std::size_t key_head) const {
     for (std::size_t h = first_head(key_head); h < last_head(key_head); ++h) {
-      const RuleTraits& rule = problems_[h].policies.rule->traits();
-      if (!rule.takes_vectors || !rule.online || !problems_[h].policies.similarity->traits().is_product) return false;
+      const HeadPolicies<Scalar>& policies = problems_[h].policies;
+      if (policies.lists_keys() || !policies.rule->traits().online || !policies.similarity->traits().is_product) return false;
     }
     return true;
   }

@@ -13,11 +13,23 @@
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/types.hpp"
 
+#include <any>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::engine {
+
+/// A row while a mix corrects its weights; lists of the keys that have weight.
+template <class Scalar>
+struct MixScratch {
+  std::any memory;                      ///< of the mix
+  std::vector<KeyIndex> keys, places;   ///< places among all keys of the row
+  std::vector<Scalar> weights, corrected;
+  LineVector<Scalar> key_rows;          ///< [s x D]
+  std::vector<Scalar> grad_corrected, grad_weights;
+  std::vector<Scalar> grad_query, grad_keys;  ///< [D], [s x D]
+};
 
 /// Reused from block to block.
 template <class Scalar>
@@ -51,6 +63,7 @@ struct BlockScratch {
   LineVector<Scalar> group_rows;          ///< ... and their rows of the result
   std::vector<KeyPart<Scalar>> parts;     ///< of the blocks of a call whose keys are read in parts
   KeySumScratch<Scalar> key_sums;
+  MixScratch<Scalar> mix;
   // A row whose pairs are formed again on the way back:
   std::vector<KeyIndex> keys;
   std::vector<Scalar> coordinates;

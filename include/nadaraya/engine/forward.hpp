@@ -3,6 +3,7 @@
 
 #include "nadaraya/engine/block_scratch.hpp"
 #include "nadaraya/engine/candidates.hpp"
+#include "nadaraya/engine/correct_weights.hpp"
 #include "nadaraya/engine/dense_mix.hpp"
 #include "nadaraya/engine/forward_dense.hpp"
 #include "nadaraya/engine/forward_streaming.hpp"
@@ -59,7 +60,9 @@ void weigh_candidates(const Head<Scalar>& head, const QueryRange& range, BlockSc
     // Which keys a NaN left among the candidates depends on the order of tiles: take them all.
     if (detail::is_nan(map.mass)) take_all_visible(head, query, row);
     head.rule_of(query).weigh(row, map, scratch.weights);
-    visit(query, row.keys(), RowView<Scalar>(scratch.weights.data(), row.size()));
+    const RowOut<Scalar> p(scratch.weights.data(), row.size());
+    correct_weights(head, query, row.keys(), map, p, scratch);
+    visit(query, row.keys(), RowView<Scalar>(p));
   }
 }
 
@@ -75,7 +78,7 @@ void weigh_block(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& sc
 template <class Scalar>
 bool mostly_supported(const Head<Scalar>& head, Index first_query, Index first, Index count,
                       const BlockScratch<Scalar>& scratch) {
-  if (!head.is_product() || !head.rule().traits().takes_vectors) return false;
+  if (!head.is_product() || head.policies.lists_keys()) return false;
   // Formed again, they would be summed in another order.
   if (scratch.screened) return false;
   std::size_t listed = 0;
@@ -176,7 +179,7 @@ void forward_block(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& 
       finish_streaming(range, out.cols(), scratch.streamed, scratch, out);
       return finish_dense(head, block, scratch, out, records);
     }
-    if (head.is_product() && head.keys->scored().in_panels() && head.rule().traits().takes_vectors) {
+    if (head.is_product() && head.keys->scored().in_panels() && !head.policies.lists_keys()) {
       if (head.rule().traits().online) {
         forward_streaming(head, range, scratch, out);
         return finish_dense(head, block, scratch, out, records);

@@ -111,8 +111,7 @@ void forward_streaming(const Head<Scalar>& head, const QueryRange& range, BlockS
 /// Is a head streamed from keys as they lie?
 template <class Scalar>
 bool streams_rows(const Head<Scalar>& head) {
-  const RuleTraits& rule = head.rule().traits();
-  return head.is_product() && !head.keys->scored().in_panels() && rule.takes_vectors && rule.online;
+  return head.is_product() && !head.keys->scored().in_panels() && !head.policies.lists_keys() && head.rule().traits().online;
 }
 
 /// The sums of a block over the keys of a range that its queries see, `streamed_keys` of them at a time.

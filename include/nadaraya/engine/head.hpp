@@ -31,6 +31,10 @@ struct Head {
     return members.empty() ? rule() : members[static_cast<std::size_t>(query_index / members.front().query.rows)].rule();
   }
   const RowRule<Scalar>& rule() const { return *policies.rule; }
+  /// The mix of a query; null for the weighted mean.
+  const RowMix<Scalar>* mix_of(Index query_index) const {
+    return members.empty() ? policies.mix : members[static_cast<std::size_t>(query_index / members.front().query.rows)].policies.mix;
+  }
   const RowSimilarity<Scalar>& similarity() const { return *policies.similarity; }
   const RowMask<Scalar>& mask() const { return *policies.mask; }
   /// Rows that are stored in 16 bits are read through read_rows.hpp; of them these views have the shape alone.

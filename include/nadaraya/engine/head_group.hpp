@@ -29,7 +29,8 @@ bool may_share_keys(const Head<Scalar>& a, const Head<Scalar>& b) {
   const auto same_masks = [](const MaskTraits& x, const MaskTraits& y) { return x.holed == y.holed && x.biased == y.biased; };
   return a.keys == b.keys && !a.keys->scored().in_panels() && a.is_product() && b.is_product() && a.factor == b.factor &&
          a.query.rows == b.query.rows && same_rules(a.rule().traits(), b.rule().traits()) &&
-         same_masks(a.mask().traits(), b.mask().traits()) && a.policies.screening == b.policies.screening;
+         same_masks(a.mask().traits(), b.mask().traits()) && a.policies.screening == b.policies.screening &&
+         a.policies.lists_keys() == b.policies.lists_keys();
 }
 
 /// How many of some heads, from the first on, make a group.

@@ -30,6 +30,7 @@ class OwnGradientOf final : public OwnGradient {
 /// Sums over some pairs, those of float in double. The last two are null where there is nothing to sum.
 template <class Scalar>
 struct ParameterSums : ParameterGradients<Wide<Scalar>> {
+  Wide<Scalar> ridge{0};  ///< by the mix's ridge
   std::unique_ptr<OwnGradient> similarity;
   std::unique_ptr<OwnGradient> bias;
 
@@ -42,6 +43,7 @@ struct ParameterSums : ParameterGradients<Wide<Scalar>> {
     this->scale += more.scale;
     this->bandwidth += more.bandwidth;
     this->alpha += more.alpha;
+    ridge += more.ridge;
     if (similarity) similarity->add(*more.similarity);
     if (bias) bias->add(*more.bias);
   }

@@ -3,6 +3,7 @@
 
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/row_mask.hpp"
+#include "nadaraya/engine/row_mix.hpp"
 #include "nadaraya/engine/row_similarity.hpp"
 #include "nadaraya/row/row_rule.hpp"
 #include "nadaraya/rows.hpp"
@@ -26,6 +27,10 @@ struct HeadPolicies {
   const RowSimilarity<Scalar>* similarity = nullptr;
   const RowMask<Scalar>* mask = nullptr;
   Screening screening = Screening::never;
+  const RowMix<Scalar>* mix = nullptr;  ///< null for the weighted mean
+
+  /// Are the keys of its rows listed, even where all have weight? Other rows may be formed as products of matrices.
+  bool lists_keys() const { return mix != nullptr || !rule->traits().takes_vectors; }
 };
 
 /// Sums of no pair yet of the gradients of an operator's parameters.

@@ -23,7 +23,9 @@ namespace nadaraya {
 ///
 /// It is solved in D x D, or for s < D in s x s; both agree to rounding. O(s D min(s, D)).
 struct LocalLinear {
-  double ridge = 1e-6;
+  static constexpr int degree = 1;
+
+  double ridge = 1e-6;  ///< lambda > 0
 
   template <class Scalar>
   using Scratch = detail::RidgedFit<Scalar>;
@@ -46,7 +48,6 @@ struct LocalLinear {
     using Vector = typename Scratch<Scalar>::Vector;
     std::fill_n(gradients.query, support.dimension, Scalar(0));
     if (support.size() == 0) return Scalar(0);
-    prepare(support, fit);
     fit.pull(Eigen::Map<const Vector>(grad_corrected.data(), support.size()));
     fit.weight_slopes(typename Scratch<Scalar>::Column(gradients.weights.data(), support.size()));
     const auto p = fit.weights();

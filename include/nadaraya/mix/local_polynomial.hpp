@@ -23,6 +23,7 @@ namespace nadaraya {
 template <int Degree>
 struct LocalPolynomial {
   static_assert(Degree == 2 || Degree == 3, "LocalPolynomial<2> or <3>; degree 1 is LocalLinear, 0 LocalConstant");
+  static constexpr int degree = Degree;
   static constexpr Index max_dimension = 3;
 
   double ridge = 1e-6;
@@ -55,7 +56,6 @@ struct LocalPolynomial {
     const Index s = support.size(), d = support.dimension;
     std::fill_n(gradients.query, d, Scalar(0));
     if (s == 0) return Scalar(0);
-    prepare(support, scratch);
     auto& fit = scratch.fit;
     fit.pull(Eigen::Map<const Vector>(grad_corrected.data(), s));
     fit.weight_slopes(Eigen::Map<Vector>(gradients.weights.data(), s));

@@ -3,6 +3,7 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/types.hpp"
+#include "nadaraya/weighted_keys.hpp"
 
 #include <concepts>
 #include <span>
@@ -11,32 +12,14 @@
 
 namespace nadaraya {
 
-/// A query and the keys of its support, with their weights.
-template <class Scalar>
-struct WeightedKeys {
-  const Scalar* query = nullptr;    ///< [D]
-  const Scalar* keys = nullptr;     ///< [s x D], row by row
-  Index dimension = 0;              ///< D
-  std::span<const Scalar> weights;  ///< [s], positive and finite
-
-  Index size() const { return static_cast<Index>(weights.size()); }
-};
-
-/// Where a mix writes the gradients of a loss; each element is assigned. The gradient by the keys and the query is the one
-/// at fixed weights: that through the weights comes on top of it.
-template <class Scalar>
-struct WeightedKeyGradients {
-  std::span<Scalar> weights;  ///< [s]
-  Scalar* query = nullptr;    ///< [D]
-  Scalar* keys = nullptr;     ///< [s x D], row by row
-};
-
 /// A mix turns the weights w of a support into corrected weights c; the output of the query is sum_j c_j v_j. A model has
 ///   template <class S> void validate(Index dimension) const;   // throws std::invalid_argument
-///   template <class S> Scratch<S>                              // kept memory, default constructible
+///   template <class S> Scratch<S>                              // kept memory, default constructible and copyable
 ///   template <class S> void correct(const WeightedKeys<S>&, std::span<S> corrected, Scratch<S>&) const;
 ///   template <class S> S pullback(const WeightedKeys<S>&, std::span<const S> grad_corrected,
-///                                 const WeightedKeyGradients<S>&, Scratch<S>&) const;   // returns dL/dridge
+///                                 const WeightedKeyGradients<S>&, Scratch<S>&) const;   // returns dL/dridge, or 0
+/// pullback comes after correct of the same support, whose scratch memory it is given. A mix with a member `double ridge` has a
+/// gradient of it.
 ///
 /// Laws (checked by tests/mix_test.cpp):
 ///   * the corrected weights sum to one; they may be negative;
@@ -51,6 +34,12 @@ concept Mix = std::copyable<M> && requires(const M mix, const WeightedKeys<doubl
   mix.template validate<double>(Index{});
   mix.correct(support, corrected, scratch);
   { mix.pullback(support, grad, gradients, scratch) } -> std::same_as<double>;
+};
+
+/// A mix with a parameter `ridge`.
+template <class M>
+concept RidgedMix = Mix<M> && requires(const M mix) {
+  { mix.ridge } -> std::convertible_to<double>;
 };
 
 namespace detail {
