@@ -40,6 +40,7 @@ struct AnySimilarity {
   template <class S>
     requires(!std::is_same_v<S, AnySimilarity>) && Similarity<S>
   explicit AnySimilarity(const S& similarity) : distance_factor(nadaraya::distance_factor<S>()) {
+    static_assert(detail::check_similarity<S>());
     if constexpr (requires { similarity.validate(); }) similarity.validate();
     const auto owned = std::make_shared<const detail::PolicyOnRows<S, engine::RowSimilarityOf<Scalar, S>>>(similarity);
     rows = {owned, &owned->rows};
@@ -56,6 +57,7 @@ struct AnyMask {
   template <class M>
     requires(!std::is_same_v<M, AnyMask>) && Mask<M>
   explicit AnyMask(const M& mask) {
+    static_assert(detail::check_mask<M>());
     const auto owned = std::make_shared<const detail::PolicyOnRows<M, engine::RowMaskOf<Scalar, M>>>(mask);
     rows = {owned, &owned->rows};
     if constexpr (requires(const Extent& n) { mask.validate(n); }) {

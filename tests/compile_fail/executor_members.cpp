@@ -2,6 +2,10 @@
 // expect: SerialFunction
 // expect: ParallelForNotConst
 // expect: ParallelFor
+// expect: ValidateOfSomething
+// expect: ValidateNotConst
+// expect: Valdiate
+// expect: IsSerial
 // An executor needs parallel_for(n, fn) const, and says that it is serial by a constant.
 #include "nadaraya/engine/executor.hpp"
 
@@ -33,8 +37,24 @@ struct ParallelFor {
   template <class Fn>
   void paralel_for(Index, const Fn&) const {}
 };
+struct ValidateOfSomething : Plain {
+  void validate(int) const {}
+};
+struct ValidateNotConst : Plain {
+  void validate() {}
+};
+struct Valdiate : Plain {
+  void valdiate() const {}
+};
+struct IsSerial : Plain {
+  static constexpr bool is_serial = true;
+};
 static_assert(detail::check_executor<SerialData>());
 static_assert(detail::check_executor<SerialFunction>());
 static_assert(detail::check_executor<ParallelForNotConst>());
 static_assert(detail::check_executor<ParallelFor>());
+static_assert(detail::check_executor<ValidateOfSomething>());
+static_assert(detail::check_executor<ValidateNotConst>());
+static_assert(detail::check_executor<Valdiate>());
+static_assert(detail::check_executor<IsSerial>());
 #endif

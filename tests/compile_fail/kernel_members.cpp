@@ -13,6 +13,12 @@
 // expect: ValidateOfSomething
 // expect: ValidateNotConst
 // expect: CompactData
+// expect: Exponental
+// expect: Homogenous
+// expect: Elementwize
+// expect: Widht
+// expect: AlphaDerivative
+// expect: Valdiate
 // An optional member of a kernel that has another signature, or comes close to its name, would be ignored.
 #include "nadaraya/kernel/kernel.hpp"
 
@@ -90,6 +96,24 @@ struct ValidateNotConst : Plain {
 struct CompactData : Plain {
   bool compact = true;
 };
+struct Exponental : Plain {
+  static constexpr bool exponental = false;
+};
+struct Homogenous : Plain {
+  static constexpr bool homogenous = true;
+};
+struct Elementwize : Plain {
+  static constexpr bool elementwize = true;
+};
+struct Widht : Plain {
+  double widht() const { return 1.0; }
+};
+struct AlphaDerivative : Plain {
+  double alphaDerivative(double) const { return 0.0; }
+};
+struct Valdiate : Plain {
+  void valdiate() const {}
+};
 static_assert(detail::check_kernel<WidthData>());
 static_assert(detail::check_kernel<WidthNotConst>());
 static_assert(detail::check_kernel<WidthOfSomething>());
@@ -105,4 +129,10 @@ static_assert(detail::check_kernel<Center>());
 static_assert(detail::check_kernel<ValidateOfSomething>());
 static_assert(detail::check_kernel<ValidateNotConst>());
 static_assert(detail::check_kernel<CompactData>());
+static_assert(detail::check_kernel<Exponental>());
+static_assert(detail::check_kernel<Homogenous>());
+static_assert(detail::check_kernel<Elementwize>());
+static_assert(detail::check_kernel<Widht>());
+static_assert(detail::check_kernel<AlphaDerivative>());
+static_assert(detail::check_kernel<Valdiate>());
 #endif

@@ -17,7 +17,12 @@
 // expect: Valdate
 // expect: BiasPullbackAlone
 // expect: BiasPullbackOfTwo
+// expect: Visibel
+// expect: function must return the number that is added
+// expect: ZeroGrad
+// expect: ZeroGradientAlone
 // An optional member of a mask that has another signature, or comes close to its name, would be ignored.
+#include "nadaraya/mask/additive_bias.hpp"
 #include "nadaraya/mask/intersection.hpp"
 
 #include <vector>
@@ -122,6 +127,21 @@ struct Valdate {
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }
   void valdate(const Extent&) const {}
 };
+struct Visibel : Whole {
+  bool visibel(Index, Index, const Extent&) const { return true; }
+};
+struct ZeroGrad : Holes {
+  double zero_grad() const { return 0.0; }
+};
+struct ZeroGradientAlone : Holes {
+  template <class S>
+  S zero_gradient() const {
+    return S(0);
+  }
+};
+struct FunctionOfNothing {
+  void operator()(Index, Index) const {}
+};
 static_assert(detail::check_mask<VisibleOfTwo>());
 static_assert(detail::check_mask<VisibleNotConst>());
 static_assert(detail::check_mask<VisibleOfNothing>());
@@ -141,4 +161,8 @@ static_assert(detail::check_mask<Bais>());
 static_assert(detail::check_mask<Valdate>());
 static_assert(detail::check_mask<BiasPullbackAlone>());
 static_assert(detail::check_mask<BiasPullbackOfTwo>());
+static_assert(detail::check_mask<Visibel>());
+static_assert(detail::check_mask<ZeroGrad>());
+static_assert(detail::check_mask<ZeroGradientAlone>());
+static_assert(!BiasMask<AdditiveBias<FunctionOfNothing>>);
 #endif

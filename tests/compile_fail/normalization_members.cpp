@@ -11,6 +11,11 @@
 // expect: NearestWidthNoTemplate
 // expect: NearestWidthOfNothing
 // expect: BandwidthFunction
+// expect: Bandwith
+// expect: Selcets
+// expect: NearestWidht
+// expect: Chekc
+// expect: Valdiate
 // An optional member of a normalization that has another signature, or comes close to its name, would be ignored.
 #include "nadaraya/normalization/nearest_neighbors.hpp"
 
@@ -94,6 +99,26 @@ struct NearestWidthOfNothing : Plain {
 struct BandwidthFunction : Plain {
   double bandwidth() const { return 1.0; }
 };
+struct Bandwith : Plain {
+  double bandwith = 1.0;
+};
+struct Selcets : Plain {
+  static constexpr bool selcets = true;
+};
+struct NearestWidht : Plain {
+  template <class S, class K>
+  S nearest_widht(const K&) const {
+    return S(1);
+  }
+};
+struct Chekc : Plain {
+  template <class K, class Similarity, class Mask>
+  static constexpr void chekc() {}
+};
+struct Valdiate : Plain {
+  template <class S>
+  void valdiate(double) const {}
+};
 static_assert((detail::check_normalization<ValidateNoTemplate, Biweight, float>() && detail::check_combination<ValidateNoTemplate, Biweight, SquaredDistance, NoMask>()));
 static_assert((detail::check_normalization<ValidateOfNothing, Biweight, float>() && detail::check_combination<ValidateOfNothing, Biweight, SquaredDistance, NoMask>()));
 static_assert((detail::check_normalization<CheckOfTwo, Biweight, float>() && detail::check_combination<CheckOfTwo, Biweight, SquaredDistance, NoMask>()));
@@ -107,4 +132,9 @@ static_assert((detail::check_normalization<SolveAlone, Biweight, float>() && det
 static_assert((detail::check_normalization<NearestWidthNoTemplate, Biweight, float>() && detail::check_combination<NearestWidthNoTemplate, Biweight, SquaredDistance, NoMask>()));
 static_assert((detail::check_normalization<NearestWidthOfNothing, Biweight, float>() && detail::check_combination<NearestWidthOfNothing, Biweight, SquaredDistance, NoMask>()));
 static_assert((detail::check_normalization<BandwidthFunction, Biweight, float>() && detail::check_combination<BandwidthFunction, Biweight, SquaredDistance, NoMask>()));
+static_assert(detail::check_normalization<Bandwith, Biweight, float>());
+static_assert(detail::check_normalization<Selcets, Biweight, float>());
+static_assert(detail::check_normalization<NearestWidht, Biweight, float>());
+static_assert(detail::check_normalization<Chekc, Biweight, float>());
+static_assert(detail::check_normalization<Valdiate, Biweight, float>());
 #endif

@@ -17,6 +17,12 @@
 // expect: Valdiate
 // expect: ZeroGradientAlone
 // expect: ParameterPullbackOfOne
+// expect: HasScale
+// expect: Prepare
+// expect: IsProdcut
+// expect: Raduis
+// expect: DistanceFacter
+// expect: ZeroGradients
 // An optional member of a similarity that has another signature, or comes close to its name, would be ignored.
 #include "nadaraya/similarity/cosine.hpp"
 
@@ -133,6 +139,33 @@ struct ValidateOfSomething : Plain {
 struct Valdiate : Plain {
   void valiadte() const {}
 };
+struct HasScale : Plain {
+  static constexpr bool hasScale = true;
+};
+struct Prepare : Plain {
+  template <class X>
+  X prepare(const X& x) const {
+    return x;
+  }
+};
+struct IsProdcut : Plain {
+  static constexpr bool is_prodcut = true;
+};
+struct Raduis : Plain {
+  template <class S>
+  S raduis(const S& floor, Index) const {
+    return floor;
+  }
+};
+struct DistanceFacter : Plain {
+  static constexpr double distance_facter = 1.0;
+};
+struct ZeroGradients : Plain {
+  template <class S>
+  S zero_gradients() const {
+    return S(0);
+  }
+};
 static_assert(detail::check_similarity<ProductBoundNoTemplate>());
 static_assert(detail::check_similarity<ProductBoundOfOne>());
 static_assert(detail::check_similarity<ProductWithoutBound>());
@@ -152,4 +185,10 @@ static_assert(detail::check_similarity<ValidateOfSomething>());
 static_assert(detail::check_similarity<Valdiate>());
 static_assert(detail::check_similarity<ZeroGradientAlone>());
 static_assert(detail::check_similarity<ParameterPullbackOfOne>());
+static_assert(detail::check_similarity<HasScale>());
+static_assert(detail::check_similarity<Prepare>());
+static_assert(detail::check_similarity<IsProdcut>());
+static_assert(detail::check_similarity<Raduis>());
+static_assert(detail::check_similarity<DistanceFacter>());
+static_assert(detail::check_similarity<ZeroGradients>());
 #endif

@@ -31,66 +31,26 @@ using Flag = std::bool_constant<static_cast<bool>(value)>;
   X(floor) X(solve) X(check) X(select) X(selects) X(floors) X(nearest_width) X(bandwidth)                                  \
   X(parallel_for) X(serial)
 
-// Likely misspellings of optional members whose loss nothing else would show: a letter left out, twice, or exchanged with
-// its neighbour, what sounds alike, and other conventions. C++ cannot list a class's members, only ask for a name.
-#define NADARAYA_MISSPELT_VISIBLE(X)                                                                                      \
-  X(isible) X(vsible) X(viible) X(visble) X(visile) X(visibe) X(visibl) X(ivsible) X(vsiible) X(viisble) X(visbile)        \
-  X(visilbe) X(visibel) X(vvisible) X(viisible) X(vissible) X(visiible) X(visibble) X(visiblle) X(visiblee) X(visable)     \
-  X(visabel) X(vissable) X(visibile) X(visibal) X(vesible) X(vizible) X(visivle) X(visinle) X(Visible) X(VISIBLE)          \
-  X(is_visible) X(isVisible) X(IsVisible) X(visibility) X(visibles) X(visible_) X(invisible)
-#define NADARAYA_MISSPELT_BIAS(X)                                                                                         \
-  X(ias) X(bas) X(bia) X(ibas) X(bais) X(bisa) X(bbias) X(biias) X(biaas) X(biass) X(bies) X(byas) X(baias) X(biase)       \
-  X(Bias) X(BIAS) X(biases) X(get_bias) X(getBias) X(add_bias) X(additive_bias) X(bias_of)
-#define NADARAYA_MISSPELT_VALIDATE(X)                                                                                     \
-  X(alidate) X(vlidate) X(vaidate) X(valdate) X(valiate) X(validte) X(validae) X(validat) X(vaildate) X(valiadte)          \
-  X(vallidate) X(validdate) X(validatte) X(Validate) X(validates)
-#define NADARAYA_MISSPELT_CENTRE(X) X(center) X(centr) X(cetre) X(cnetre) X(cenrte) X(centere) X(Centre) X(Center)
-#define NADARAYA_MISSPELT_WIDTH(X) X(wdth) X(widh) X(witdh) X(widht) X(wdith) X(widthh) X(with_) X(Width)
-#define NADARAYA_MISSPELT(X)                                                                                              \
-  NADARAYA_MISSPELT_VISIBLE(X)                                                                                            \
-  NADARAYA_MISSPELT_BIAS(X) NADARAYA_MISSPELT_VALIDATE(X) NADARAYA_MISSPELT_CENTRE(X) NADARAYA_MISSPELT_WIDTH(X)
+/// T and some names: one that T has as well is ambiguous, be it a function, overloaded, a template, data, a type, or private.
+template <class T, class Names, bool = std::is_class_v<T> && !std::is_final_v<T>>
+struct WithNames : T, Names {};
+
+/// Nothing can be derived from a final class: a name that it has is found if its address can be taken.
+template <class T, class Names>
+struct WithNames<T, Names, false> : Names {};
 
 #define NADARAYA_DECLARE(name) int name;
 struct AllNames {
   NADARAYA_MEMBERS(NADARAYA_DECLARE)
-  NADARAYA_MISSPELT(NADARAYA_DECLARE)
 };
 #undef NADARAYA_DECLARE
 
-/// A name that T has as well is ambiguous here, be it a function, overloaded, a template, data, a type, or private.
-template <class T, bool = std::is_class_v<T> && !std::is_final_v<T>>
-struct WithAllNames : T, AllNames {};
-
-/// Nothing can be derived from a final class: a name that it has is found if its address can be taken.
-template <class T>
-struct WithAllNames<T, false> : AllNames {};
-
 #define NADARAYA_NAMED(name)                                                          \
   template <class T>                                                                  \
-  concept Names_##name = !requires { &WithAllNames<T>::name; } || requires { &T::name; };
+  concept Names_##name = !requires { &WithNames<T, AllNames>::name; } || requires { &T::name; };
 NADARAYA_MEMBERS(NADARAYA_NAMED)
-NADARAYA_MISSPELT(NADARAYA_NAMED)
 #undef NADARAYA_NAMED
 
-#define NADARAYA_OR_NAMED(name) || Names_##name<T>
-template <class T>
-concept MisspellsVisible = false NADARAYA_MISSPELT_VISIBLE(NADARAYA_OR_NAMED);
-template <class T>
-concept MisspellsBias = false NADARAYA_MISSPELT_BIAS(NADARAYA_OR_NAMED);
-template <class T>
-concept MisspellsValidate = false NADARAYA_MISSPELT_VALIDATE(NADARAYA_OR_NAMED);
-template <class T>
-concept MisspellsCentre = false NADARAYA_MISSPELT_CENTRE(NADARAYA_OR_NAMED);
-template <class T>
-concept MisspellsWidth = false NADARAYA_MISSPELT_WIDTH(NADARAYA_OR_NAMED);
-#undef NADARAYA_OR_NAMED
-
-#undef NADARAYA_MISSPELT
-#undef NADARAYA_MISSPELT_WIDTH
-#undef NADARAYA_MISSPELT_CENTRE
-#undef NADARAYA_MISSPELT_VALIDATE
-#undef NADARAYA_MISSPELT_BIAS
-#undef NADARAYA_MISSPELT_VISIBLE
 #undef NADARAYA_MEMBERS
 
 }  // namespace detail

@@ -4,6 +4,7 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/detail/misspellings.hpp"
 #include "nadaraya/types.hpp"
 
 #if !defined(NADARAYA_COMPILED)
@@ -23,10 +24,13 @@ namespace nadaraya {
 /// when all are done. Results do not depend on which. To use a thread pool of your own, wrap it:
 ///   struct MyPool { template <class Fn> void parallel_for(Index n, const Fn& fn) const; };
 /// Memory written by fn must be visible to the caller afterwards; an exception thrown by fn must
-/// reach it. Small calls, which threads would only slow down, run on the calling thread and do not ask the executor. One that
-/// decides this for itself has a parallel_for(n, fn, Cost) too (CostedExecutor). An executor may have
-///   void validate() const
-/// which throws if it cannot execute; it is called before anything is written.
+/// reach it. Small calls, which threads would only slow down, run on the calling thread and do not ask the executor.
+/// An executor may have
+///   void validate() const           throws if it cannot execute; called before anything is written
+///   static constexpr bool serial    see SerialExecutor
+///   parallel_for(n, fn, Cost)       decides for itself how many threads a call is worth; see CostedExecutor
+/// A call does not compile where `validate` or `serial` has another signature, or where a name comes close. Other overloads of
+/// parallel_for are the executor's own: say next to yours static_assert(nadaraya::CostedExecutor<MyPool>).
 template <class E>
 concept Executor = requires(const E executor, void (*fn)(Index)) {
   executor.parallel_for(Index{}, fn);
@@ -44,8 +48,13 @@ template <class E>
 constexpr bool check_executor() {
   static_assert(Executor<E>,
                 "executor: template <class Fn> void parallel_for(Index n, const Fn& fn) const is missing, or has another signature");
-  static_assert(!Names_serial<E> || has_constrained_members<E> || requires { typename Flag<E::serial>; },
-                "executor: serial must be a static constexpr bool");
+  if constexpr (!has_constrained_members<E>) {
+    static_assert(!Names_serial<E> || requires { typename Flag<E::serial>; }, "executor: serial must be a static constexpr bool");
+    static_assert(!Names_validate<E> || requires(const E executor) { executor.validate(); },
+                  "executor: validate must be void validate() const");
+    static_assert(Names_serial<E> || !Misspells_serial<E>, "executor: is a member serial misspelt?");
+    static_assert(Names_validate<E> || !Misspells_validate<E>, "executor: is a member validate() misspelt?");
+  }
   return true;
 }
 
@@ -135,6 +144,7 @@ class AnyExecutor {
   template <Executor E>
     requires(!std::same_as<std::remove_cvref_t<E>, AnyExecutor>)
   AnyExecutor(const E& executor) : executor_(&executor), run_(&run<E>), serial_(SerialExecutor<E>) {
+    static_assert(detail::check_executor<E>());
     if constexpr (requires { executor.validate(); }) executor.validate();
     if constexpr (requires { std::addressof(executor.scratch()); }) {
       auto& memory = executor.scratch();

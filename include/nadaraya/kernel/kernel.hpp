@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/detail/misspellings.hpp"
 #include "nadaraya/types.hpp"
 
 #include <concepts>
@@ -18,6 +19,14 @@ namespace nadaraya {
 ///   static constexpr bool compact;                       // zero for t <= 0?
 ///   template <class S> S profile(S t) const;             // kappa(t)
 ///   template <class S> S derivative(S t) const;          // kappa'(t)
+/// and may have
+///   double width() const;                                // AdaptiveKernel
+///   static constexpr bool exponential, homogeneous, elementwise;   // ExponentialKernel, HomogeneousKernel, ElementwiseKernel
+///   double alpha() const; S alpha_derivative(S t) const; S adaptive_alpha_derivative(S t) const;   // AlphaKernel
+///   double centre() const;                               // the coordinate of zero distance
+///   void validate() const;                               // throws if a parameter has no meaning; may be a template by S
+/// Operators do not compile where a member of one of these names has another signature, or where a name comes close. No
+/// misspelling at all passes where a line next to yours says static_assert(nadaraya::AdaptiveKernel<MyKernel>).
 ///
 /// Laws (checked by tests/support/laws.hpp for every built-in kernel, and for yours if you ask):
 ///   * profile is finite, non-negative and non-decreasing in t on (0, 1], and profile(1) = 1;
@@ -106,16 +115,6 @@ bool in_support(const K& kernel, const Scalar& t) {
 
 namespace detail {
 
-/// Throws std::invalid_argument if a parameter of a kernel has no meaning, or none in the scalar.
-template <class Scalar, Kernel K>
-void validate_kernel([[maybe_unused]] const K& kernel) {
-  if constexpr (requires { kernel.template validate<Scalar>(); }) {
-    kernel.template validate<Scalar>();
-  } else if constexpr (requires { kernel.validate(); }) {
-    kernel.validate();
-  }
-}
-
 /// Says which member of a kernel is missing, or is there with another signature and would be ignored.
 template <class K>
 constexpr bool check_kernel() {
@@ -142,14 +141,29 @@ constexpr bool check_kernel() {
     static_assert(!Names_validate<K> || requires(const K kernel) { kernel.validate(); } ||
                       requires(const K kernel) { kernel.template validate<float>(); },
                   "kernel: validate must be void validate() const, or template <class S> void validate() const");
-    static_assert(Names_centre<K> || !MisspellsCentre<K>, "kernel: the coordinate of zero distance is spelt centre()");
-    static_assert(Names_width<K> || !MisspellsWidth<K>, "kernel: is a member width() misspelt?");
-    static_assert(Names_validate<K> || !MisspellsValidate<K>, "kernel: is a member validate() misspelt?");
+    static_assert(Names_exponential<K> || !Misspells_exponential<K>, "kernel: is a member exponential misspelt?");
+    static_assert(Names_elementwise<K> || !Misspells_elementwise<K>, "kernel: is a member elementwise misspelt?");
+    static_assert(Names_homogeneous<K> || !Misspells_homogeneous<K>, "kernel: is a member homogeneous misspelt?");
+    static_assert(Names_width<K> || !Misspells_width<K>, "kernel: is a member width() misspelt?");
+    static_assert(Names_alpha_derivative<K> || !Misspells_alpha_derivative<K>, "kernel: is a member alpha_derivative(S t) misspelt?");
+    static_assert(Names_centre<K> || !Misspells_centre<K>, "kernel: the coordinate of zero distance is spelt centre()");
+    static_assert(Names_validate<K> || !Misspells_validate<K>, "kernel: is a member validate() misspelt?");
     if constexpr (requires { requires K::exponential; }) {
       static_assert(!K::compact, "kernel: one that is exponential is nowhere zero, so compact must be false");
     }
   }
   return true;
+}
+
+/// Throws std::invalid_argument if a parameter of a kernel has no meaning, or none in the scalar.
+template <class Scalar, Kernel K>
+void validate_kernel([[maybe_unused]] const K& kernel) {
+  static_assert(check_kernel<K>());
+  if constexpr (requires { kernel.template validate<Scalar>(); }) {
+    kernel.template validate<Scalar>();
+  } else if constexpr (requires { kernel.validate(); }) {
+    kernel.validate();
+  }
 }
 
 }  // namespace detail

@@ -3,6 +3,7 @@
 
 #include "nadaraya/mask/elementwise.hpp"
 
+#include <type_traits>
 #include <utility>
 
 #include "nadaraya/detail/precise.hpp"
@@ -38,7 +39,11 @@ class AdditiveBias {
   KeyRange range(Index, const Extent& n) const { return n.clip(0, n.keys); }  ///< Every key, unless its bias is -infinity.
 
   /// The number added to z_ij.
-  auto bias(Index query, Index key, const Extent& n) const { return detail::at(bias_.get(), query, key, n); }
+  auto bias(Index query, Index key, const Extent& n) const {
+    using Result = decltype(detail::at(bias_.get(), query, key, n));
+    static_assert(!std::is_void_v<Result>, "AdditiveBias: the function must return the number that is added");
+    return detail::at(bias_.get(), query, key, n);
+  }
 
   /// A gradient of zero by the parameters of the bias, where it has some.
   template <class S>

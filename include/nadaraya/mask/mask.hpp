@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/detail/misspellings.hpp"
 #include "nadaraya/extent.hpp"
 #include "nadaraya/types.hpp"
 
@@ -28,7 +29,7 @@ namespace nadaraya {
 /// Operators do not compile where a member of one of these names cannot be called like that, or where a name comes close
 /// (visable, is_visible, bais). Any other name is the mask's own. So that no misspelling passes for a mask without the
 /// member, say next to yours which it is:
-///   static_assert(nadaraya::HoledMask<MyMask>);    // or BiasMask
+///   static_assert(nadaraya::HoledMask<MyMask>);    // or BiasMask, or ParametricBias<MyMask, float>
 template <class M>
 concept Mask = std::copy_constructible<M> && requires(const M mask, Index i, const Extent n) {
   { mask.range(i, n) } -> std::same_as<KeyRange>;
@@ -92,11 +93,12 @@ constexpr bool check_mask() {
     static_assert(!(Names_zero_gradient<M> || Names_bias_pullback<M>) || ParametricBias<M, double> || ParametricBias<M, float>,
                   "mask: bias, template <class S> G zero_gradient() const and void bias_pullback(Index query, Index key, const "
                   "Extent& n, const S& dz, G& sum) const go together, and G has +=; one is missing, or has another signature");
-    static_assert(Names_visible<M> || !MisspellsVisible<M>,
+    static_assert(Names_visible<M> || !Misspells_visible<M>,
                   "mask: is a member visible(Index query, Index key, const Extent& n) misspelt?");
-    static_assert(Names_bias<M> || !MisspellsBias<M>,
+    static_assert(Names_bias<M> || !Misspells_bias<M>,
                   "mask: is a member bias(Index query, Index key, const Extent& n) misspelt?");
-    static_assert(Names_validate<M> || !MisspellsValidate<M>, "mask: is a member validate(const Extent& n) misspelt?");
+    static_assert(Names_validate<M> || !Misspells_validate<M>, "mask: is a member validate(const Extent& n) misspelt?");
+    static_assert(Names_zero_gradient<M> || !Misspells_zero_gradient<M>, "mask: is a member zero_gradient() misspelt?");
   }
   return true;
 }

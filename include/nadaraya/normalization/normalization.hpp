@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/detail/misspellings.hpp"
 #include "nadaraya/kernel/gaussian.hpp"
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
@@ -30,12 +31,15 @@ namespace nadaraya {
 ///   void pullback(kernel, map, RowView<S> t, RowView<S> g, RowOut<S> dz, ParameterGradients<S>&) const
 ///       t: coordinates of the keys that were kept; g = dL/dp; writes dz = dL/dz, adds parameters'
 /// and may have
-///   void validate() const                       throws if a parameter has no meaning
+///   template <S> void validate(double factor) const     throws if a parameter has no meaning
 ///   template <K, Similarity, Mask> static constexpr void check()   static_asserts on combinations
-///   void select(CandidateRow<S>&) const                  keeps part of the candidates, by rank
+///   number bandwidth                            data, a gradient of which is taken; see HasBandwidth
+///   static constexpr bool selects, void select(kernel, CandidateRow<S>&) const     keeps part of the candidates, by rank
+///   S nearest_width<S>(kernel) const            see NearestNormalization
 ///   void floors(kernel, std::span<const RowView<S>> z, std::span<const S> floor_bound, S* floors) const
 ///   void solve(kernel, std::span<const RowView<S>> z, std::span<const S> floor_bound, RowNormalizer<S>* maps) const
 ///       the same as `floor` and `solve` for a group of short rows at once
+/// Operators do not compile where a member of one of these names has another signature, or where a name comes close.
 ///
 /// Laws: the floor never cuts a key that has weight, also where it is that of smaller similarities than
 /// the row's; weights are non-negative; the pullback agrees
@@ -107,7 +111,6 @@ constexpr bool check_normalization() {
   if constexpr (NormalizationOf<N, K, Scalar> && !has_constrained_members<N>) {
     static_assert(!Names_validate<N> || requires(const N n) { n.template validate<Scalar>(0.0); },
                   "normalization: validate must be template <class S> void validate(double factor) const");
-    static_assert(Names_validate<N> || !MisspellsValidate<N>, "normalization: is a member validate() misspelt?");
     static_assert(!Names_selects<N> || requires { typename Flag<N::selects>; },
                   "normalization: selects must be a static constexpr bool");
     static_assert(!Names_select<N> || Names_selects<N>,
@@ -129,6 +132,12 @@ constexpr bool check_normalization() {
     static_assert(!Names_nearest_width<N> || NearestOfAny<N, K> || NearestOfAny<N, Epanechnikov> || NearestOfAny<N, Biweight> ||
                       NearestOfAny<N, Gaussian> || NearestOfAny<N, Uniform> || NearestOfAny<N, RectifiedPower>,
                   "normalization: nearest_width must be template <class S, Kernel K> S nearest_width(const K& kernel) const");
+    static_assert(Names_selects<N> || !Misspells_selects<N>, "normalization: is a member selects misspelt?");
+    static_assert(Names_bandwidth<N> || !Misspells_bandwidth<N>, "normalization: is a member bandwidth misspelt?");
+    static_assert(Names_nearest_width<N> || !Misspells_nearest_width<N>,
+                  "normalization: is a member nearest_width(const K& kernel) misspelt?");
+    static_assert(Names_check<N> || !Misspells_check<N>, "normalization: is a member check() misspelt?");
+    static_assert(Names_validate<N> || !Misspells_validate<N>, "normalization: is a member validate(double factor) misspelt?");
   }
   return true;
 }

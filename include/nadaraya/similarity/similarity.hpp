@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/members.hpp"
+#include "nadaraya/detail/misspellings.hpp"
 #include "nadaraya/product_bound.hpp"
 #include "nadaraya/types.hpp"
 
@@ -30,7 +31,8 @@ namespace nadaraya {
 ///   static constexpr double distance_factor     makes it a metric: squared distance = -factor z
 ///   G zero_gradient<S>() const, void parameter_pullback(q, k, S dz, G& sum) const
 ///                              the gradient of parameters of its own; see ParametricSimilarity
-/// An operator does not compile where a member of one of these names has another signature.
+/// An operator does not compile where a member of one of these names has another signature, or where a name comes close.
+/// No misspelling at all passes where a line next to yours says static_assert(nadaraya::ScaledSimilarity<MySimilarity>).
 ///
 /// Functions must be pure: they may be called from several threads at once, and pullback more than once for a pair
 /// (for dq and for dk).
@@ -150,7 +152,13 @@ constexpr bool check_similarity() {
                   "S& dz, G& sum) const go together, and G has +=; one is missing, or has another signature");
     static_assert(!Names_validate<S> || requires(const S s) { s.validate(); },
                   "similarity: validate must be void validate() const");
-    static_assert(Names_validate<S> || !MisspellsValidate<S>, "similarity: is a member validate() misspelt?");
+    static_assert(Names_has_scale<S> || !Misspells_has_scale<S>, "similarity: is a member has_scale misspelt?");
+    static_assert(Names_prepared<S> || !Misspells_prepared<S>, "similarity: is a member prepared(const X& rows) misspelt?");
+    static_assert(Names_is_product<S> || !Misspells_is_product<S>, "similarity: is a member is_product misspelt?");
+    static_assert(Names_radius<S> || !Misspells_radius<S>, "similarity: is a member radius(const S& floor, Index dimension) misspelt?");
+    static_assert(Names_distance_factor<S> || !Misspells_distance_factor<S>, "similarity: is a member distance_factor misspelt?");
+    static_assert(Names_zero_gradient<S> || !Misspells_zero_gradient<S>, "similarity: is a member zero_gradient() misspelt?");
+    static_assert(Names_validate<S> || !Misspells_validate<S>, "similarity: is a member validate() misspelt?");
   }
   return true;
 }
