@@ -100,7 +100,11 @@ def test_refusals():
         (lambda: cache.truncate(12), ValueError, "between 0 and the 11"),
         (lambda: nd.KeyValueCache(4, batch=2), ValueError, "needs heads"),
         (lambda: nd.KeyValueCache(-4), ValueError, "must not be negative"),
-        (lambda: nd.KeyValueCache(4, dtype="int32"), TypeError, "dtype must be float32, float64, bfloat16 or float16, got int32"),
+        (
+            lambda: nd.KeyValueCache(4, dtype="int32"),
+            TypeError,
+            "dtype must be float32, float64, bfloat16 or float16, got int32",
+        ),
         (lambda: nd.KeyValueCache(4, similarity="manhattan"), ValueError, "similarity must be one of dot"),
         (lambda: nd.KeyValueCache(4, similarity=3), TypeError, "similarity must be a name"),
     ]:

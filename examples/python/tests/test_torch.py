@@ -210,7 +210,12 @@ def test_there_are_no_second_derivatives():
         (dict(query=random(2, 4, 5, 2)), ValueError, "query"),
         (dict(value=random(2, 2, 7, 4)), ValueError, "value"),
         (dict(key=random(2, 2, 6, 3, dtype=torch.float32)), TypeError, "dtype"),
-        (dict(query=random(2, 4, 5, 3).detach().bfloat16()), TypeError, "query must be float32 or float64"),
+        (dict(query=random(2, 4, 5, 3).detach().bfloat16()), TypeError, "query and key must have the same dtype"),
+        (
+            dict(query=random(2, 4, 5, 3).detach().int()),
+            TypeError,
+            "query must be float32, float64, bfloat16 or float16",
+        ),
         (dict(kernel="box"), ValueError, "kernel"),
         (dict(alpha=parameter(1.5)), ValueError, "alpha"),
         (dict(kernel="polynomial", alpha=parameter(1.5, 1.5)), ValueError, r"alpha must be \[\] or \[4\]"),
@@ -225,6 +230,33 @@ def test_errors(change, error, message):
     q, k, v = heads()
     with pytest.raises(error, match=message):
         attention(**{**dict(query=q, key=k, value=v), **change})
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_sixteen_bits_are_computed_in_float32(dtype):
+    narrow = [one.detach().to(dtype) for one in heads()]
+    wide = [one.float().requires_grad_() for one in narrow]
+    bias = random(5, 6).detach().to(dtype)
+    for options in [dict(mask="causal"), dict(attn_mask=bias, similarity="cosine")]:
+        expected = attention(*wide, **{**options, "attn_mask": bias.float() if "attn_mask" in options else None})
+        out = attention(*narrow, **options)
+        assert out.dtype == dtype
+        torch.testing.assert_close(out, expected.to(dtype))
+    learned = [one.clone().requires_grad_() for one in narrow]
+    out = attention(*learned, mask="causal")
+    expected = attention(*wide, mask="causal")
+    assert out.dtype == dtype and (out == expected.to(dtype)).all()
+    out.sum().backward()
+    for one, gradient in zip(learned, torch.autograd.grad(expected.sum(), wide)):
+        assert one.grad.dtype == dtype and (one.grad == gradient.to(dtype)).all()
+
+
+def test_sixteen_bits_compile():
+    narrow = [one.detach().bfloat16() for one in heads()]
+    compiled = torch.compile(lambda q, k, v: attention(q, k, v, mask="causal") * 2, fullgraph=True, backend="aot_eager")
+    assert (compiled(*narrow) == attention(*narrow, mask="causal") * 2).all()
+    narrow[0].requires_grad_()
+    assert (compiled(*narrow) == attention(*narrow, mask="causal") * 2).all()
 
 
 @pytest.mark.parametrize("alpha", [1.0, 1.2, 1.5, 2.0, 3.0])

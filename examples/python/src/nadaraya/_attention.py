@@ -121,7 +121,7 @@ class Operator:
         alibi: Optional[PerHead] = None,
     ) -> None:
         if not (type(kernel) is type(normalization) is type(similarity) is str):
-            given = dict(
+            given: dict[str, Any] = dict(
                 exponent=exponent, alpha=alpha, bandwidth=bandwidth, neighbors=neighbors, scale=scale, mass=mass
             )
             if not isinstance(kernel, str):

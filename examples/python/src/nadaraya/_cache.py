@@ -35,9 +35,8 @@ class KeyValueCache:
     similarity
         "dot", "cosine" or "euclidean", or its object: that of the operators that read the cache.
     dtype
-        The stored numbers: float32, float64, "bfloat16" or float16. 16 bits take half the memory of float32, to which keys and
-        values may belong that are appended; queries may be of either, and results are float32. For the cosine the keys are
-        stored, and rounded, as unit rows.
+        The stored numbers: float32, float64, "bfloat16" or float16. 16 bits take half the memory of float32; then
+        arrays may be float32 too, and results are. For the cosine, keys are stored, and rounded, as unit rows.
 
     Append, truncate and reserve must not run in one thread while another attends. Copies are independent.
     """

@@ -54,7 +54,8 @@ def _list(name: str, numbers: ArrayLike) -> list[int]:
     array = _integers(name, numbers)
     if array.ndim != 1 or not array.size:
         raise ValueError(f"{name} must be a list of integers, got the shape {list(array.shape)}")
-    return array.tolist()
+    numbers_of: list[int] = array.tolist()
+    return numbers_of
 
 
 def _lists(sequences: Union[Packed, ArrayLike, None]) -> Optional[_core.Lists]:

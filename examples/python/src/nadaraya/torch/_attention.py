@@ -39,8 +39,9 @@ def attention(
     ----------
     query, key, value
         [..., Nq, D], [..., Nk, D], [..., Nk, Dv] with up to two dimensions before: [H, N, D], [B, H, N, D]. key and
-        value may have fewer heads (grouped-query attention). float32 or float64 on the CPU, of any strides; rows that
-        are contiguous are not copied.
+        value may have fewer heads (grouped-query attention). float32, float64, bfloat16 or float16, all alike, on the
+        CPU, of any strides; rows that are contiguous are not copied. 16 bits are computed with in float32, of which
+        they are copies where something requires a gradient.
     attn_mask
         Broadcasts to [B, H, Nq, Nk]. Boolean: True where a key is visible. Of query's dtype: added to the similarities;
         it is a constant and must not require a gradient.
@@ -54,7 +55,7 @@ def attention(
 
     Returns
     -------
-    [..., Nq, Dv]. A query that sees no key gets zeros.
+    [..., Nq, Dv] of query's dtype. A query that sees no key gets zeros.
 
     Raises ValueError or TypeError, naming the argument, if a shape, dtype, device, name or parameter does not fit.
     """

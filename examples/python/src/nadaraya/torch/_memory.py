@@ -13,6 +13,20 @@ def array(name: str, tensor: Tensor) -> Any:
     return tensor.detach().numpy()
 
 
+STORED = (torch.bfloat16, torch.float16)
+"""What is stored in 16 bits and computed with in float32."""
+
+
+def stored_array(tensor: Tensor) -> Any:
+    """The tensor's memory for functions that read 16 bits too, and check the dtype."""
+    return tensor.detach().numpy() if tensor.dtype in (torch.float32, torch.float64) else tensor.detach()
+
+
+def in_float(tensor: Any) -> Any:
+    """A copy in float32 of a tensor that is stored in 16 bits; anything else as it is."""
+    return tensor.float() if isinstance(tensor, Tensor) and tensor.dtype in STORED else tensor
+
+
 def check_device(name: str, tensor: Tensor) -> None:
     if not (tensor.is_cpu or tensor.is_meta):
         raise ValueError(f"{name} must be on the CPU, got a tensor on {tensor.device}")

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from .. import _core
-from ._memory import array
+from ._memory import STORED, array, in_float, stored_array
 from ._tapes import recall, remember
 
 Floats = Optional[Sequence[float]]
@@ -40,7 +40,7 @@ def _new_operator(
     if key_lengths is not None:
         masks.append(("key_lengths", key_lengths.numpy()))
     if attn_mask is not None:
-        masks.append(("boolean" if attn_mask.dtype == torch.bool else "bias", attn_mask.detach().numpy()))
+        masks.append(("boolean" if attn_mask.dtype == torch.bool else "bias", in_float(attn_mask.detach()).numpy()))
     return _core.Operator(
         kernel, normalization, similarity, masks, number(exponent), number(alphas, alpha),
         number(bandwidths, bandwidth), neighbors, number(scales, scale), number(mass),
@@ -52,13 +52,14 @@ def _operands(tensors: Sequence[Any], choice: Tuple[Any, ...]) -> Tuple[Any, ...
     query, key, value, *own = tensors
     plain = own[0] is own[1] is own[2] is own[3] is own[4] is None
     operator = _operator_of(choice) if plain else _new_operator(choice, *own)
-    return operator, array("query", query), array("key", key), array("value", value)
+    return operator, stored_array(query), stored_array(key), stored_array(value)
 
 
 def _forward(tensors: Tuple[Any, ...], choice: Tuple[Any, ...], record: bool) -> Tuple[Tensor, Tensor]:
     operator, *arrays = _operands(tensors, choice)
     if not record:
-        return torch.from_numpy(operator(*arrays, None, torch.get_num_threads())), torch.empty(0, dtype=torch.uint8)
+        out = torch.from_numpy(operator(*arrays, None, torch.get_num_threads()))
+        return out.to(tensors[0].dtype), torch.empty(0, dtype=torch.uint8)
     out, tape = operator.forward(*arrays, None, torch.get_num_threads())
     return torch.from_numpy(out), remember(tape, tensors[:3])
 
@@ -173,6 +174,8 @@ def _traced(*tensors: Optional[Tensor]) -> bool:
 def attend(tensors: Tuple[Any, ...], choice: Tuple[Any, ...]) -> Tensor:
     """tensors: the first eight arguments of _attention; choice: the others but the last."""
     record = torch.is_grad_enabled() and any(one is not None and one.requires_grad for one in tensors)
+    if record and tensors[0].dtype in STORED:
+        return attend(tuple(map(in_float, tensors)), choice).to(tensors[0].dtype)
     if _traced(*tensors):
         return _attention(*tensors, *choice, record)[0]
     return _EagerAttention.apply(choice, *tensors) if record else _forward(tensors, choice, False)[0]
