@@ -14,7 +14,7 @@ def array(name: str, tensor: Tensor) -> Any:
 
 
 STORED = (torch.bfloat16, torch.float16)
-"""What is stored in 16 bits and computed with in float32."""
+"""Types of 16 bits, with which is computed in float32."""
 
 
 def stored_array(tensor: Tensor) -> Any:
