@@ -71,7 +71,7 @@ class Operator {
   RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const Ke& key, const V& value) const {
     Tape<ScalarOf<Q>> operands;
     RowMatrix<ScalarOf<Q>> out;
-    regress(ranks, Call::regress, query, key, value, out, operands, nullptr, "sharded::Operator::operator()");
+    regress<ScalarOf<Q>>(ranks, Call::regress, query, key, value, out, operands, nullptr, "sharded::Operator::operator()");
     return out;
   }
 
@@ -106,7 +106,7 @@ class Operator {
   template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
   Tape<ScalarOf<Q>> forward(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
     Tape<ScalarOf<Q>> tape;
-    regress(ranks, Call::forward, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
+    regress<ScalarOf<Q>>(ranks, Call::forward, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
             &tape.record_, "sharded::Operator::forward");
     return tape;
   }
@@ -116,7 +116,7 @@ class Operator {
   template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
   Tape<ScalarOf<Q>> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
     Tape<ScalarOf<Q>> tape;
-    regress(ranks, Call::prefill, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
+    regress<ScalarOf<Q>>(ranks, Call::prefill, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
             &tape.record_, "sharded::Operator::prefill");
     return tape;
   }
@@ -214,7 +214,7 @@ class Operator {
     buffers.reserve((std::max)(mine.cols, mine.value_cols));
   }
 
-  template <class C, class Q, class Ke, class V, class Scalar = ScalarOf<Q>>
+  template <class Scalar, class C, class Q, class Ke, class V>
   void regress(C& ranks, Call call, Q&& query, Ke&& key, V&& value, RowMatrix<Scalar>& out, Tape<Scalar>& tape,
                Record<Scalar>* record, const char* function) const {
     Session<C> session(ranks);

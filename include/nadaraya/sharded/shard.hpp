@@ -49,9 +49,9 @@ struct Shard {
 
   const KeyPositions& positions() const { return layout.positions[static_cast<std::size_t>(rank)]; }
   Index keys() const { return layout.counts[static_cast<std::size_t>(rank)]; }
-  bool is_own(Index query) const { return query >= layout.first_query && query < layout.first_query + layout.own_queries; }
-  /// The row of the rank's output that is a query's.
-  Index own_row(Index query) const { return query - layout.first_query; }
+  /// Is the output of query i this rank's, and which of its rows?
+  bool is_own(Index i) const { return i >= layout.first_query && i < layout.first_query + layout.own_queries; }
+  Index own_row(Index i) const { return i - layout.first_query; }
 };
 
 /// The largest finite |x|.
