@@ -1,14 +1,15 @@
-// Rows of an array in a .npy file, read without the others.
+// Rows of an array in a .npy file, read and written without the others.
 #pragma once
 
 #include "npy.hpp"
 
-#include <algorithm>
 #include <cerrno>
 #include <cstddef>
+#include <filesystem>
 #include <fstream>
 #include <ios>
 #include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -65,6 +66,47 @@ class RowFile {
   std::string path_;
   detail::Header header_;
   std::size_t begin_ = 0;  ///< of the first element in the file
+};
+
+/// A file of an array [..., N, D] whose rows several processes write, each its own.
+class RowWriter {
+ public:
+  /// Makes the file in its full length, of zeros. Throws Error.
+  static void make(const std::string& path, const std::vector<std::size_t>& shape, std::size_t item_size) {
+    const std::string before = prologue(type(item_size), shape);
+    errno = 0;
+    std::ofstream stream(path, std::ios::binary);
+    stream.write(before.data(), static_cast<std::streamsize>(before.size()));
+    stream.close();
+    std::error_code failure;
+    if (stream) std::filesystem::resize_file(path, before.size() + count(shape, item_size) * item_size, failure);
+    if (!stream || failure) throw Error("it cannot be written" + program::reason(stream ? failure.value() : errno));
+  }
+
+  /// A file that was made for this shape.
+  RowWriter(std::string path, std::vector<std::size_t> shape, std::size_t item_size)
+      : path_(std::move(path)), shape_(std::move(shape)), item_size_(item_size) {}
+
+  /// Writes `rows`, [..., n, D], in the places of rows first, ..., first + n - 1. Throws Error.
+  void write(std::size_t first, const Array& rows) const {
+    const std::size_t rank = shape_.size(), row = shape_[rank - 1] * item_size_, n = rows.shape[rank - 2];
+    const std::size_t begin = prologue(type(item_size_), shape_).size();
+    errno = 0;
+    std::fstream stream(path_, std::ios::binary | std::ios::in | std::ios::out);
+    for (std::size_t at = 0, head = 0; at < rows.bytes.size(); at += n * row, ++head) {
+      stream.seekp(static_cast<std::streamoff>(begin + (head * shape_[rank - 2] + first) * row));
+      stream.write(&rows.bytes[at], static_cast<std::streamsize>(n * row));
+    }
+    stream.close();
+    if (!stream) throw Error("it cannot be written" + program::reason(errno));
+  }
+
+ private:
+  static const char* type(std::size_t item_size) { return item_size == 4 ? "<f4" : "<f8"; }
+
+  std::string path_;
+  std::vector<std::size_t> shape_;
+  std::size_t item_size_;
 };
 
 }  // namespace npy

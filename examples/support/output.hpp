@@ -2,11 +2,13 @@
 #pragma once
 
 #include "npy.hpp"
+#include "npy_rows.hpp"
 #include "usage.hpp"
 
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstddef>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -51,13 +53,21 @@ class Output {
 
   /// Stages an array as a file of the folder.
   void stage(const std::string& name, const npy::Array& array) {
-    const std::string what = "--output-dir " + folder_ + ": " + name + ".npy";
-    const fs::path part = add(fs::path(folder_) / (name + ".npy"), what);
-    try {
-      npy::write(part.string(), array);
-    } catch (const npy::Error& error) {
-      refuse(what + ": " + error.what());
-    }
+    const std::string what = file(name);
+    const fs::path part = add(path(name), what);
+    write(what, [&] { npy::write(part.string(), array); });
+  }
+
+  /// Stages the file of an array whose rows others write, see `write_rows`: zeros until then.
+  void stage_rows(const std::string& name, const std::vector<std::size_t>& shape, std::size_t item_size) {
+    const std::string what = file(name);
+    const fs::path part = add(path(name), what);
+    write(what, [&] { npy::RowWriter::make(part.string(), shape, item_size); });
+  }
+
+  /// Writes rows first, ... of an array that another process has staged for the same folder, by stage_rows.
+  void write_rows(const std::string& name, const std::vector<std::size_t>& shape, std::size_t first, const npy::Array& rows) const {
+    write(file(name), [&] { npy::RowWriter(part_of(path(name)).string(), shape, rows.item_size).write(first, rows); });
   }
 
   /// Stages a file at a path of its own, which an option names.
@@ -95,10 +105,22 @@ class Output {
     for (const Staged& other : staged_) {
       if (fs::weakly_canonical(other.target, ignored) == same) refuse(what + ": it is the file of " + other.what);
     }
-    fs::path part = target;
-    part += ".part";
+    fs::path part = part_of(target);
     staged_.push_back(Staged{part, target, what});
     return part;
+  }
+
+  std::string file(const std::string& name) const { return "--output-dir " + folder_ + ": " + name + ".npy"; }
+  fs::path path(const std::string& name) const { return fs::path(folder_) / (name + ".npy"); }
+  static fs::path part_of(fs::path target) { return target += ".part"; }
+
+  template <class Work>
+  static void write(const std::string& what, const Work& work) {
+    try {
+      work();
+    } catch (const npy::Error& error) {
+      refuse(what + ": " + error.what());
+    }
   }
 
   [[noreturn]] void fail(const std::string& what) const { refuse("--output-dir " + folder_ + ": " + what); }

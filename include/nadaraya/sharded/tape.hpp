@@ -17,6 +17,8 @@ namespace nadaraya::sharded {
 
 template <class K, class N, class S, class M>
 class Operator;
+template <class Scalar>
+class ChosenOperator;
 
 /// What ranks know of the rows of a forward pass, the same on all of them.
 template <class Scalar>
@@ -77,6 +79,8 @@ class Tape {
  private:
   template <class, class, class, class>
   friend class Operator;
+  template <class>
+  friend class ChosenOperator;
 
   Call call_ = Call::forward;  ///< that made it
   Rows<Scalar> query_;

@@ -1,0 +1,36 @@
+// A rank of a decoder: its part of a cache of generated tokens, and an operator on the cache of all ranks.
+#pragma once
+
+#include "options.hpp"
+#include "recorder.hpp"
+#include "synthetic.hpp"
+
+#include <nadaraya/sharded/key_value_cache.hpp>
+#include <nadaraya/similarity/dot_product.hpp>
+#include <nadaraya/types.hpp>
+
+#include <functional>
+
+namespace program {
+
+using Cache = nadaraya::sharded::KeyValueCache<float, nadaraya::DotProduct>;
+
+/// The output [1 x Dv] of a query [1 x D], the same on all ranks.
+using Decode = std::function<nadaraya::RowMatrix<float>(Recorder& ranks, const nadaraya::RowMatrix<float>& query, const Cache& cache)>;
+
+/// The operator of the options. Throws UsageError for one that generated tokens cannot be decoded with.
+Decode make_decode(const Options& options);
+
+/// The cache of a rank, without tokens.
+inline Cache make_cache(const Options& o, int rank, int size) { return Cache(rank, size, o.dim, o.value_dim, o.page); }
+
+/// Appends this rank's part of the tokens first, ..., first + count - 1: those of other ranks are not made.
+inline void append(Cache& cache, const Options& o, Index first, Index count) {
+  const SyntheticText text(o.seed);
+  cache.append(text.keys<float>(first, count, o.dim), text.values<float>(first, count, o.value_dim));
+}
+
+/// The i-th query.
+inline nadaraya::RowMatrix<float> query(const Options& o, Index i) { return SyntheticText(o.seed).queries<float>(i, 1, o.dim); }
+
+}  // namespace program
