@@ -48,7 +48,8 @@ struct Row {
   }
 
   WeightedKeys<double> support() const {
-    return {query.data(), keys.data(), keys.cols(), {weights.data(), static_cast<std::size_t>(weights.size())}};
+    return WeightedKeys<double>::of(query.data(), keys.data(), keys.cols(),
+                                    {weights.data(), static_cast<std::size_t>(weights.size())});
   }
 
   template <class M>

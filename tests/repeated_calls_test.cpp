@@ -77,6 +77,8 @@ TEST_CASE("a repeated call of an operator allocates nothing", "[repeated]") {
   check("top-k softmax", NadarayaWatson{Gaussian{}, NearestNeighbors{5}});
   check("nearest, borrowing the bandwidth", NadarayaWatson{Biweight{}, NearestNeighbors{9}, SquaredDistance{}});
   check("fixed bandwidth", NadarayaWatson{Biweight{}, FixedBandwidth{5.0}, SquaredDistance{}});
+  check("local linear, fewer keys than columns", NadarayaWatson{Biweight{}, Adaptive{}}.with(LocalLinear{1e-2}));
+  check("local linear, many keys", NadarayaWatson{Gaussian{}}.with(LocalLinear{1e-2}));
 }
 
 TEST_CASE("a repeated call on a cache, and appending to it, allocates nothing", "[repeated]") {

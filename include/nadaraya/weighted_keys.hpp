@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/types.hpp"
+#include "nadaraya/view.hpp"
 
 #include <span>
 
@@ -13,11 +14,19 @@ namespace nadaraya {
 template <class Scalar>
 struct WeightedKeys {
   const Scalar* query = nullptr;    ///< [D]
-  const Scalar* keys = nullptr;     ///< [s x D], row by row
-  Index dimension = 0;              ///< D
+  engine::View<Scalar> rows;        ///< what holds the keys; D columns
+  engine::KeyList keys;             ///< which of the rows are the keys, s of them
   std::span<const Scalar> weights;  ///< [s], positive and finite
 
   Index size() const { return static_cast<Index>(weights.size()); }
+  Index dimension() const { return rows.cols; }
+  /// The j-th key, [D].
+  const Scalar* key(Index j) const { return rows.row(keys[j]); }
+  /// The keys [s x D] of a contiguous matrix.
+  static WeightedKeys of(const Scalar* query, const Scalar* keys, Index dimension, std::span<const Scalar> weights) {
+    const auto size = static_cast<Index>(weights.size());
+    return {query, {keys, size, dimension, dimension}, engine::KeyList::range(0, size), weights};
+  }
 };
 
 /// Where a mix writes the gradients of a loss; each element is assigned. The gradient by the keys and the query is the one

@@ -13,6 +13,8 @@
 #include "nadaraya/mask/causal.hpp"
 #include "nadaraya/mask/key_lengths.hpp"
 #include "nadaraya/mask/row_mask_of.hpp"
+#include "nadaraya/mix/local_linear.hpp"
+#include "nadaraya/mix/row_mix_of.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
 #include "nadaraya/normalization/anchored.hpp"
 #include "nadaraya/normalization/fixed_bandwidth.hpp"

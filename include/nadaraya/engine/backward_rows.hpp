@@ -133,7 +133,7 @@ void pull_row_to(BackwardHead<Scalar>& of, Index block, Index r, std::span<const
   pairs.clear();
   pull_row(of, block, r, keys, t, scratch, [&](const Pair<Scalar>& pair) { pairs.push_back(pair); });
   scatter(of, std::span<const Pair<Scalar>>(pairs), to);
-  if (of.head.policies.mix != nullptr) add_key_gradients(scratch.mix, to);
+  if (of.head.policies.mix != nullptr) add_key_gradients(keys, scratch.mix, to);
 }
 
 /// The queries of a block whose pairs were recorded, row by row.

@@ -14,21 +14,24 @@
 #include "nadaraya/types.hpp"
 
 #include <any>
+#include <cstddef>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::engine {
 
-/// A row while a mix corrects its weights; lists of the keys that have weight.
+/// A row while a mix corrects its weights.
 template <class Scalar>
 struct MixScratch {
-  std::any memory;                      ///< of the mix
-  std::vector<KeyIndex> keys, places;   ///< places among all keys of the row
-  std::vector<Scalar> weights, corrected;
-  LineVector<Scalar> key_rows;          ///< [s x D]
-  std::vector<Scalar> grad_corrected, grad_weights;
-  std::vector<Scalar> grad_query, grad_keys;  ///< [D], [s x D]
+  std::any memory;  ///< of the mix
+  std::vector<std::size_t> places;  ///< of the keys that have weight among all of the row; empty where all have
+  std::vector<KeyIndex> keys;       ///< ... those keys
+  std::vector<Scalar> weights;
+  std::vector<Scalar> corrected, grad_corrected, grad_weights;  ///< [s]
+  std::vector<Scalar> grad_query, grad_keys;                    ///< [D], [s x D]
+
+  std::size_t place(std::size_t j) const { return places.empty() ? j : places[j]; }
 };
 
 /// Reused from block to block.

@@ -18,45 +18,30 @@
 
 namespace nadaraya::engine {
 
-/// The keys of a row that have weight, each with its key and its place among all. A dense kernel's weights may underflow, and
-/// a key may be kept for its rank alone.
+/// The keys of a row that have weight, as a mix reads them. A dense kernel's weights may underflow, and a key may be kept for
+/// its rank alone: where all have weight, there is no list of places.
 template <class Scalar>
-void list_weighted(std::span<const KeyIndex> keys, RowView<Scalar> p, MixScratch<Scalar>& to) {
-  to.keys.clear();
-  to.places.clear();
-  to.weights.clear();
-  for (std::size_t j = 0; j < keys.size(); ++j) {
-    if (p[j] == Scalar(0)) continue;
-    to.keys.push_back(keys[j]);
-    to.places.push_back(static_cast<KeyIndex>(j));
-    to.weights.push_back(p[j]);
-  }
-}
-
-/// The listed keys as a mix reads them: where they are stored if they follow each other there, copies elsewhere.
-template <class Scalar>
-WeightedKeys<Scalar> weighted_keys(const Head<Scalar>& head, Index query, BlockScratch<Scalar>& scratch) {
-  MixScratch<Scalar>& listed = scratch.mix;
-  const auto count = static_cast<Index>(listed.keys.size());
-  const Index dimension = head.query.cols;
-  const StoredRows<Scalar>& stored = head.keys->stored_key();
-  const Scalar* rows = nullptr;
-  if (stored.narrow()) {
-    rows = stored.gather(listed.keys.data(), count, scratch.widened).data;
-  } else {
-    const View<Scalar>& all = head.key();
-    const bool consecutive = all.stride == dimension && std::is_sorted(listed.keys.begin(), listed.keys.end()) &&
-                             Index(listed.keys.back()) - Index(listed.keys.front()) + 1 == count;
-    if (consecutive) {
-      rows = all.row(listed.keys.front());
-    } else {
-      listed.key_rows.resize(static_cast<std::size_t>(count * dimension));
-      Scalar* to = listed.key_rows.data();
-      for (const KeyIndex key : listed.keys) to = std::copy_n(all.row(key), dimension, to);
-      rows = listed.key_rows.data();
+WeightedKeys<Scalar> weighted_keys(const Head<Scalar>& head, Index query, std::span<const KeyIndex> keys, RowView<Scalar> p,
+                                   BlockScratch<Scalar>& scratch) {
+  MixScratch<Scalar>& kept = scratch.mix;
+  kept.places.clear();
+  if (std::find(p.begin(), p.end(), Scalar(0)) != p.end()) {
+    kept.keys.clear();
+    kept.weights.clear();
+    for (std::size_t j = 0; j < keys.size(); ++j) {
+      if (p[j] == Scalar(0)) continue;
+      kept.places.push_back(j);
+      kept.keys.push_back(keys[j]);
+      kept.weights.push_back(p[j]);
     }
+    keys = kept.keys;
+    p = kept.weights;
   }
-  return {head.query.row(query), rows, dimension, {listed.weights.data(), listed.weights.size()}};
+  const auto count = static_cast<Index>(keys.size());
+  const Scalar* const q = head.query.row(query);
+  const StoredRows<Scalar>& stored = head.keys->stored_key();
+  if (!stored.narrow()) return {q, head.key(), KeyList::listed(keys.data(), count), p};
+  return {q, stored.gather(keys.data(), count, scratch.widened), KeyList::range(0, count), p};
 }
 
 /// Replaces the weights of a row by those that the mix of its head makes of them. A row that is empty, or NaN, stays.
@@ -64,54 +49,51 @@ template <class Scalar>
 void correct_weights(const Head<Scalar>& head, Index query, std::span<const KeyIndex> keys, const RowNormalizer<Scalar>& map,
                      RowOut<Scalar> p, BlockScratch<Scalar>& scratch) {
   const RowMix<Scalar>* const mix = head.mix_of(query);
-  if (mix == nullptr || detail::is_nan(map.mass)) return;
-  MixScratch<Scalar>& listed = scratch.mix;
-  list_weighted(keys, RowView<Scalar>(p), listed);
-  if (listed.keys.empty()) return;
-  listed.corrected.resize(listed.keys.size());
-  mix->correct(weighted_keys(head, query, scratch), listed.corrected, listed.memory);
-  for (std::size_t j = 0; j < listed.places.size(); ++j) p[static_cast<std::size_t>(listed.places[j])] = listed.corrected[j];
+  if (mix == nullptr || keys.empty() || detail::is_nan(map.mass)) return;
+  MixScratch<Scalar>& kept = scratch.mix;
+  const WeightedKeys<Scalar> support = weighted_keys(head, query, keys, RowView<Scalar>(p), scratch);
+  kept.corrected.resize(support.weights.size());
+  mix->correct(support, kept.corrected, kept.memory);
+  for (std::size_t j = 0; j < kept.corrected.size(); ++j) p[kept.place(j)] = kept.corrected[j];
 }
 
 /// On the way back, for a row whose weights are p and g = dL/dc, c the corrected weights: p becomes c, g becomes dL/dp. Leaves
-/// the gradients at fixed weights in the scratch memory: dL/dquery, and dL/dkey of the listed keys. Returns dL/dridge.
+/// the gradients at fixed weights in the scratch memory: dL/dquery, and dL/dkey of the keys that have weight. Returns dL/dridge.
 template <class Scalar>
 Scalar pull_corrected(const Head<Scalar>& head, Index query, std::span<const KeyIndex> keys, const RowNormalizer<Scalar>& map,
                       RowOut<Scalar> p, RowOut<Scalar> g, BlockScratch<Scalar>& scratch) {
-  MixScratch<Scalar>& listed = scratch.mix;
-  listed.keys.clear();
-  listed.grad_query.assign(static_cast<std::size_t>(head.query.cols), Scalar(0));
+  MixScratch<Scalar>& kept = scratch.mix;
+  kept.grad_keys.clear();
+  kept.grad_query.assign(static_cast<std::size_t>(head.query.cols), Scalar(0));
+  if (keys.empty()) return Scalar(0);
   if (detail::is_nan(map.mass)) return map.mass;
-  list_weighted(keys, RowView<Scalar>(p), listed);
-  if (listed.keys.empty()) return Scalar(0);
-  const std::size_t count = listed.keys.size();
-  listed.corrected.resize(count);
-  listed.grad_corrected.resize(count);
-  listed.grad_weights.resize(count);
-  listed.grad_keys.resize(count * listed.grad_query.size());
-  for (std::size_t j = 0; j < count; ++j) listed.grad_corrected[j] = g[static_cast<std::size_t>(listed.places[j])];
+  const WeightedKeys<Scalar> support = weighted_keys(head, query, keys, RowView<Scalar>(p), scratch);
+  const std::size_t count = support.weights.size();
+  kept.corrected.resize(count);
+  kept.grad_corrected.resize(count);
+  kept.grad_weights.resize(count);
+  kept.grad_keys.resize(count * kept.grad_query.size());
+  for (std::size_t j = 0; j < count; ++j) kept.grad_corrected[j] = g[kept.place(j)];
   const RowMix<Scalar>& mix = *head.mix_of(query);
-  const WeightedKeys<Scalar> support = weighted_keys(head, query, scratch);
-  mix.correct(support, listed.corrected, listed.memory);
-  const Scalar by_ridge = mix.pullback(support, listed.grad_corrected,
-                                       {listed.grad_weights, listed.grad_query.data(), listed.grad_keys.data()}, listed.memory);
+  mix.correct(support, kept.corrected, kept.memory);
+  const Scalar by_ridge = mix.pullback(support, kept.grad_corrected,
+                                       {kept.grad_weights, kept.grad_query.data(), kept.grad_keys.data()}, kept.memory);
   std::fill(g.begin(), g.end(), Scalar(0));
   for (std::size_t j = 0; j < count; ++j) {
-    p[static_cast<std::size_t>(listed.places[j])] = listed.corrected[j];
-    g[static_cast<std::size_t>(listed.places[j])] = listed.grad_weights[j];
+    p[kept.place(j)] = kept.corrected[j];
+    g[kept.place(j)] = kept.grad_weights[j];
   }
   return by_ridge;
 }
 
-/// Adds dL/dkey at fixed weights, as pull_corrected left it.
+/// Adds the dL/dkey at fixed weights that pull_corrected left for a row of keys.
 template <class Scalar>
-void add_key_gradients(const MixScratch<Scalar>& of, KeySums<Scalar>& to) {
+void add_key_gradients(std::span<const KeyIndex> keys, const MixScratch<Scalar>& of, KeySums<Scalar>& to) {
+  using Row = Eigen::Matrix<Scalar, 1, Eigen::Dynamic>;
   const Index cols = to.key.cols();
-  const Scalar* from = of.grad_keys.data();
-  for (const KeyIndex key : of.keys) {
-    Scalar* const row = to.key.data() + Index(key) * to.key.outerStride();
-    for (Index d = 0; d < cols; ++d) row[d] += from[d];
-    from += cols;
+  if (cols == 0) return;
+  for (std::size_t j = 0; j * static_cast<std::size_t>(cols) < of.grad_keys.size(); ++j) {
+    to.key.row(keys[of.place(j)]) += Eigen::Map<const Row>(of.grad_keys.data() + static_cast<Index>(j) * cols, cols);
   }
 }
 

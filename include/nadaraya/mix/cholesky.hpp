@@ -29,8 +29,9 @@ void cholesky(Square<Scalar>& a, const Scalar& least) {
 }
 
 /// Replaces x by A^-1 x, given the factor of A. O(n^2).
-template <class Scalar, class Vector>
-void cholesky_solve(const Square<Scalar>& factor, Vector& x) {
+template <class Matrix, class Vector>
+void cholesky_solve(const Matrix& factor, Vector& x) {
+  using Scalar = typename Matrix::Scalar;
   const Index n = factor.rows();
   for (Index j = 0; j < n; ++j) {
     x(j) /= factor(j, j);

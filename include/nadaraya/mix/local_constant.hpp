@@ -33,8 +33,8 @@ struct LocalConstant {
     Scalar mean(0);
     for (std::size_t j = 0; j < grad_corrected.size(); ++j) mean += support.weights[j] / total * grad_corrected[j];
     for (std::size_t j = 0; j < grad_corrected.size(); ++j) gradients.weights[j] = (grad_corrected[j] - mean) / total;
-    std::fill_n(gradients.query, support.dimension, Scalar(0));
-    std::fill_n(gradients.keys, support.size() * support.dimension, Scalar(0));
+    std::fill_n(gradients.query, support.dimension(), Scalar(0));
+    std::fill_n(gradients.keys, support.size() * support.dimension(), Scalar(0));
     return Scalar(0);
   }
 

@@ -1,8 +1,8 @@
 // A plane through the values of the support: local linear regression.
 #pragma once
 
+#include "nadaraya/mix/linear_fit.hpp"
 #include "nadaraya/mix/mix.hpp"
-#include "nadaraya/mix/ridged_fit.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -28,7 +28,7 @@ struct LocalLinear {
   double ridge = 1e-6;  ///< lambda > 0
 
   template <class Scalar>
-  using Scratch = detail::RidgedFit<Scalar>;
+  using Scratch = detail::LinearFit<Scalar>;
 
   template <class Scalar>
   void validate(Index) const {
@@ -37,40 +37,15 @@ struct LocalLinear {
 
   template <class Scalar>
   void correct(const WeightedKeys<Scalar>& support, std::span<Scalar> corrected, Scratch<Scalar>& fit) const {
-    if (support.size() == 0) return;
-    prepare(support, fit);
-    fit.corrected(typename Scratch<Scalar>::Column(corrected.data(), support.size()));
+    if (support.size() > 0) fit.correct(support, Scalar(ridge), corrected);
   }
 
   template <class Scalar>
   Scalar pullback(const WeightedKeys<Scalar>& support, std::span<const Scalar> grad_corrected,
                   const WeightedKeyGradients<Scalar>& gradients, Scratch<Scalar>& fit) const {
-    using Vector = typename Scratch<Scalar>::Vector;
-    std::fill_n(gradients.query, support.dimension, Scalar(0));
-    if (support.size() == 0) return Scalar(0);
-    fit.pull(Eigen::Map<const Vector>(grad_corrected.data(), support.size()));
-    fit.weight_slopes(typename Scratch<Scalar>::Column(gradients.weights.data(), support.size()));
-    const auto p = fit.weights();
-    const auto tilt = fit.tilt(), residual = fit.residual();
-    for (Index j = 0; j < support.size(); ++j) {
-      typename Scratch<Scalar>::Column(gradients.keys + j * support.dimension, support.dimension) =
-          Scalar(p(j) * residual(j)) * fit.beta() - Scalar(p(j) * (Scalar(1) + tilt(j))) * fit.nu();
-    }
-    // A common shift changes nothing: minus the sum over the keys.
-    typename Scratch<Scalar>::Column(gradients.query, support.dimension) = fit.nu();
-    return fit.ridge_slope();
-  }
-
- private:
-  template <class Scalar>
-  void prepare(const WeightedKeys<Scalar>& support, Scratch<Scalar>& fit) const {
-    const Index s = support.size(), d = support.dimension;
-    fit.resize(s, d);
-    const Eigen::Map<const RowMatrix<Scalar>> keys(support.keys, s, d);
-    const Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>> query(support.query, d);
-    fit.columns() = keys.rowwise() - query;
-    fit.weights() = Eigen::Map<const typename Scratch<Scalar>::Vector>(support.weights.data(), s);
-    fit.fit(Scalar(ridge));
+    if (support.size() > 0) return fit.pullback(support, grad_corrected, gradients);
+    std::fill_n(gradients.query, support.dimension(), Scalar(0));
+    return Scalar(0);
   }
 };
 

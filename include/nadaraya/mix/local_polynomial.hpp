@@ -53,7 +53,7 @@ struct LocalPolynomial {
   Scalar pullback(const WeightedKeys<Scalar>& support, std::span<const Scalar> grad_corrected,
                   const WeightedKeyGradients<Scalar>& gradients, Scratch<Scalar>& scratch) const {
     using Vector = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
-    const Index s = support.size(), d = support.dimension;
+    const Index s = support.size(), d = support.dimension();
     std::fill_n(gradients.query, d, Scalar(0));
     if (s == 0) return Scalar(0);
     auto& fit = scratch.fit;
@@ -72,16 +72,17 @@ struct LocalPolynomial {
  private:
   template <class Scalar>
   void prepare(const WeightedKeys<Scalar>& support, Scratch<Scalar>& scratch) const {
-    const Index s = support.size(), d = support.dimension;
+    const Index s = support.size(), d = support.dimension();
     if (scratch.dimension != d) {
       scratch.monomials = detail::Monomials(d, Degree);
       scratch.dimension = d;
     }
     const Index features = scratch.monomials.size();
     scratch.phi.resize(s, features);
-    const Eigen::Map<const RowMatrix<Scalar>> keys(support.keys, s, d);
-    const Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>> query(support.query, d);
-    scratch.phi.leftCols(d) = keys.rowwise() - query;
+    for (Index j = 0; j < s; ++j) {
+      const Scalar* const key = support.key(j);
+      for (Index m = 0; m < d; ++m) scratch.phi(j, m) = key[m] - support.query[m];
+    }
     scratch.monomials.fill(scratch.phi);
     scratch.fit.resize(s, features);
     scratch.fit.columns() = scratch.phi;

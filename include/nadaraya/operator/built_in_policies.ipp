@@ -1,5 +1,5 @@
 // The built-in policies as the engine calls them, for NADARAYA_SCALAR: the rules of all pairs of a kernel and a normalization,
-// the similarities and the masks. The includer defines NADARAYA_INSTANTIATE as `template`, to compile them in a library, or as
+// the similarities, the masks and the mix. The includer defines NADARAYA_INSTANTIATE as `template`, to compile them in a library, or as
 // `extern template`, to use them from there, and includes the policies first.
 
 #define NADARAYA_RULE(K, N)                                                                          \
@@ -43,6 +43,8 @@ NADARAYA_INSTANTIATE class RowMaskOf<NADARAYA_SCALAR, Causal>;
 NADARAYA_INSTANTIATE class RowMaskOf<NADARAYA_SCALAR, StrictlyCausal>;
 NADARAYA_INSTANTIATE class RowMaskOf<NADARAYA_SCALAR, SlidingWindow>;
 NADARAYA_INSTANTIATE class RowMaskOf<NADARAYA_SCALAR, KeyLengths>;
+
+NADARAYA_INSTANTIATE class RowMixOf<NADARAYA_SCALAR, LocalLinear>;
 
 }  // namespace engine
 
