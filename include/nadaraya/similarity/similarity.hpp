@@ -34,8 +34,9 @@ namespace nadaraya {
 /// An operator does not compile where a member of one of these names has another signature, or where a name comes close.
 /// No misspelling at all passes where a line next to yours says static_assert(nadaraya::ScaledSimilarity<MySimilarity>).
 ///
-/// Functions must be pure: they may be called from several threads at once, and pullback more than once for a pair
-/// (for dq and for dk).
+/// Functions must be pure: they may be called from several threads at once, and pullback is called twice for a pair whose dz is
+/// not zero, once for dq and once for dk, of which the other is scratch; for a product not at all. What is to be summed once for
+/// each pair, such as the gradient of a parameter, belongs into parameter_pullback or scale_pullback.
 ///
 /// Laws: the pullback agrees with finite differences of the score; for a metric z <= 0, and z = 0 exactly for equal rows.
 template <class S>
