@@ -35,8 +35,8 @@ namespace nadaraya {
 /// No misspelling at all passes where a line next to yours says static_assert(nadaraya::ScaledSimilarity<MySimilarity>).
 ///
 /// Functions must be pure: they may be called from several threads at once, and pullback is called twice for a pair whose dz is
-/// not zero, once for dq and once for dk, of which the other is scratch; for a product not at all. What is to be summed once for
-/// each pair, such as the gradient of a parameter, belongs into parameter_pullback or scale_pullback.
+/// not zero, once for dq and once for dk, of which the other is scratch; for a product not at all. Sums over pairs, such as the
+/// gradient of a parameter, belong into parameter_pullback or scale_pullback, which are called once.
 ///
 /// Laws: the pullback agrees with finite differences of the score; for a metric z <= 0, and z = 0 exactly for equal rows.
 template <class S>
