@@ -116,8 +116,10 @@ if(NOT CMAKE_CROSSCOMPILING)
   foreach(compiler IN LISTS compilers_here)
     get_filename_component(compiler_name "${compiler}" NAME)
     string(REPLACE "+" "x" compiler_name "${compiler_name}")
+    set(other_compiler "${compilers_here}")
+    list(REMOVE_ITEM other_compiler "${compiler}")
     add_test(NAME headers/same_build/${compiler_name} COMMAND "${CMAKE_COMMAND}" "-DCOMPILER=${compiler}"
-      "-DSOURCES=${CMAKE_CURRENT_SOURCE_DIR}/odr" "-DINCLUDE=${PROJECT_SOURCE_DIR}/include"
+      "-DOTHER_COMPILER=${other_compiler}" "-DSOURCES=${CMAKE_CURRENT_SOURCE_DIR}/odr" "-DINCLUDE=${PROJECT_SOURCE_DIR}/include"
       "-DFOLDER=${CMAKE_CURRENT_BINARY_DIR}/same_build_${compiler_name}" "-DFLAGS=-std=c++20;-O0;${eigen_flags}"
       -P "${PROJECT_SOURCE_DIR}/cmake/SameBuild.cmake")
     set_tests_properties(headers/same_build/${compiler_name} PROPERTIES LABELS "compile_fail;long")

@@ -22,11 +22,13 @@
 #define NADARAYA_IS_COMPILED 0
 #endif
 
-// g++, ELF: each file defines, for each question, a symbol whose name carries its answer in a section group, of which the
-// linker keeps one for each question, and refers to it from outside. The reference of a file with another answer is then
-// undefined, in words that say what to do. Assemblers see all files at once under -flto, and compare the answers.
-// Others (clang's -flto=thin takes the symbols of two files for one defined twice): the answers are variables, of which the
-// program keeps one each, and each file compares them with its own before main. This notices two shared libraries as well.
+// The answers are variables, of which the program keeps one each, and every file compares them with its own before main: files
+// of several compilers and of shared libraries too. A library compiled with -fvisibility=hidden shares neither its inline
+// functions nor these variables with others, and is not compared.
+// g++, ELF: the linker refuses such files already. Each defines, for each question, a symbol whose name carries its answer in
+// a section group, of which the linker keeps one for each question, and refers to it from outside. The reference of a file with
+// another answer is then undefined, in words that say what to do. Assemblers see all files at once under -flto, and compare the
+// answers. (clang's -flto=thin takes the symbols of two files for one defined twice.)
 #if defined(__ELF__) && defined(__GNUC__) && !defined(__clang__)
 
 #define NADARAYA_TEXT_OF(value) #value
@@ -95,7 +97,7 @@ NADARAYA_SAME("version", NADARAYA_MAJOR "*10000+" NADARAYA_MINOR "*100+" NADARAY
 #undef NADARAYA_TEXT
 #undef NADARAYA_TEXT_OF
 
-#else
+#endif
 
 namespace nadaraya::detail {
 
@@ -116,8 +118,6 @@ inline const volatile int program_version = NADARAYA_VERSION;
     require_same("versions of nadaraya,", program_version, NADARAYA_VERSION);
 
 }  // namespace nadaraya::detail
-
-#endif
 
 #undef NADARAYA_IS_COMPILED
 
