@@ -4,12 +4,17 @@
 //
 //   bench_accuracy [rule] [D] [inputs] [mean]    a rule's name or all; 0 for all D; 4; and 0, which is added to values and dL/dout
 //
-// Ratios above 1.3 are marked; the program then returns 1. Takes some minutes. Where two keys are equally near in float but not
-// in double, the gradients of anchored rows, which are not continuous there, may differ by far more than rounding.
+// Ratios above 1.3 are marked; the program then returns 1. Of a few inputs, one number's error is above that of an equally exact
+// computation by 1.3 in a third of the cases: a line with such a ratio is made anew, of 16 times as many other inputs, and the
+// column n says how many. Inputs of anchored rows with two keys that float cannot tell apart are left out: the gradient is not
+// continuous there, and the two may differ by far more than rounding. Takes some minutes.
 #include "textbook.hpp"
 
+#include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <string>
 
 namespace {
@@ -31,16 +36,46 @@ struct Wanted {
   bool right = true;
 };
 
+/// Has a query two nearest keys whose scores differ by no more than rounding in float may change?
+bool has_ties(const textbook::Inputs& in) {
+  const RowMatrix<double> query = in.query.cast<double>(), key = in.key.cast<double>();
+  const double unit = 4 * static_cast<double>(std::numeric_limits<float>::epsilon());
+  for (Index i = 0; i < query.rows(); ++i) {
+    Eigen::VectorXd scores = key * query.row(i).transpose();
+    Index nearest = 0;
+    const double largest = scores.maxCoeff(&nearest);
+    scores(nearest) = -std::numeric_limits<double>::infinity();
+    if (largest - scores.maxCoeff() <= unit * query.row(i).norm() * key.row(nearest).norm()) return true;
+  }
+  return false;
+}
+
+/// The errors over a number of inputs, of the seeds from `seed` on.
+template <class Op>
+textbook::Comparison errors_of(const Op& op, const Rule& rule, const Shape& shape, Index dim, double scale, double mean,
+                               std::uint64_t inputs, std::uint64_t seed) {
+  textbook::Comparison errors;
+  for (std::uint64_t done = 0; done < inputs; ++seed) {
+    const textbook::Inputs in(shape.queries, shape.keys, dim, scale, seed, mean);
+    if (rule.normalization == Normalization::anchored && has_ties(in)) continue;
+    errors.add(op, rule, in);
+    ++done;
+  }
+  return errors;
+}
+
 /// Prints a line.
 template <class Op>
 void compare(Wanted& wanted, const char* name, const Op& op, const Rule& rule, const Shape& shape, Index dim, double scale) {
   if (wanted.rule != "all" && wanted.rule != name) return;
   wanted.found = true;
-  textbook::Comparison errors;
-  for (std::uint64_t seed = 0; seed < wanted.inputs; ++seed) {
-    errors.add(op, rule, textbook::Inputs(shape.queries, shape.keys, dim, scale, seed, wanted.mean));
+  std::uint64_t inputs = wanted.inputs;
+  textbook::Comparison errors = errors_of(op, rule, shape, dim, scale, wanted.mean, inputs, 0);
+  if (errors.largest() > 1.3) {
+    inputs *= 16;
+    errors = errors_of(op, rule, shape, dim, scale, wanted.mean, inputs, 1000);
   }
-  std::printf("%-10s %6td %6td %4td %6.2f ", name, shape.queries, shape.keys, dim, scale);
+  std::printf("%-10s %6td %6td %4td %6.2f %3d ", name, shape.queries, shape.keys, dim, scale, static_cast<int>(inputs));
   for (std::size_t i = 0; i < errors.count; ++i) {
     if (errors.ratio(i) == 0.0) {
       std::printf("      - ");
@@ -87,7 +122,7 @@ int main(int count, char** arguments) {
   if (count > 4) wanted.mean = std::atof(arguments[4]);
   std::printf("largest error of float over the textbook's, textbook with Eigen %d.%d.%d (%s)\n", EIGEN_WORLD_VERSION,
               EIGEN_MAJOR_VERSION, EIGEN_MINOR_VERSION, Eigen::SimdInstructionSetsInUse());
-  std::printf("%-10s %6s %6s %4s %6s ", "rule", "Nq", "Nk", "D", "scores");
+  std::printf("%-10s %6s %6s %4s %6s %3s ", "rule", "Nq", "Nk", "D", "scores", "n");
   for (const char* name : textbook::Comparison::names) std::printf(" %6s ", name);
   std::printf("\n");
   for (const Shape& shape : {Shape{512, 512}, Shape{64, 4096}, Shape{4096, 64}, Shape{32, 16384}, Shape{16384, 32}}) {
