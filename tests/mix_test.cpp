@@ -191,9 +191,9 @@ TEMPLATE_TEST_CASE("pullback of a mix against finite differences", "[mix][gradie
                                                           {{by_weights.data(), static_cast<std::size_t>(size)}, by_query.data(), by_keys.data()},
                                                           scratch);
     const auto loss = [&](const Row& at, double ridge_at) {
-      const auto c = at.oracle(degree, ridge_at);
+      const auto expected = at.oracle(degree, ridge_at);
       long double sum = 0;
-      for (Index j = 0; j < size; ++j) sum += g(j) * c[static_cast<std::size_t>(j)];
+      for (Index j = 0; j < size; ++j) sum += g(j) * expected[static_cast<std::size_t>(j)];
       return sum;
     };
     const auto check = [&](double analytic, const auto& change) {

@@ -178,8 +178,8 @@ class Operator {
 
  private:
   template <class Scalar>
-  nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M> policies() const {
-    return {one_.kernel(), one_.normalization(), one_.similarity(), one_.mask(), one_.screening()};
+  nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M, LocalConstant> policies() const {
+    return {one_.kernel(), one_.normalization(), one_.similarity(), one_.mask(), one_.mix(), one_.screening()};
   }
 
   RuleNumbers numbers() const {
