@@ -7,7 +7,7 @@ folder <- arguments[2]
 read <- function(name) as.matrix(read.csv(file.path(folder, name), header = FALSE))
 write <- function(numbers) write.table(numbers, file.path(folder, "out.csv"), row.names = FALSE, col.names = FALSE)
 say <- function(name, value) cat(name, format(value, digits = 15), "\n")
-seconds <- function(work) as.numeric(system.time(work)["elapsed"])
+seconds <- function(work) sum(system.time(work)[c("user.self", "sys.self")])
 
 data <- read("data.csv")
 y <- data[, 1]

@@ -37,12 +37,6 @@ std::string block(const std::string& name, const Matrix& table) {
   return text + "EOD\n";
 }
 
-std::string percent(double level) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof buffer, "%.3g", 100 * level);
-  return buffer;
-}
-
 std::string ending_of(const std::string& path) { return std::filesystem::path(path).extension().string(); }
 
 }  // namespace
@@ -52,8 +46,8 @@ void require_picture_name(const std::string& path) {
   if (ending != ".svg" && ending != ".png") program::refuse("--plot " + path + ": it must end in .svg or .png");
 }
 
-void draw_bands(const std::string& path, const std::vector<std::string>& names, const Matrix& numbers, double level,
-                const std::function<Band(const Matrix&)>& predict) {
+void draw_bands(const std::string& path, const std::vector<std::string>& names, const Matrix& numbers,
+                const std::string& interval, const std::function<Band(const Matrix&)>& predict) {
   require_picture_name(path);
   const std::filesystem::path file(path);
   const Index predictors = numbers.cols() - 1, n = numbers.rows();
@@ -82,7 +76,6 @@ void draw_bands(const std::string& path, const std::vector<std::string>& names, 
   // Names of columns may hold what an enhanced terminal takes for markup.
   text += std::string("set terminal ") + (ending_of(path) == ".svg" ? "svg background 'white' " : "pngcairo ") + "noenhanced size " + size +
           " font 'Helvetica,13'\nset output " + literal("./" + file.filename().string()) + "\n";
-  const std::string interval = percent(level) + " percent interval";
   if (predictors > 1) {
     text += "unset key\nset multiplot layout " + std::to_string(down) + "," + std::to_string(across) + " title " +
             literal("Fit and " + interval + " along each predictor, the others at their medians") + "\n";

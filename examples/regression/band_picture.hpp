@@ -21,8 +21,9 @@ struct Band {
 void require_picture_name(const std::string& path);
 
 /// The fit along each predictor, the others at their medians, above the points. numbers [N x predictors + 1], the response
-/// last, and `names` likewise. The script of gnuplot goes into the folder of the picture. Throws program::UsageError.
+/// last, and `names` likewise. `interval` is what the band is called. The script of gnuplot
+/// goes into the folder of the picture. Throws program::UsageError.
 void draw_bands(const std::string& path, const std::vector<std::string>& names, const nadaraya::RowMatrix<double>& numbers,
-                double level, const std::function<Band(const nadaraya::RowMatrix<double>& queries)>& predict);
+                const std::string& interval, const std::function<Band(const nadaraya::RowMatrix<double>& queries)>& predict);
 
 }  // namespace regression

@@ -11,6 +11,8 @@
 #include "../support/gnuplot.hpp"
 #include "../support/main.hpp"
 
+#include <nadaraya/regression/residual_summary.hpp>
+
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>
@@ -97,13 +99,19 @@ class Fit {
   double residual_degrees_of_freedom() const { return diagnostics_.residual_degrees_of_freedom; }
   double residual_deviation() const { return std::sqrt(diagnostics_.variance(0)) * response_.unit; }
   double r_squared() const { return diagnostics_.r_squared(0); }
-  Eigen::VectorXd residuals() const { return diagnostics_.residuals.col(0) * response_.unit; }
+  nadaraya::ResidualSummary residuals() const {
+    nadaraya::ResidualSummary r = nadaraya::summarize_residuals(diagnostics_);
+    for (double* one : {&r.least, &r.lower_quartile, &r.median, &r.upper_quartile, &r.most}) *one *= response_.unit;
+    return r;
+  }
 
   /// In the units of the data; NaN where no point is within the bandwidth.
-  Band intervals(const Matrix& at, double level) const {
+  Band intervals(const Matrix& at, double level, bool together) const {
     Matrix queries(at.rows(), at.cols());
     for (Index d = 0; d < at.cols(); ++d) queries.col(d) = scales_[static_cast<std::size_t>(d)].to(at.col(d));
-    const auto found = program::as_usage([&] { return model_->intervals(queries, diagnostics_, level, threads_); });
+    const auto found = program::as_usage([&] {
+      return together ? model_->bands(queries, diagnostics_, level, threads_) : model_->intervals(queries, diagnostics_, level, threads_);
+    });
     Band band{found.values.col(0) * response_.unit, found.standard_errors.col(0) * response_.unit, found.lower.col(0) * response_.unit,
               found.upper.col(0) * response_.unit, found.empty_rows};
     for (const Index i : band.empty_rows) band.fit(i) = band.error(i) = band.lower(i) = band.upper(i) = std::nan("");
@@ -127,14 +135,17 @@ class Fit {
   nadaraya::RegressionDiagnostics diagnostics_;
 };
 
-bool is_criterion(const std::string& text) { return text == "loo" || text == "gcv" || text == "aicc"; }
+bool is_criterion(const std::string& text) { return text == "loo" || text == "gcv" || text == "aicc" || text == "plugin"; }
+
+/// The criterion that is reported: the plug-in rule minimizes none.
+std::string criterion_of(const FitOptions& o) { return is_criterion(o.bandwidth) && o.bandwidth != "plugin" ? o.bandwidth : "loo"; }
 
 Eigen::VectorXd numbers(const std::string& list, const std::string& option) {
   std::vector<double> result;
   for (std::size_t at = 0; at <= list.size();) {
     const std::size_t end = (std::min)(list.find(',', at), list.size());
     const detail::Number read = detail::number(list.substr(at, end - at));
-    if (read.error != std::errc{}) refuse(option + " " + list + ": it must be loo, gcv, aicc, or numbers with commas between them");
+    if (read.error != std::errc{}) refuse(option + " " + list + ": it must be loo, gcv, aicc, plugin, or numbers with commas between them");
     if (!(read.value > 0)) refuse(option + " " + list + ": a bandwidth must be positive");
     result.push_back(read.value);
     at = end + 1;
@@ -152,6 +163,8 @@ program::RegressionOptions regression_options(const FitOptions& o, std::size_t p
   options.neighbors.assign(o.neighbors.begin(), o.neighbors.end());
   if (is_criterion(o.bandwidth)) {
     options.criterion = o.bandwidth;
+    if (o.bandwidth == "plugin" && predictors != 1) refuse("--bandwidth plugin is for one predictor, got " + std::to_string(predictors));
+    if (o.bandwidth == "plugin" && !o.neighbors.empty()) refuse("--bandwidth plugin and --neighbors exclude each other");
     return options;
   }
   options.bandwidths = numbers(o.bandwidth, "--bandwidth");
@@ -182,22 +195,16 @@ nlohmann::ordered_json summary(const FitOptions& o, const std::vector<std::strin
   } else {
     for (std::size_t d = 0; d + 1 < names.size(); ++d) json["bandwidths"].push_back(fit.bandwidth(static_cast<Index>(d)));
   }
-  json["criterion"] = {{"name", is_criterion(o.bandwidth) ? o.bandwidth : "loo"}, {"value", finite(criterion)},
-                       {"chose_bandwidths", is_criterion(o.bandwidth) && o.neighbors.size() != 1}};
+  json["criterion"] = {{"name", criterion_of(o)}, {"value", finite(criterion)}};
+  json["chosen_by"] = nullptr;
+  if (o.neighbors.size() != 1 && is_criterion(o.bandwidth)) json["chosen_by"] = o.bandwidth;
   json["degrees_of_freedom"] = fit.degrees_of_freedom();
   json["residual_degrees_of_freedom"] = fit.residual_degrees_of_freedom();
   json["residual_standard_deviation"] = finite(fit.residual_deviation());
   json["r_squared"] = finite(fit.r_squared());
-  Eigen::VectorXd residuals = fit.residuals();
-  std::sort(residuals.begin(), residuals.end());
-  const auto quantile = [&](double p) {
-    const double at = p * static_cast<double>(residuals.size() - 1);
-    const auto below = static_cast<Index>(at);
-    const Index above = (std::min)(below + 1, Index(residuals.size()) - 1);
-    return residuals(below) + (at - static_cast<double>(below)) * (residuals(above) - residuals(below));
-  };
-  json["residuals"] = {{"least", quantile(0)}, {"lower_quartile", quantile(0.25)}, {"median", quantile(0.5)},
-                       {"upper_quartile", quantile(0.75)}, {"largest", quantile(1)}};
+  const nadaraya::ResidualSummary residuals = fit.residuals();
+  json["residuals"] = {{"least", residuals.least}, {"lower_quartile", residuals.lower_quartile}, {"median", residuals.median},
+                       {"upper_quartile", residuals.upper_quartile}, {"largest", residuals.most}};
   return json;
 }
 
@@ -223,6 +230,12 @@ void print(const nlohmann::ordered_json& s, const std::vector<std::string>& name
   line("R squared", s["r_squared"]);
 }
 
+std::string percent(double level) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof buffer, "%.3g", 100 * level);
+  return buffer;
+}
+
 std::string table_of_predictions(const std::vector<std::string>& names, const Matrix& at, const Band& band) {
   const auto cell = [](double x) { return std::isnan(x) ? std::string() : gnuplot::number(x); };
   std::string text;
@@ -240,6 +253,8 @@ std::string table_of_predictions(const std::vector<std::string>& names, const Ma
 void fit(const FitOptions& o) {
   if (!(o.level > 0 && o.level < 1)) refuse("--level must be between 0 and 1");
   if (o.missing != "refuse" && o.missing != "drop") refuse("--missing " + o.missing + ": it must be refuse or drop");
+  if (o.band != "pointwise" && o.band != "simultaneous") refuse("--band " + o.band + ": it must be pointwise or simultaneous");
+  const bool together = o.band == "simultaneous";
   if (o.predict && !o.output) refuse("--predict needs --output");
   if (o.plot) require_picture_name(*o.plot);
   program::check_threads(o.threads);
@@ -268,11 +283,11 @@ void fit(const FitOptions& o) {
   }
 
   const Fit model(rows.numbers, names, options, Threads{o.threads});
-  const double criterion = model.criterion(options.criterion);
+  const double criterion = model.criterion(criterion_of(o));
   const nlohmann::ordered_json json = summary(o, names, rows, model, criterion);
   print(json, names, model);
   if (o.output) {
-    const Band band = model.intervals(at, o.level);
+    const Band band = model.intervals(at, o.level, together);
     program::write_file(*o.output, table_of_predictions(names, at, band), "--output " + *o.output);
     if (!band.empty_rows.empty()) {
       std::printf("%zu predictions are empty: no point is within the bandwidth\n", band.empty_rows.size());
@@ -281,7 +296,7 @@ void fit(const FitOptions& o) {
   if (o.summary) program::write_file(*o.summary, json.dump(2) + "\n", "--summary " + *o.summary);
   program::flush_standard_output();
   if (o.plot) {
-    draw_bands(*o.plot, names, rows.numbers, o.level, [&](const Matrix& queries) { return model.intervals(queries, o.level); });
+    draw_bands(*o.plot, names, rows.numbers, percent(o.level) + (together ? " percent band" : " percent interval"), [&](const Matrix& queries) { return model.intervals(queries, o.level, together); });
   }
 }
 

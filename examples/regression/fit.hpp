@@ -19,6 +19,7 @@ struct FitOptions {
   double ridge = 1e-10;
   std::string missing = "refuse";  ///< or "drop"
   double level = 0.95;
+  std::string band = "pointwise";  ///< or "simultaneous"
   std::optional<std::string> predict, output, summary, plot;
   int threads = 1;
 };

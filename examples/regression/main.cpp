@@ -25,12 +25,13 @@ int main(int argc, char** argv) {
   fit.add_option("--kernel", o.kernel, "biweight, epanechnikov, triweight, polynomial, uniform or gaussian")->capture_default_str();
   fit.add_option("--exponent", o.exponent, "of the kernel polynomial");
   fit.add_option("--degree", o.degree, "of the local polynomial, 0 to 3; above 1 for up to 3 predictors")->capture_default_str();
-  fit.add_option("--bandwidth", o.bandwidth, "criterion that chooses one for each predictor: loo, gcv or aicc; or one number, or one for each")->capture_default_str();
-  fit.add_option("--neighbors", o.neighbors, "the bandwidth reaches beyond so many points; of several numbers the criterion chooses")
+  fit.add_option("--bandwidth", o.bandwidth, "criterion that chooses one for each predictor: loo, gcv or aicc; plugin for a single one; or one number, or one for each")->capture_default_str();
+  fit.add_option("--neighbors", o.neighbors, "the bandwidth reaches beyond that number of points; of several numbers the criterion chooses")
       ->delimiter(',');
   fit.add_option("--ridge", o.ridge, "on the coefficients of the polynomial")->capture_default_str();
   fit.add_option("--missing", o.missing, "what to do with a row that lacks a number: refuse or drop")->capture_default_str();
   fit.add_option("--level", o.level, "of the confidence intervals")->capture_default_str();
+  fit.add_option("--band", o.band, "pointwise intervals, or simultaneous ones, which hold at all predictions together")->capture_default_str();
   fit.add_option("--predict", o.predict, "comma-separated file of predictors; default the data's own");
   fit.add_option("--output", o.output, "where to write predictions with standard errors and intervals");
   fit.add_option("--summary", o.summary, "where to write the bandwidths and the quality of the fit, as JSON");

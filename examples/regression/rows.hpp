@@ -23,8 +23,8 @@ struct Rows {
 /// What to do with a row in which a number is missing.
 enum class Missing { refuse, drop };
 
-/// Throws program::UsageError, which names the line and the column, for what is neither missing nor a finite number, and with
-/// Missing::refuse for what is missing.
+/// Throws program::UsageError, which names the line and the column, for a cell that is neither missing nor a finite number, and with
+/// Missing::refuse for a missing one.
 inline Rows read_rows(const Table& table, const std::vector<std::size_t>& columns, Missing missing) {
   Rows result;
   std::vector<double> numbers;

@@ -8,6 +8,7 @@
 #include <nadaraya/operator_options.hpp>
 #include <nadaraya/regression/criterion.hpp>
 #include <nadaraya/regression/local_regression.hpp>
+#include <nadaraya/regression/plug_in.hpp>
 #include <nadaraya/types.hpp>
 
 #include <Eigen/Core>
@@ -34,6 +35,9 @@ class ChosenRegression {
   virtual nadaraya::RegressionDiagnostics diagnose(const nadaraya::Threads& threads) const = 0;
   virtual nadaraya::IntervalPrediction intervals(const Matrix& queries, const nadaraya::RegressionDiagnostics& diagnostics,
                                                  double level, const nadaraya::Threads& threads) const = 0;
+  /// As LocalRegression::bands.
+  virtual nadaraya::IntervalPrediction bands(const Matrix& queries, const nadaraya::RegressionDiagnostics& diagnostics,
+                                             double level, const nadaraya::Threads& threads) const = 0;
   virtual nadaraya::SlopePrediction slopes(const Matrix& queries, const nadaraya::RegressionDiagnostics& diagnostics,
                                            const nadaraya::Threads& threads) const = 0;
   /// "loo", "gcv" or "aicc".
@@ -47,8 +51,9 @@ class ChosenRegression {
 
 struct RegressionOptions {
   nadaraya::OperatorOptions kernel;  ///< kernel, exponent, alpha and spelling alone
-  std::string criterion = "loo";     ///< "loo", "gcv" or "aicc"
-  Eigen::VectorXd bandwidths = {};   ///< one for each column, or one for all; none: chosen by the criterion
+  /// "loo", "gcv", "aicc", or for one column "plugin", the plug-in rule.
+  std::string criterion = "loo";
+  Eigen::VectorXd bandwidths = {};  ///< one for each column, or one for all; none: chosen by the criterion
   std::vector<nadaraya::Index> neighbors = {};  ///< in the place of bandwidths; the best of several by the criterion
   nadaraya::LocalModel model = {};
   nadaraya::BandwidthSearch search = {};
@@ -62,7 +67,7 @@ decltype(auto) with_criterion(const std::string& name, const Visit& visit) {
   if (name == "gcv") return visit(nadaraya::GeneralizedCrossValidation{});
   if (name == "aicc") return visit(nadaraya::CorrectedAic{});
   if (name == "loo") return visit(nadaraya::LeaveOneOut{});
-  refuse("bandwidth must be loo, gcv, aicc or numbers, got " + name);
+  refuse("the criterion must be loo, gcv or aicc, got " + name);
 }
 
 template <class K>
@@ -77,6 +82,10 @@ class RegressionOfKernel final : public ChosenRegression {
   nadaraya::IntervalPrediction intervals(const Matrix& queries, const nadaraya::RegressionDiagnostics& diagnostics, double level,
                                          const nadaraya::Threads& threads) const override {
     return model_.intervals(queries, diagnostics, level, threads);
+  }
+  nadaraya::IntervalPrediction bands(const Matrix& queries, const nadaraya::RegressionDiagnostics& diagnostics, double level,
+                                     const nadaraya::Threads& threads) const override {
+    return model_.bands(queries, diagnostics, level, {}, threads);
   }
   nadaraya::SlopePrediction slopes(const Matrix& queries, const nadaraya::RegressionDiagnostics& diagnostics,
                                    const nadaraya::Threads& threads) const override {
@@ -111,6 +120,9 @@ nadaraya::LocalRegression<K> fitted(const K& kernel, const RegressionOptions& o,
   if (o.bandwidths.size() > 0) {
     const bool one = o.bandwidths.size() == 1;
     return Model(kernel, one ? Eigen::VectorXd::Constant(x.cols(), o.bandwidths(0)) : o.bandwidths, x, y, o.model);
+  }
+  if (o.criterion == "plugin") {
+    return Model(kernel, Eigen::VectorXd::Constant(1, nadaraya::plug_in_bandwidth(kernel, x, y)), x, y, o.model);
   }
   return with_criterion(o.criterion, [&](const auto& criterion) {
     return Model::fit(kernel, x, y, criterion, o.model, o.search, threads);

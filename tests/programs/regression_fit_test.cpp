@@ -1,9 +1,10 @@
-// The command fit of the program regression: its numbers are the library's, its files are whole, and what it refuses.
+// The command fit of the program regression: its numbers are the library's, its files are whole, and refusals name the option.
 #ifdef NADARAYA_REGRESSION
 
 #include "tests/support/program.hpp"
 
 #include <nadaraya/regression/local_regression.hpp>
+#include <nadaraya/regression/plug_in.hpp>
 
 #include <cmath>
 #include <cstdio>
@@ -106,6 +107,13 @@ TEST_CASE("predictions and intervals are those of LocalRegression", "[program]")
   expected << more, band.values, band.standard_errors, band.lower, band.upper;
   REQUIRE(distance(table, expected) <= 1e-9);
 
+  fit(folder, {"data.csv", "--response", "y", "--predictors", "a,b", "--bandwidth", "1.5,0.8", "--degree", "2", "--band", "simultaneous",
+               "--predict", "new.csv", "--output", "band.csv"});
+  const auto together = model.bands(more, model.diagnose(), 0.95);
+  expected.rightCols(2) << together.lower, together.upper;
+  REQUIRE(distance(numbers(folder.content("band.csv")), expected) <= 1e-9);
+  expected.rightCols(2) << band.lower, band.upper;
+
   // Columns in another order, and quotation marks.
   folder.put("swapped.csv", "\"b\",\"a\"\n\"" + digits(more(3, 1)) + "\"," + digits(more(3, 0)) + "\n");
   fit(folder, {"data.csv", "--response", "y", "--predictors", "a,b", "--bandwidth", "1.5,0.8", "--degree", "2", "--level", "0.9",
@@ -127,8 +135,12 @@ TEST_CASE("the criterion chooses; the summary says what", "[program]") {
     const std::string json = folder.content("s.json");
     REQUIRE_THAT(json, catch_shim::contains("\"response\": \"" + std::string(names.empty() ? "column 3" : "y") + "\""));
     REQUIRE_THAT(json, catch_shim::contains("\"name\": \"loo\""));
-    REQUIRE_THAT(json, catch_shim::contains("\"chose_bandwidths\": true"));
+    REQUIRE_THAT(json, catch_shim::contains("\"chosen_by\": \"loo\""));
   }
+  const std::string single = fit(file(rows), {"--response", "y", "--predictors", "a", "--bandwidth", "plugin"});
+  char plugin[80];
+  std::snprintf(plugin, sizeof plugin, "bandwidth of a %26.5g\n", nadaraya::plug_in_bandwidth(nadaraya::Biweight{}, rows.col(0), rows.col(2)));
+  REQUIRE_THAT(single, catch_shim::contains(plugin));
   const std::string by_count = fit(file(rows), {"--response", "y", "--neighbors", "8,16,32", "--bandwidth", "gcv", "--kernel", "epanechnikov"});
   REQUIRE_THAT(by_count, catch_shim::contains("neighbors"));
   REQUIRE_THAT(by_count, catch_shim::contains("cross-validation (gcv)"));
@@ -155,7 +167,7 @@ TEST_CASE("rows that lack a number are refused, or dropped and named", "[program
   const std::string out = fit(text, {"--response", "y", "--missing", "drop"});
   REQUIRE_THAT(out, catch_shim::contains("60 rows, 2 left out; biweight"));
   REQUIRE_THAT(out, catch_shim::contains("  line 62, a: NA\n  line 63, b: empty\n"));
-  // A column that is not used may lack what it likes.
+  // A column that is not used may lack numbers.
   REQUIRE_THAT(fit(text, {"--response", "y", "--predictors", "b", "--missing", "drop"}), catch_shim::contains("61 rows, 1 left out"));
   refused(file(example()) + "1,x,2\n", {"--response", "y", "--missing", "drop"}, "data.csv: line 62, b: \"x\" is no number");
 }
@@ -193,7 +205,8 @@ TEST_CASE("the command fit names the option that it cannot use", "[program]") {
   refused("x,y\n1,1\n2,2\n", {"--response", "y"}, "data.csv: it has 2 complete rows, and at least 3 are needed");
   refused(text, {"--response", "y", "--kernel", "box"}, "--kernel must be one of");
   refused(text, {"--response", "y", "--kernel", "polynomial"}, "--kernel polynomial needs");
-  refused(text, {"--response", "y", "--bandwidth", "best"}, "--bandwidth best: it must be loo, gcv, aicc, or numbers");
+  refused(text, {"--response", "y", "--bandwidth", "best"}, "--bandwidth best: it must be loo, gcv, aicc, plugin, or numbers");
+  refused(text, {"--response", "y", "--bandwidth", "plugin"}, "--bandwidth plugin is for one predictor, got 2");
   refused(text, {"--response", "y", "--bandwidth", "1,2,3"}, "--bandwidth 1,2,3: one number is needed, or one for each of the 2 predictors");
   refused(text, {"--response", "y", "--bandwidth", "-1"}, "--bandwidth -1: a bandwidth must be positive");
   refused(text, {"--response", "y", "--bandwidth", "1", "--neighbors", "5"}, "exclude each other");
@@ -202,6 +215,7 @@ TEST_CASE("the command fit names the option that it cannot use", "[program]") {
   refused(text, {"--response", "y", "--degree", "4"}, "the degree must be 0 to 3");
   refused(text, {"--response", "y", "--ridge", "-1"}, "ridge");
   refused(text, {"--response", "y", "--level", "1"}, "--level must be between 0 and 1");
+  refused(text, {"--response", "y", "--band", "wide"}, "--band wide: it must be pointwise or simultaneous");
   refused(text, {"--response", "y", "--missing", "keep"}, "--missing keep: it must be refuse or drop");
   refused(text, {"--response", "y", "--predict", "data.csv"}, "--predict needs --output");
   refused(text, {"--response", "y", "--predict", "missing.csv", "--output", "o.csv"}, "--predict missing.csv: it cannot be opened");

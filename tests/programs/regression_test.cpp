@@ -1,4 +1,4 @@
-// The program regression: what files it reads, what it prints and draws, and what it refuses.
+// The program regression: the files that it reads, its output and pictures, and its refusals.
 #ifdef NADARAYA_REGRESSION
 
 #include "tests/support/program.hpp"

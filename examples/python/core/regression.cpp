@@ -34,13 +34,18 @@ nb::object array_of(const Eigen::VectorXd& v) { return copied(std::vector<double
 
 nb::object array_of(const std::vector<Index>& rows) { return copied(std::vector<std::int64_t>(rows.begin(), rows.end())); }
 
+nb::tuple arrays_of(const nadaraya::IntervalPrediction& found) {
+  return nb::make_tuple(array_of(found.values), array_of(found.standard_errors), array_of(found.lower), array_of(found.upper),
+                        array_of(found.empty_rows));
+}
+
 nb::object stacked(const std::vector<RowMatrix<double>>& columns) {
   nb::list all;
   for (const RowMatrix<double>& one : columns) all.append(array_of(one));
   return all;
 }
 
-/// What a regression is made of, besides its data.
+/// The choices of a regression.
 struct Parameters {
   std::string kernel;
   std::optional<double> exponent, alpha;
@@ -49,8 +54,10 @@ struct Parameters {
   std::vector<Index> neighbors;
   int degree;
   double ridge;
+  std::vector<Index> unordered, ordered;
 
-  program::RegressionOptions options() const {
+  /// For x of that number of columns.
+  program::RegressionOptions options(Index columns) const {
     program::RegressionOptions o;
     o.kernel.spelling = nadaraya::OptionSpelling::keyword;
     o.kernel.kernel = kernel;
@@ -61,7 +68,26 @@ struct Parameters {
     o.neighbors = neighbors;
     o.model.degree = degree;
     o.model.ridge = ridge;
+    if (!unordered.empty() || !ordered.empty()) {
+      o.model.columns.assign(static_cast<std::size_t>(columns), nadaraya::ColumnKind::continuous);
+      set(o.model.columns, unordered, nadaraya::ColumnKind::unordered, "unordered");
+      set(o.model.columns, ordered, nadaraya::ColumnKind::ordered, "ordered");
+    }
     return o;
+  }
+
+ private:
+  static void set(std::vector<nadaraya::ColumnKind>& kinds, const std::vector<Index>& columns, nadaraya::ColumnKind kind,
+                  const char* name) {
+    for (const Index column : columns) {
+      if (column < 0 || column >= static_cast<Index>(kinds.size())) {
+        program::refuse(std::string(name) + " must hold columns of X from 0 to " + std::to_string(kinds.size() - 1) + ", got " +
+                        std::to_string(column));
+      }
+      nadaraya::ColumnKind& one = kinds[static_cast<std::size_t>(column)];
+      if (one != nadaraya::ColumnKind::continuous) program::refuse("column " + std::to_string(column) + " is named twice as a category");
+      one = kind;
+    }
   }
 };
 
@@ -70,7 +96,7 @@ class Regression {
   Regression(const Matrix& x, const Matrix& y, Parameters parameters, const nadaraya::Threads& threads)
       : parameters_(std::move(parameters)) {
     without_gil([&] { return "X " + text(shape_of(x)) + ", y " + text(shape_of(y)); },
-                [&] { model_ = program::choose_regression(parameters_.options(), map(x), map(y), threads); });
+                [&] { model_ = program::choose_regression(parameters_.options(static_cast<Index>(x.shape(1))), map(x), map(y), threads); });
   }
 
   nb::object scales() const { return array_of(model_->scales()); }
@@ -97,8 +123,15 @@ class Regression {
     nadaraya::IntervalPrediction found;
     without_gil([&] { return shapes(queries); },
                 [&] { found = model_->intervals(map(queries), diagnostics(by), level, by); });
-    return nb::make_tuple(array_of(found.values), array_of(found.standard_errors), array_of(found.lower), array_of(found.upper),
-                          array_of(found.empty_rows));
+    return arrays_of(found);
+  }
+
+  /// Likewise, intervals that hold at all queries together.
+  nb::tuple bands(const Matrix& queries, double level, nb::handle threads) const {
+    const auto by = executor(threads);
+    nadaraya::IntervalPrediction found;
+    without_gil([&] { return shapes(queries); }, [&] { found = model_->bands(map(queries), diagnostics(by), level, by); });
+    return arrays_of(found);
   }
 
   /// (derivatives by each column, their standard errors, empty rows)
@@ -126,7 +159,8 @@ class Regression {
     const bool nearest = model_->neighbors() > 0;
     return nb::make_tuple(array_of(model_->x()), array_of(model_->y()), p.kernel, p.exponent, p.alpha, p.criterion,
                           nearest ? std::vector<double>() : bandwidths,
-                          nearest ? std::vector<Index>{model_->neighbors()} : std::vector<Index>(), p.degree, p.ridge);
+                          nearest ? std::vector<Index>{model_->neighbors()} : std::vector<Index>(), p.degree, p.ridge, p.unordered,
+                          p.ordered);
   }
 
  private:
@@ -158,22 +192,23 @@ void bind_regression(nb::module_& m) {
           "__init__",
           [](Regression* self, const Matrix& x, const Matrix& y, std::string kernel, std::optional<double> exponent,
              std::optional<double> alpha, std::string criterion, std::vector<double> bandwidths, std::vector<Index> neighbors,
-             int degree, double ridge, nb::handle threads) {
+             int degree, double ridge, std::vector<Index> unordered, std::vector<Index> ordered, nb::handle threads) {
             new (self) Regression(x, y,
-                                  {std::move(kernel), exponent, alpha, std::move(criterion), std::move(bandwidths),
-                                   std::move(neighbors), degree, ridge},
+                                  Parameters{std::move(kernel), exponent, alpha, std::move(criterion), std::move(bandwidths),
+                                   std::move(neighbors), degree, ridge, std::move(unordered), std::move(ordered)},
                                   executor(threads));
           },
           nb::arg("x"), nb::arg("y"), nb::arg("kernel"), nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("criterion"),
-          nb::arg("bandwidths"), nb::arg("neighbors"), nb::arg("degree"), nb::arg("ridge"), nb::arg("threads") = nb::none())
+          nb::arg("bandwidths"), nb::arg("neighbors"), nb::arg("degree"), nb::arg("ridge"), nb::arg("unordered"), nb::arg("ordered"),
+          nb::arg("threads") = nb::none())
       .def("__getstate__", &Regression::state)
       .def("__setstate__",
            [](Regression& self, const nb::tuple& s) {
              new (&self) Regression(nb::cast<Matrix>(s[0]), nb::cast<Matrix>(s[1]),
-                                    {nb::cast<std::string>(s[2]), nb::cast<std::optional<double>>(s[3]),
+                                    Parameters{nb::cast<std::string>(s[2]), nb::cast<std::optional<double>>(s[3]),
                                      nb::cast<std::optional<double>>(s[4]), nb::cast<std::string>(s[5]),
                                      nb::cast<std::vector<double>>(s[6]), nb::cast<std::vector<Index>>(s[7]), nb::cast<int>(s[8]),
-                                     nb::cast<double>(s[9])},
+                                     nb::cast<double>(s[9]), nb::cast<std::vector<Index>>(s[10]), nb::cast<std::vector<Index>>(s[11])},
                                     nadaraya::Threads{1});
            })
       .def_prop_ro("scales", &Regression::scales)
@@ -181,6 +216,7 @@ void bind_regression(nb::module_& m) {
       .def("criterion", &Regression::criterion, nb::arg("name"), nb::arg("threads") = nb::none())
       .def("predict", &Regression::predict, nb::arg("queries"), nb::arg("threads") = nb::none())
       .def("intervals", &Regression::intervals, nb::arg("queries"), nb::arg("level"), nb::arg("threads") = nb::none())
+      .def("bands", &Regression::bands, nb::arg("queries"), nb::arg("level"), nb::arg("threads") = nb::none())
       .def("slopes", &Regression::slopes, nb::arg("queries"), nb::arg("threads") = nb::none())
       .def("diagnose", &Regression::diagnose, nb::arg("threads") = nb::none());
 }

@@ -111,6 +111,11 @@ def test_intervals():
     assert (np.ptp(narrow, axis=1) < 0.5 * np.ptp(interval, axis=1)).all()
     covered = (interval[:, 0] < np.sin(3 * at[:, 0])) & (np.sin(3 * at[:, 0]) < interval[:, 1])
     assert covered.mean() > 0.8
+    together = model.predict(at, return_interval="simultaneous")[1]
+    wider = np.ptp(together, axis=1) / np.ptp(interval, axis=1)
+    assert 1.2 < np.median(wider) < 2.5
+    with pytest.raises(ValueError, match='return_interval must be False, True, "pointwise" or "simultaneous"'):
+        model.predict(at, return_interval="both")
     # The definition: weights of the fit, which is linear in y, and the variance of each observation.
     diagnostics = model.diagnose()
     rows = np.array([nd.KernelRegressor(bandwidth=model.bandwidth_).fit(x, e).predict(at) for e in np.eye(len(x))]).T
@@ -121,6 +126,32 @@ def test_intervals():
     far = model.predict([[9.0]], return_std=True)
     assert far[0] == pytest.approx(y.mean()) and far[1] == np.inf
     assert np.isnan(model.slopes([[9.0]])).all()
+
+
+def test_plug_in():
+    x, y = data(300, 1)
+    h = nd.KernelRegressor(bandwidth="plugin").fit(x, y).bandwidth_
+    assert 0.1 < h[0] < 1.0
+    # All kernels smooth alike: canonical bandwidths (Marron and Nolan 1988), 1 for a Gaussian's (1 / (4 pi))^(1/10).
+    gaussian = nd.KernelRegressor("gaussian", "plugin").fit(x, y).bandwidth_
+    assert h[0] / gaussian[0] == pytest.approx(2.036 / 0.776, rel=1e-3)
+
+
+def test_categories():
+    random = np.random.default_rng(0)
+    group, rank = random.integers(0, 3, 400), random.integers(0, 5, 400)
+    x = np.column_stack([random.random(400), group, rank])
+    y = np.sin(3 * x[:, 0]) + np.array([0.0, 1.0, -1.0])[group] + 0.1 * rank + 0.1 * random.standard_normal(400)
+    h, by_group, by_rank = bandwidth = [0.4, 0.1, 0.5]
+    model = nd.KernelRegressor("gaussian", bandwidth, degree=0, unordered=[1], ordered=[2]).fit(x, y)
+    weights = np.exp(-(((x[:, :1] - x[:9, 0]) / h) ** 2) / 2) * np.where(group[:, None] == group[:9], 1, by_group)
+    weights *= by_rank ** np.abs(rank[:, None] - rank[:9])
+    np.testing.assert_allclose(model.predict(x[:9]), y @ weights / weights.sum(axis=0), rtol=1e-12)
+    chosen = nd.KernelRegressor(unordered=[1], ordered=[2]).fit(x, y)
+    assert chosen.bandwidth_[1] < 0.1 and 0 <= chosen.bandwidth_[2] <= 1
+    assert chosen.score(x, y) > 0.95
+    assert nd.KernelClassifier(unordered=[1]).fit(x[:, :2], y > 0.5).score(x[:, :2], y > 0.5) > 0.9
+    assert (pickle.loads(pickle.dumps(chosen)).predict(x) == chosen.predict(x)).all()
 
 
 def test_neighbors():
@@ -203,6 +234,10 @@ def test_threads_do_not_change_a_bit():
         (nd.KernelRegressor(bandwidth="gcv", bandwidths=[1e-6]), "gcv is infinite at each of"),
         (nd.KernelRegressor(degree=4), "degree must be 0 to 3"),
         (nd.KernelRegressor(ridge=0.0), "ridge must be positive"),
+        (nd.KernelRegressor(unordered=[2]), "unordered must hold columns of X from 0 to 1, got 2"),
+        (nd.KernelRegressor(unordered=[1], ordered=[1]), "column 1 is named twice"),
+        (nd.KernelRegressor(bandwidth="plugin"), "x and y must be one column"),
+        (nd.KernelRegressor(bandwidth="plugin", bandwidths=[1.0]), "plugin chooses among no candidates"),
         (nd.KernelRegressor(neighbors=0), "neighbors must be from 1 to N - 2"),
         (nd.KernelRegressor("gaussian", neighbors=5), "neighbors need a compact kernel"),
         (nd.KernelRegressor(bandwidth=1.0, neighbors=5), "neighbors replace the bandwidth"),

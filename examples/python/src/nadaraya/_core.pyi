@@ -88,6 +88,8 @@ class Regression:
         neighbors: list[int],
         degree: int,
         ridge: float,
+        unordered: list[int],
+        ordered: list[int],
         threads: Optional[int] = None,
     ) -> None: ...
     @property
@@ -97,6 +99,9 @@ class Regression:
     def criterion(self, name: str, threads: Optional[int] = None) -> float: ...
     def predict(self, queries: NDArray[Any], threads: Optional[int] = None) -> tuple[NDArray[Any], NDArray[Any]]: ...
     def intervals(
+        self, queries: NDArray[Any], level: float, threads: Optional[int] = None
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]: ...
+    def bands(
         self, queries: NDArray[Any], level: float, threads: Optional[int] = None
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]: ...
     def slopes(

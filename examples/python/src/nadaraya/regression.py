@@ -17,7 +17,7 @@ from ._policies import Kernel
 
 __all__ = ["KernelClassifier", "KernelRegressor", "RegressionDiagnostics"]
 
-_CRITERIA = ("loo", "gcv", "aicc")
+_CRITERIA = ("loo", "gcv", "aicc", "plugin")
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,8 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
     bandwidth: Union[float, str, Sequence[float]]
     neighbors: Union[int, Sequence[int], None]
     exponent: Optional[float]
+    unordered: Optional[Sequence[int]]
+    ordered: Optional[Sequence[int]]
     bandwidths: Optional[Sequence[float]]
     threads: Optional[int]
 
@@ -62,7 +64,7 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
         criterion = str(self.bandwidth) if chosen else "loo"
         if criterion not in _CRITERIA:
             raise ValueError(
-                f'bandwidth must be "loo", "gcv", "aicc", a number or one for each column, got {self.bandwidth!r}'
+                f'bandwidth must be "loo", "gcv", "aicc", "plugin", a number or one for each column, got {self.bandwidth!r}'
             )
 
         def model(bandwidths: ArrayLike = (), neighbors: Any = ()) -> _core.Regression:
@@ -75,6 +77,8 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
                 [int(k) for k in numpy.ravel(neighbors)],
                 degree,
                 ridge,
+                [int(d) for d in self.unordered or ()],
+                [int(d) for d in self.ordered or ()],
                 self.threads,
             )
 
@@ -84,7 +88,7 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
         self.bandwidth_: Any = None
         self.neighbors_: Optional[int] = None
         if self.neighbors is not None:
-            if not chosen or self.bandwidths is not None:
+            if not chosen or criterion == "plugin" or self.bandwidths is not None:
                 raise ValueError(
                     "neighbors replace the bandwidth: leave bandwidths out, and give a criterion or nothing"
                 )
@@ -93,6 +97,8 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
         elif not chosen:
             self._model = model(self.bandwidth)
             self.bandwidth_ = self._model.scales if numpy.ndim(self.bandwidth) else float(self.bandwidth)  # type: ignore[arg-type]
+        elif self.bandwidths is not None and criterion == "plugin":
+            raise ValueError("bandwidth plugin chooses among no candidates: leave bandwidths out")
         elif self.bandwidths is not None:
             self.bandwidths_ = numpy.array([float(h) for h in self.bandwidths])
             if not len(self.bandwidths_):
@@ -138,7 +144,7 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
         `exponent`), "uniform" ([u < 1]), "gaussian" (exp(-u^2/2)), or an object such as RectifiedPower(alpha=1.3).
     bandwidth
         "loo", "gcv" or "aicc": those that minimize the leave-one-out error, generalized cross-validation or the corrected
-        AIC (Hurvich, Simonoff and Tsai 1998). Or h > 0 for all columns, or one for each, in the units of X.
+        AIC (Hurvich, Simonoff and Tsai 1998); "plugin" for one column: the rule of Ruppert, Sheather and Wand (1995). Or h > 0 for all columns, or one for each, in the units of X.
     degree
         Of the polynomial, 0 to 3; 2 and 3 for up to three columns.
     neighbors
@@ -149,6 +155,10 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
         points than coefficients, it chooses the flattest polynomial.
     exponent
         Of the kernel "polynomial".
+    unordered, ordered
+        Indices of the columns of X that hold categories, as numbers: another category counts lambda times as much, or
+        lambda^|difference| in ordered columns (Li and Racine 2004). `bandwidth_` has 0 <= lambda <= 1 for them; the polynomial is
+        of the other columns.
     bandwidths
         Candidates, each for all columns, in place of the search.
     empty_value
@@ -177,6 +187,8 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
         neighbors: Union[int, Sequence[int], None] = None,
         ridge: float = 1e-10,
         exponent: Optional[float] = None,
+        unordered: Optional[Sequence[int]] = None,
+        ordered: Optional[Sequence[int]] = None,
         bandwidths: Optional[Sequence[float]] = None,
         empty_value: Union[str, float] = "mean",
         threads: Optional[int] = None,
@@ -187,6 +199,8 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
         self.neighbors = neighbors
         self.ridge = ridge
         self.exponent = exponent
+        self.unordered = unordered
+        self.ordered = ordered
         self.bandwidths = bandwidths
         self.empty_value = empty_value
         self.threads = threads
@@ -202,19 +216,22 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
         return self
 
     def predict(
-        self, X: ArrayLike, return_std: bool = False, return_interval: bool = False, level: float = 0.95
+        self, X: ArrayLike, return_std: bool = False, return_interval: Union[bool, str] = False, level: float = 0.95
     ) -> Any:
         """X [m, d] -> [m], or [m, outputs].
 
         With return_std also the standard errors of the fit, of the same shape, robust against unequal variances; with
-        return_interval also its pointwise confidence intervals of that level, lower and upper ends along a last axis. The bias
-        of the fit is not in them. Rows without any training point within the bandwidth have infinite ones.
+        return_interval also its confidence intervals of that level, lower and upper ends along a last axis: pointwise ones with
+        True or "pointwise", with "simultaneous" ones that hold at all rows of X together. The bias of the fit is not in them. Rows without any training point within the bandwidth have infinite ones.
         """
+        if return_interval not in (False, True, "pointwise", "simultaneous"):
+            raise ValueError(f'return_interval must be False, True, "pointwise" or "simultaneous", got {return_interval!r}')
         queries = self._queries(X)
         if not (return_std or return_interval):
             values, empty = self._model.predict(queries, self.threads)
             return self._shaped(self._filled(values, empty))
-        values, errors, lower, upper, empty = self._model.intervals(queries, level, self.threads)
+        intervals = self._model.bands if return_interval == "simultaneous" else self._model.intervals
+        values, errors, lower, upper, empty = intervals(queries, level, self.threads)
         result: tuple[NDArray[Any], ...] = (self._shaped(self._filled(values, empty)),)
         if return_std:
             result += (self._shaped(errors),)
@@ -223,7 +240,7 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
         return result
 
     def slopes(self, X: ArrayLike, return_std: bool = False) -> Any:
-        """Derivatives of the fit by each column, [m, d] or [m, outputs, d], NaN where no training point is within the bandwidth;
+        """Derivatives of the fit by each column that holds no categories, [m, d] or [m, outputs, d], NaN where no training point is within the bandwidth;
         with return_std also their standard errors. Degree >= 1."""
         queries = self._queries(X)
         values, errors, empty = self._model.slopes(queries, self.threads)
@@ -263,6 +280,8 @@ class KernelClassifier(ClassifierMixin, _KernelEstimator):  # type: ignore[misc]
         *,
         neighbors: Union[int, Sequence[int], None] = None,
         exponent: Optional[float] = None,
+        unordered: Optional[Sequence[int]] = None,
+        ordered: Optional[Sequence[int]] = None,
         bandwidths: Optional[Sequence[float]] = None,
         threads: Optional[int] = None,
     ) -> None:
@@ -270,6 +289,8 @@ class KernelClassifier(ClassifierMixin, _KernelEstimator):  # type: ignore[misc]
         self.bandwidth = bandwidth
         self.neighbors = neighbors
         self.exponent = exponent
+        self.unordered = unordered
+        self.ordered = ordered
         self.bandwidths = bandwidths
         self.threads = threads
 
