@@ -1,6 +1,7 @@
 // Operators chosen at run time compute what Attention computes, bit for bit, and refuse what does not compile there.
 #include <nadaraya/nadaraya.hpp>
 #include <nadaraya/any_attention.hpp>
+#include <nadaraya/any_mask_intersection.hpp>
 #include <nadaraya/chosen_operator.hpp>
 
 #include "tests/support/catch.hpp"
@@ -37,13 +38,14 @@ struct Results {
       v{batch * key_heads * keys, dim};
 };
 
+/// The operator with `mask`, and that with `any_mask`.
 template <class Scalar, class K, class N, class S, class M>
-void same(const K& kernel, const N& normalization, const S& similarity, const M& mask) {
+void same(const K& kernel, const N& normalization, const S& similarity, const M& mask, const AnyMask<Scalar>& any_mask) {
   Arrays<Scalar> in;
   Results<Scalar> a, b;
   const Attention attention(kernel, normalization, similarity, mask);
   const AnySimilarity<Scalar> by(similarity);
-  const ChosenOperator<Scalar> chosen(AnyRule<Scalar>(kernel, normalization, by), by, AnyMask<Scalar>(mask));
+  const ChosenOperator<Scalar> chosen(AnyRule<Scalar>(kernel, normalization, by), by, any_mask);
   const AnyAttention<Scalar> any({&chosen});
   const auto q = of_queries<const Scalar>(in.q), g = of_queries<const Scalar>(in.g);
   const auto k = of_keys<const Scalar>(in.k), v = of_keys<const Scalar>(in.v);
@@ -63,7 +65,35 @@ void same(const K& kernel, const N& normalization, const S& similarity, const M&
   }
 }
 
+template <class Scalar, class K, class N, class S, class M>
+void same(const K& kernel, const N& normalization, const S& similarity, const M& mask) {
+  same<Scalar>(kernel, normalization, similarity, mask, AnyMask<Scalar>(mask));
+}
+
+/// A bias with a parameter.
+struct Shift {
+  double operator()(Index, Index) const { return 0.1; }
+  template <class S>
+  S zero_gradient() const {
+    return S(0);
+  }
+  template <class S, class G>
+  void bias_pullback(Index, Index, const Extent&, const S& dz, G& sum) const {
+    sum += dz;
+  }
+};
+
 }  // namespace
+
+TEMPLATE_TEST_CASE("masks chosen at run time intersect", "[chosen_operator]", float, double) {
+  using Any = AnyMask<TestType>;
+  const BooleanMask holes{[](Index i, Index j) { return (i + 2 * j) % 3 != 0; }};
+  const AdditiveBias slope{Alibi{0.2}};
+  same<TestType>(Biweight{}, Adaptive{}, DotProduct{}, Causal{} & holes & slope, Any(Causal{}) & Any(holes) & Any(slope));
+  same<TestType>(Gaussian{}, Adaptive{}, DotProduct{}, SlidingWindow{9} & KeyLengths{30},
+                 Any(SlidingWindow{9}) & Any(KeyLengths{30}));
+  REQUIRE_THROWS_AS(Any(Causal{}) & Any(AdditiveBias{Shift{}}), std::invalid_argument);
+}
 
 TEMPLATE_TEST_CASE("a chosen operator is the one of its types", "[chosen_operator]", float, double) {
   same<TestType>(Biweight{}, Adaptive{}, DotProduct{}, Causal{});

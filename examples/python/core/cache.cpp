@@ -14,7 +14,7 @@
 namespace binding {
 
 nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& cache, nb::object out,
-                         nb::handle threads) {
+                         nb::handle threads, nb::handle sequences) {
   const Input query = input("query", queries);
   cache.check_dtype("query", query);
   if (choice.options.similarity != cache.similarity()) {
@@ -23,8 +23,12 @@ nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& 
   }
   const CacheShape& shape = cache.shape();
   const auto shapes = [&] { return shapes_of({{"query", &query}}); };
-  if (query.ndim() != shape.rank || head_view<const char>(query).batch() != shape.batch) {
-    program::refuse("query must have " + std::to_string(shape.rank) + " dimensions and the batch of the cache, " +
+  check_ranks({{"query", &query}});
+  const auto queries_of = head_view<const char>(query);
+  const nadaraya::Packed tokens = packed(sequences, choice, queries_of.tokens(), queries_of.tokens());
+  const Index each = tokens.sequences();
+  if (query.ndim() != shape.rank || queries_of.batch() * each != shape.batch) {
+    program::refuse("query must have " + std::to_string(shape.rank) + " dimensions and the sequences of the cache, " +
                     std::to_string(shape.batch) + " (" + shapes() + ")");
   }
   const std::vector<Index> lengths = cache.lengths();
@@ -42,16 +46,15 @@ nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& 
     result_shape.back() = static_cast<std::size_t>(shape.value_dim);
     const auto result = head_view<Scalar>(out_array<Scalar>(out, result_shape));
     const auto cached = cache.cached<Scalar>();
-    const auto one = nadaraya::Packed::one(q.tokens(), q.tokens());
     const auto by = executor(threads);
     const Index longest = lengths.empty() ? 0 : *std::max_element(lengths.begin(), lengths.end());
     without_gil(shapes, [&] {
       for (const auto& group : groups) {
-        const auto heads = std::span(cached).subspan(static_cast<std::size_t>(group.first * shape.heads),
-                                                     static_cast<std::size_t>(group.count * shape.heads));
+        const auto heads = std::span(cached).subspan(static_cast<std::size_t>(group.first * each * shape.heads),
+                                                     static_cast<std::size_t>(group.count * each * shape.heads));
         execute<Scalar>(by, longest, [&](const auto& executor) {
-          group.attention()(entries(q, group.first, group.count), heads, entries(result, group.first, group.count), one,
-                            executor);
+          group.attention()(entries(q, group.first, group.count), heads, entries(result, group.first, group.count),
+                            tokens, executor);
         });
       }
     });
@@ -67,6 +70,9 @@ void bind_cache(nb::module_& m) {
              new (at) Cache({rank, batch, heads, key_dim, value_dim}, std::move(similarity), std::move(dtype));
            })
       .def("append", &Cache::append, nb::arg("key").none(), nb::arg("value").none(), nb::arg("sequence") = nb::none())
+      .def("append_sequences", &Cache::append_sequences, nb::arg("key").none(), nb::arg("value").none(),
+           nb::arg("sequences"))
+      .def("forget_oldest", &Cache::forget_oldest, nb::arg("count"), nb::arg("sequence") = nb::none())
       .def("truncate", &Cache::truncate, nb::arg("rows"), nb::arg("sequence") = nb::none())
       .def("reserve", &Cache::reserve, nb::arg("rows"))
       .def("copy", [](const Cache& cache) { return Cache(cache); })

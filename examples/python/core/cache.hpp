@@ -72,37 +72,46 @@ class Cache {
       program::refuse("key and value must be " + expected(shape_.key_dim) + " and " + expected(shape_.value_dim) +
                       ", got " + shapes);
     }
-    visit([&]<class Stored, class S>(nadaraya::LayerCache<Stored, S>& cache) {
-      const auto append = [&]<class T>(T) {
-        const auto keys = head_view<const T>(key), values = head_view<const T>(value);
-        if (sequence) {
-          cache.append(*sequence, keys, values);
-        } else {
-          cache.append(keys, values);
-        }
-      };
-      if (holds<Stored>(key)) {
-        append(Stored());
+    append_to(key, value, [&](auto& cache, const auto& keys, const auto& values) {
+      if (sequence) {
+        cache.append(*sequence, keys, values);
       } else {
-        append(nadaraya::detail::ComputedIn<Stored>());
+        cache.append(keys, values);
       }
+    });
+  }
+
+  /// Different numbers of tokens to the sequences: those that are keys of the lists of nadaraya.Packed.
+  void append_sequences(nb::handle key_rows, nb::handle value_rows, nb::handle lists) {
+    const Input key = input("key", key_rows), value = input("value", value_rows);
+    check_same_dtype({{"key", &key}, {"value", &value}});
+    check_dtype("key", key);
+    check_ranks({{"key", &key}, {"value", &value}});
+    const auto tokens = static_cast<Index>(key.shape(key.ndim() - 2));
+    const nadaraya::Packed each = packed(lists, tokens, tokens);
+    program::as_usage([&] {
+      append_to(key, value,
+                [&](auto& cache, const auto& keys, const auto& values) { cache.append(keys, values, each); });
     });
   }
 
   /// Forgets all keys but the first ones, of every sequence or of one.
   void truncate(Index rows, std::optional<Index> sequence) {
     const Sequences of = sequences(sequence);
-    const Index first = of.first, count = of.count;
     const std::vector<Index> now = lengths();
-    for (Index b = first; b < first + count; ++b) {
-      const Index most = now[static_cast<std::size_t>(b)];
-      if (rows < 0 || rows > most) {
-        program::refuse("rows must lie between 0 and the " + std::to_string(most) + " of sequence " +
-                        std::to_string(b) + ", got " + std::to_string(rows));
-      }
-    }
+    for (Index b = of.first; b < of.first + of.count; ++b) check_rows("rows", rows, b, now);
     visit([&](auto& cache) {
-      for (Index b = first; b < first + count; ++b) cache.truncate(b, rows);
+      for (Index b = of.first; b < of.first + of.count; ++b) cache.truncate(b, rows);
+    });
+  }
+
+  /// Forgets the oldest keys, of every sequence or of one.
+  void forget_oldest(Index count, std::optional<Index> sequence) {
+    const Sequences of = sequences(sequence);
+    const std::vector<Index> now = lengths();
+    for (Index b = of.first; b < of.first + of.count; ++b) check_rows("count", count, b, now);
+    visit([&](auto& cache) {
+      for (Index b = of.first; b < of.first + of.count; ++b) cache.forget_oldest(b, count);
     });
   }
 
@@ -123,6 +132,28 @@ class Cache {
   }
 
  private:
+  /// append(cache, keys, values) with the cache and the arrays as they are.
+  template <class Append>
+  void append_to(const Input& key, const Input& value, const Append& append) {
+    visit([&]<class Stored, class S>(nadaraya::LayerCache<Stored, S>& cache) {
+      const auto append_of = [&]<class T>(T) { append(cache, head_view<const T>(key), head_view<const T>(value)); };
+      if (holds<Stored>(key)) {
+        append_of(Stored());
+      } else {
+        append_of(nadaraya::detail::ComputedIn<Stored>());
+      }
+    });
+  }
+
+  /// Throws unless a number of keys is one that a sequence has.
+  static void check_rows(const char* name, Index rows, Index sequence, const std::vector<Index>& lengths) {
+    const Index most = lengths[static_cast<std::size_t>(sequence)];
+    if (rows < 0 || rows > most) {
+      program::refuse(std::string(name) + " must lie between 0 and the " + std::to_string(most) + " of sequence " +
+                      std::to_string(sequence) + ", got " + std::to_string(rows));
+    }
+  }
+
   /// visitor(the LayerCache)
   template <class Visit>
   void visit(const Visit& visitor) {
@@ -176,7 +207,7 @@ class Cache {
 };
 
 /// The regression of queries on cached keys and values. Returns `out`, or a new array.
-nb::object attend_cached(const Choice& choice, nb::handle query, const Cache& cache, nb::object out,
-                         nb::handle threads);
+nb::object attend_cached(const Choice& choice, nb::handle query, const Cache& cache, nb::object out, nb::handle threads,
+                         nb::handle sequences);
 
 }  // namespace binding

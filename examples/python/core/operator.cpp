@@ -102,8 +102,9 @@ class Operator {
     return nb::make_tuple(result, nb::cast(std::move(tape)));
   }
 
-  nb::object attend_cached(nb::handle query, const Cache& cache, nb::object out, nb::handle threads) const {
-    return binding::attend_cached(*choice_, query, cache, std::move(out), threads);
+  nb::object attend_cached(nb::handle query, const Cache& cache, nb::object out, nb::handle threads,
+                           nb::handle sequences) const {
+    return binding::attend_cached(*choice_, query, cache, std::move(out), threads, sequences);
   }
 
   /// For each head of each batch entry (data, indices, indptr) of a compressed sparse row matrix.
@@ -195,7 +196,7 @@ void bind_operator(nb::module_& m) {
       .def("forward", &Operator::forward, nb::arg("query").none(), nb::arg("key").none(), nb::arg("value").none(),
            nb::arg("out") = nb::none(), nb::arg("threads") = nb::none(), nb::arg("sequences") = nb::none())
       .def("attend_cached", &Operator::attend_cached, nb::arg("query").none(), nb::arg("cache"),
-           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none())
+           nb::arg("out") = nb::none(), nb::arg("threads") = nb::none(), nb::arg("sequences") = nb::none())
       .def_prop_ro("parameters", &Operator::parameters)
       .def("weights", &Operator::weights, nb::arg("query").none(), nb::arg("key").none(),
            nb::arg("threads") = nb::none());

@@ -130,16 +130,23 @@ struct Choice {
   }
 };
 
-/// Which tokens belong together: None, for all, or the lists of nadaraya.Packed. Masks of arrays are for whole batch entries.
-inline nadaraya::Packed packed(nb::handle sequences, const Choice& choice, Index queries, Index keys) {
+/// Which tokens belong together: None, for all, or the lists of nadaraya.Packed.
+inline nadaraya::Packed packed(nb::handle sequences, Index queries, Index keys) {
   if (sequences.is_none()) return nadaraya::Packed::one(queries, keys);
   using List = std::vector<Index>;
   auto [query, key, query_lengths, key_lengths] = nb::cast<std::tuple<List, List, List, List>>(sequences);
-  if (choice.has_array_mask()) program::refuse("key_lengths and masks with an array do not go with sequences");
   nadaraya::Packed result(std::move(query), std::move(key));
   result.query_lengths = std::move(query_lengths);
   result.key_lengths = std::move(key_lengths);
   return result;
+}
+
+/// The same for the masks of a choice: those of arrays are for whole batch entries.
+inline nadaraya::Packed packed(nb::handle sequences, const Choice& choice, Index queries, Index keys) {
+  if (!sequences.is_none() && choice.has_array_mask()) {
+    program::refuse("key_lengths and masks with an array do not go with sequences");
+  }
+  return packed(sequences, queries, keys);
 }
 
 /// The inputs of a call, on the CPU, of one dtype and rank.

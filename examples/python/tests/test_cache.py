@@ -62,6 +62,70 @@ def test_sequences_of_different_lengths():
     assert cache.lengths == [5, 7, 12]
 
 
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_steps_of_different_lengths(dtype):
+    """Packed behind each other and padded: the same tokens, and each sequence on its own."""
+    stored = [one.astype(dtype) for one in arrays(batch=(2,), heads=(4,), key_heads=2, queries=20, keys=20)]
+    query, key, value = stored
+    packed = nd.KeyValueCache(4, 3, heads=2, batch=2, dtype=dtype)
+    padded = packed.copy()
+    done = np.zeros(2, int)
+    for step in ([5, 9], [1, 1], [3, 0], [0, 2]):
+        sequences = [slice(n, n + m) for n, m in zip(done, step)]
+        rows = [np.concatenate([one[b, :, s] for b, s in enumerate(sequences)], axis=1)[None] for one in stored]
+        offsets = [0, step[0], sum(step)]
+        packed.append(*rows[1:], sequences=offsets)
+        out = packed.attend(rows[0], mask="causal", sequences=nd.Packed(offsets))
+        pad = [np.full((2, one.shape[1], max(step), one.shape[3]), 9, dtype) for one in stored]
+        for b, s in enumerate(sequences):
+            for one, wide in zip(stored, pad):
+                wide[b, :, : step[b]] = one[b, :, s]
+        lengths = nd.Packed.padded(step)
+        padded.append(*pad[1:], sequences=lengths)
+        out_padded = padded.attend(pad[0], mask="causal", sequences=lengths)
+        done += step
+        assert packed.lengths == padded.lengths == list(done)
+        for b, s in enumerate(sequences):
+            one = out[0, :, offsets[b] : offsets[b + 1]]
+            expected = nd.attend(query[b, :, s], key[b, :, : done[b]], value[b, :, : done[b]], mask="causal")
+            assert abs(one - expected).max(initial=0) <= (1e-14 if dtype == "float64" else 2e-5)
+            assert (out_padded[b, :, : step[b]] == one).all() and (out_padded[b, :, step[b] :] == 0).all()
+
+
+def test_forget_oldest():
+    query, key, value = arrays(batch=(2,), heads=(4,), key_heads=2, queries=1, keys=20)
+    cache = nd.KeyValueCache(4, 3, heads=2, batch=2, dtype="float64")
+    cache.append(key, value)
+    expected = cache.attend(query, mask="window", window=6)
+    cache.forget_oldest(14)
+    assert cache.lengths == [6, 6] and abs(cache.attend(query) - expected).max() <= 1e-14
+    cache.forget_oldest(2, sequence=1)
+    assert cache.lengths == [6, 4]
+    with pytest.raises(ValueError, match="count must lie between 0 and the 4 of sequence 1, got 5"):
+        cache.forget_oldest(5)
+    assert cache.lengths == [6, 4]
+
+
+def test_refused_sequences():
+    query, key, value = arrays(batch=(2,), heads=(4,), key_heads=2)
+    cache = nd.KeyValueCache(4, 3, heads=2, batch=2, dtype="float64")
+    for call, message in [
+        (lambda: cache.append(key, value, sequences=[0, 5, 11]), "tokens for 2 x 2 sequences, and the cache has 2"),
+        (lambda: cache.append(key, value, sequences=nd.Packed.padded([5, 12])), "length of key must lie between 0 and"),
+        (lambda: cache.append(key, value[:, :, :5], sequences=nd.Packed.padded([5, 5])), "key and value must be"),
+        (lambda: cache.append(key[0], value[0], sequence=0, sequences=[0, 11]), "either sequence or sequences"),
+        (lambda: cache.attend(query, sequences=[0, 5, 9]), "4 dimensions and the sequences of the cache, 2"),
+        (
+            lambda: cache.attend(query, sequences=nd.Packed.padded([5, 10])),
+            "length of query must lie between 0 and its 9",
+        ),
+        (lambda: cache.attend(query, sequences=nd.Packed.padded([5, 5]), key_lengths=3), "do not go with sequences"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert cache.lengths == [0, 0]
+
+
 def test_masks_of_batch_entries():
     query, key, value = arrays(batch=(2,), heads=(4,), key_heads=2)
     cache = nd.KeyValueCache(4, 3, heads=2, batch=2, dtype="float64")

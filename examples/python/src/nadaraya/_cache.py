@@ -9,9 +9,10 @@ import numpy
 from . import _core
 from ._attention import Operator, Options
 from ._policies import Similarity
+from ._sequences import Packed, _lists
 
 if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
     from typing_extensions import Unpack
 
 
@@ -38,7 +39,7 @@ class KeyValueCache:
         The stored numbers: float32, float64, "bfloat16" or float16. 16 bits take half the memory of float32; then
         arrays may be float32 too, and results are. For the cosine, keys are stored, and rounded, as unit rows.
 
-    Append, truncate and reserve must not run in one thread while another attends. Copies are independent.
+    Calls that change a cache must not run in one thread while another attends. Copies are independent.
     """
 
     __slots__ = ("_core", "_rank", "_similarity")
@@ -72,32 +73,63 @@ class KeyValueCache:
             kind,
         )
 
-    def append(self, key: Any, value: Any, *, sequence: Optional[int] = None) -> None:
+    def append(
+        self,
+        key: Any,
+        value: Any,
+        *,
+        sequence: Optional[int] = None,
+        sequences: Union[Packed, ArrayLike, None] = None,
+    ) -> None:
         """Appends copies of n keys and values to every sequence or, as [Hk, n, D] arrays, to one.
 
-        After any exception the cache is unchanged. Amortized O(D + Dv) for a token and head.
+        With `sequences`, each takes its own tokens: Packed.padded(lengths) of [B, Hk, n, D], or offsets of B sequences
+        in [1, Hk, n, D]. After any exception the cache is unchanged. Amortized O(D + Dv) for a token and head.
         """
-        self._core.append(key, value, sequence)
+        lists = _lists(sequences)
+        if lists is None:
+            self._core.append(key, value, sequence)
+        elif sequence is not None:
+            raise ValueError("give either sequence or sequences")
+        else:
+            self._core.append_sequences(key, value, lists)
 
     def attend(
-        self, query: Any, *, out: Any = None, threads: Optional[int] = None, **options: Unpack[Options]
+        self,
+        query: Any,
+        *,
+        sequences: Union[Packed, ArrayLike, None] = None,
+        out: Any = None,
+        threads: Optional[int] = None,
+        **options: Unpack[Options],
     ) -> NDArray[Any]:
         """The regression of queries [..., Nq, D] on all cached keys. See `nadaraya.attend` for the keywords.
 
-        The similarity is that of the cache. Masks align the last query with the last key of its sequence.
+        The similarity is that of the cache. Masks align the last query with the last key of its sequence. With
+        `sequences`, each has its own number of queries, as in `append`; their keys are those of the cache.
         """
         options.setdefault("similarity", self._similarity)
-        return self.attend_with(Operator(**options), query, out=out, threads=threads)
+        return self.attend_with(Operator(**options), query, sequences=sequences, out=out, threads=threads)
 
     def attend_with(
-        self, operator: Operator, query: Any, *, out: Any = None, threads: Optional[int] = None
+        self,
+        operator: Operator,
+        query: Any,
+        *,
+        sequences: Union[Packed, ArrayLike, None] = None,
+        out: Any = None,
+        threads: Optional[int] = None,
     ) -> NDArray[Any]:
         """`attend` with an operator that is made once."""
-        return operator._core.attend_cached(query, self._core, out, threads)
+        return operator._core.attend_cached(query, self._core, out, threads, _lists(sequences))
 
     def truncate(self, rows: int, *, sequence: Optional[int] = None) -> None:
         """Forgets all keys but the first `rows`, of every sequence or of one."""
         self._core.truncate(rows, sequence)
+
+    def forget_oldest(self, count: int, *, sequence: Optional[int] = None) -> None:
+        """Forgets the first `count` keys, of every sequence or of one, so that memory is bounded under a window."""
+        self._core.forget_oldest(count, sequence)
 
     def reserve(self, rows: int) -> None:
         """Makes room for `rows` keys in every sequence: until there are more, append copies no earlier one."""
