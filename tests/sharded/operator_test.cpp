@@ -1,201 +1,57 @@
-// The sharded operator: the same bits for any sharding, and the result of one machine up to rounding.
-#include <nadaraya/nadaraya.hpp>
+// The sharded operator: the same bits for any sharding, and the result of one machine up to rounding. Other rules are tested
+// by tests/sharded_rules.
 #include <nadaraya/reference.hpp>
-#include <nadaraya/sharded.hpp>
-#include <nadaraya/sharded/in_process.hpp>
+#include <nadaraya/sharded/measured_mixing.hpp>
+#include <nadaraya/sharded/regression.hpp>
 
-#include "tests/support/catch.hpp"
-#include "tests/support/close.hpp"
-#include "tests/support/random.hpp"
+#include "tests/support/policies.hpp"
+#include "tests/support/sharding.hpp"
 
-#include <algorithm>
 #include <array>
 #include <limits>
 #include <stdexcept>
-#include <string>
 #include <utility>
-#include <vector>
 
 using namespace nadaraya;
-using sharded::InProcessRank;
-using sharded::Mixing;
-using sharded::run_ranks;
+using test::any_sharding;
+using test::check_shardings;
 using test::difference;
+using test::Ends;
+using test::InProcessRank;
+using test::Inputs;
+using test::Mixing;
+using test::run_ranks;
+using test::run_sharded;
 
 namespace {
 
-template <class Scalar>
-struct Inputs {
-  RowMatrix<Scalar> q, k, v, g;
-
-  Inputs(Index queries, Index keys, Index cols, Index value_cols, std::uint64_t seed) {
-    test::Random random(seed);
-    q = random.normal<Scalar>(queries, cols);
-    k = random.normal<Scalar>(keys, cols);
-    v = random.normal<Scalar>(keys, value_cols);
-    g = random.normal<Scalar>(queries, value_cols);
-    // Some equal keys, which tie.
-    for (Index j = 5; j < keys; j += 11) k.row(j) = k.row(j - 5);
-  }
-};
-
-/// Where the rows of each rank end.
-using Ends = std::vector<Index>;
-
-/// Parts of any size, some empty.
-Ends any_sharding(int ranks, Index rows, test::Random& random) {
-  Ends ends;
-  for (int r = 0; r + 1 < ranks; ++r) ends.push_back(random.below(rows + 1));
-  ends.push_back(rows);
-  std::sort(ends.begin(), ends.end());
-  if (ranks > 2) ends[1] = ends[0];
-  return ends;
-}
-
-template <class M>
-auto part(const M& rows, const Ends& ends, int rank) {
-  const auto r = std::size_t(rank);
-  const Index begin = r == 0 ? 0 : ends[r - 1];
-  return rows.middleRows(begin, ends[r] - begin);
-}
-
-template <class Scalar>
-struct Results {
-  RowMatrix<Scalar> out, query, key, value;
-  std::vector<Scalar> parameters;
-  std::vector<Index> supports;
-
-  bool operator==(const Results& other) const {
-    return out == other.out && query == other.query && key == other.key && value == other.value &&
-           parameters == other.parameters && supports == other.supports;
-  }
-};
-
-template <class Scalar, class Grads>
-void note_parameters(const Grads& grads, std::vector<Scalar>& to) {
-  if constexpr (requires { grads.scale; }) to.push_back(grads.scale);
-  if constexpr (requires { grads.bandwidth; }) to.push_back(grads.bandwidth);
-  if constexpr (requires { grads.alpha; }) to.push_back(grads.alpha);
-}
-
-/// What all ranks have together, with the queries sharded too if `query_ends` is not empty.
-template <class Scalar, class Op>
-Results<Scalar> run_sharded(const Op& one, Mixing mixing, const Inputs<Scalar>& in, const Ends& ends, const Ends& query_ends) {
-  Results<Scalar> all{RowMatrix<Scalar>(in.q.rows(), in.v.cols()), RowMatrix<Scalar>(in.q.rows(), in.q.cols()),
-                      RowMatrix<Scalar>(in.k.rows(), in.k.cols()), RowMatrix<Scalar>(in.v.rows(), in.v.cols()), {}, {}};
-  const auto op = sharded::Operator(one).with(mixing);
-  run_ranks(int(ends.size()), [&](InProcessRank& ranks) {
-    const int r = ranks.rank();
-    RowMatrix<Scalar> out;
-    const auto put = [](auto&& to, const auto& from) { to = from; };
-    const auto finish = [&](const auto& tape, const auto& grads) {
-      put(all.key.middleRows(r == 0 ? 0 : ends[std::size_t(r) - 1], grads.key.rows()), grads.key);
-      put(all.value.middleRows(r == 0 ? 0 : ends[std::size_t(r) - 1], grads.value.rows()), grads.value);
-      put(all.out.middleRows(tape.first_query(), out.rows()), out);
-      put(all.query.middleRows(tape.first_query(), out.rows()), grads.query);
-      if (r != 0) return;
-      note_parameters<Scalar>(grads, all.parameters);
-      for (Index i = 0; i < tape.queries(); ++i) all.supports.push_back(tape.support_size(i));
-    };
-    if (query_ends.empty()) {
-      const auto tape = op.forward(ranks, in.q, part(in.k, ends, r), part(in.v, ends, r), out);
-      // All ranks have the same: the last to write wins.
-      const auto grads = op.backward(ranks, tape, in.g);
-      if (r == 0) {
-        finish(tape, grads);
-      } else {
-        put(all.key.middleRows(ends[std::size_t(r) - 1], grads.key.rows()), grads.key);
-        put(all.value.middleRows(ends[std::size_t(r) - 1], grads.value.rows()), grads.value);
-      }
-    } else {
-      const auto tape = op.prefill(ranks, part(in.q, query_ends, r), part(in.k, ends, r), part(in.v, ends, r), out);
-      finish(tape, op.backward(ranks, tape, part(in.g, query_ends, r)));
-    }
-  });
-  return all;
-}
-
-template <class Scalar>
-std::string largest_difference(const Results<Scalar>& a, const Results<Scalar>& b, long double tolerance) {
-  return difference(a.out, b.out, tolerance) + difference(a.query, b.query, tolerance) + difference(a.key, b.key, tolerance) +
-         difference(a.value, b.value, tolerance);
-}
-
-/// One rank agrees with one machine, and all shardings with one rank.
-template <class Scalar, class Op>
-void check(const Op& one, long double tolerance, Index queries = 7, Index keys = 130) {
-  const Inputs<Scalar> in(queries, keys, 6, 5, 1);
-  test::Random random(9);
-  Results<Scalar> expected;
-  const auto tape = one.forward(in.q, in.k, in.v, expected.out);
-  const auto grads = one.backward(tape, in.g);
-  expected.query = grads.query;
-  expected.key = grads.key;
-  expected.value = grads.value;
-  for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {
-    const auto on_one_rank = run_sharded(one, mixing, in, Ends{keys}, {});
-    REQUIRE(largest_difference(on_one_rank, expected, tolerance) == "");
-    std::vector<Scalar> parameters;
-    note_parameters<Scalar>(grads, parameters);
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      const auto error = std::abs(static_cast<long double>(parameters[i]) - on_one_rank.parameters[i]);
-      REQUIRE(!(error > 20 * tolerance * (1 + std::abs(parameters[i]))));
-    }
-    for (Index i = 0; i < queries; ++i) REQUIRE(on_one_rank.supports[std::size_t(i)] == tape.support_size(i));
-    for (const int ranks : {2, 3, 4, 8}) {
-      INFO(ranks << " ranks");
-      const Ends ends = any_sharding(ranks, keys, random);
-      REQUIRE(run_sharded(one, mixing, in, ends, {}) == on_one_rank);
-      REQUIRE(run_sharded(one, mixing, in, ends, any_sharding(ranks, queries, random)) == on_one_rank);
-    }
-  }
-}
-
 constexpr long double in_double = 2e-13L;
-
-template <class K>
-void check_kernel(const K& kernel) {
-  check<double>(NadarayaWatson{kernel, Anchored{1.5}}, in_double);
-  check<double>(NadarayaWatson{kernel, FixedBandwidth{3.0}, SquaredDistance{}}, in_double);
-  check<double>(NadarayaWatson{kernel, Unnormalized{3.0, 7.0}, SquaredDistance{}}, in_double);
-  check<double>(NadarayaWatson{kernel, NearestNeighbors{9}, SquaredDistance{}}, in_double);
-  if constexpr (AdaptiveKernel<K>) check<double>(NadarayaWatson{kernel, Adaptive{}}, in_double);
-}
 
 }  // namespace
 
-TEST_CASE("any sharding gives the bits of one rank: Epanechnikov") { check_kernel(Epanechnikov{}); }
-TEST_CASE("any sharding gives the bits of one rank: biweight") { check_kernel(Biweight{}); }
-TEST_CASE("any sharding gives the bits of one rank: triweight") { check_kernel(Triweight{}); }
-TEST_CASE("any sharding gives the bits of one rank: other exponents") {
-  check_kernel(RectifiedPower::with_exponent(1.7));
-  check<double>(NadarayaWatson{RectifiedPower::with_exponent(0.6), Adaptive{}}, 1e-11L);
-}
-TEST_CASE("any sharding gives the bits of one rank: Gaussian") { check_kernel(Gaussian{}); }
-TEST_CASE("any sharding gives the bits of one rank: uniform") { check_kernel(Uniform{}); }
-
-TEST_CASE("any sharding gives the bits of one rank: float") {
-  constexpr long double in_float = 1e-5L;
-  check<float>(NadarayaWatson{Biweight{}, Adaptive{}}, in_float);
-  check<float>(NadarayaWatson{Triweight{}, Adaptive{}, DotProduct{5.0}}, 1e-4L, 100);
-  check<float>(NadarayaWatson{Gaussian{}, Adaptive{}}, in_float, 100);
-  check<float>(NadarayaWatson{Biweight{}, Adaptive{}, Cosine{9.0}}, in_float);
+TEST_CASE("any sharding gives the bits of one rank") {
+  check_shardings<double>(NadarayaWatson{Biweight{}, Adaptive{}}, in_double);
+  check_shardings<double>(NadarayaWatson{Epanechnikov{}, FixedBandwidth{3.0}, SquaredDistance{}}, in_double);
+  check_shardings<double>(NadarayaWatson{Epanechnikov{}, NearestNeighbors{9}, SquaredDistance{}}, in_double);
+  check_shardings<float>(NadarayaWatson{Triweight{}, Anchored{1.5}, Cosine{9.0}}, 1e-5L);
+  check_shardings<float>(NadarayaWatson{Gaussian{}, Adaptive{}}, 1e-5L, 100);
 }
 
 TEST_CASE("masks count positions among all keys") {
-  check<double>(NadarayaWatson{Biweight{}, Adaptive{}, Causal{}}, in_double, 40, 50);
-  check<double>(NadarayaWatson{Gaussian{}, Adaptive{}, SlidingWindow{12}}, in_double, 40, 50);
-  check<double>(NadarayaWatson{Biweight{}, Adaptive{}, KeyLengths{{0, 3, 20, 49, 50, 1, 8}}}, in_double, 7, 50);
-  check<double>(NadarayaWatson{Biweight{}, Adaptive{}, BooleanMask{[](Index i, Index j) { return (i + j) % 3 == 0; }}}, in_double);
-  check<double>(NadarayaWatson{Biweight{}, Adaptive{}, AdditiveBias{[](Index i, Index j) { return -0.05 * double(j) + double(i); }}}, in_double);
-  check<double>(NadarayaWatson{Epanechnikov{}, FixedBandwidth{0.4}, SquaredDistance{}, StrictlyCausal{}}, in_double, 40, 50);
+  for (const test::AnyMask& mask : test::masks()) {
+    INFO(mask.name);
+    check_shardings<double>(NadarayaWatson{Biweight{}, Adaptive{}, mask}, in_double, 40, 50);
+    check_shardings<double>(NadarayaWatson{Gaussian{}, Adaptive{}, mask}, in_double, 40, 50);
+  }
+  check_shardings<double>(NadarayaWatson{Biweight{}, Adaptive{}, Causal{}}, in_double, 40, 50);
+  for (const test::AnyBias& bias : test::biases()) check_shardings<double>(NadarayaWatson{Biweight{}, Adaptive{}, bias}, in_double);
 }
 
 TEST_CASE("sizes of zero") {
-  check<double>(NadarayaWatson{Biweight{}, Adaptive{}}, in_double, 0, 12);
-  check<double>(NadarayaWatson{Biweight{}, Adaptive{}}, in_double, 3, 0);
-  check<double>(NadarayaWatson{Gaussian{}, Adaptive{}}, in_double, 3, 0);
-  check<double>(NadarayaWatson{Gaussian{}, Adaptive{}}, in_double, 0, 12);
+  for (const auto& [queries, keys] : {std::pair<Index, Index>{0, 12}, {3, 0}, {0, 0}}) {
+    check_shardings<double>(NadarayaWatson{Biweight{}, Adaptive{}}, in_double, queries, keys);
+    check_shardings<float>(NadarayaWatson{Gaussian{}, Adaptive{}}, in_double, queries, keys);
+  }
 }
 
 TEST_CASE("a sharded operator agrees with the oracle") {
@@ -205,39 +61,43 @@ TEST_CASE("a sharded operator agrees with the oracle") {
     REQUIRE(difference(out, reference::attend<long double>(one, in.q, in.k, in.v), in_double) == "");
   };
   agrees(NadarayaWatson{Biweight{}, Adaptive{}});
-  agrees(NadarayaWatson{Gaussian{}, Adaptive{}, Causal{}});
   agrees(NadarayaWatson{Epanechnikov{}, FixedBandwidth{3.0}, SquaredDistance{}});
 }
 
 // The algebra that the protocol rests on.
 TEST_CASE("more keys never lower a threshold, and the support of all keys is that of their parts' supports") {
   const auto laws = [](const auto& one) {
+    const double width = one.kernel().width();
+    RowMatrix<double> out;
     for (std::uint64_t seed = 0; seed < 20; ++seed) {
-      const Inputs<double> in(3, 80, 6, 2, seed);
-      const Index cut = Index(seed) * 4;
-      RowMatrix<double> out;
-      const auto whole = one.forward(in.q, in.k, in.v, out);
-      const auto left = one.forward(in.q, in.k.topRows(cut), in.v.topRows(cut), out);
-      const auto right = one.forward(in.q, in.k.bottomRows(80 - cut), in.v.bottomRows(80 - cut), out);
-      for (Index i = 0; i < 3; ++i) {
-        const double tau = whole.row(i).threshold();
-        if (cut > 0) REQUIRE(!(left.row(i).threshold() > tau + 1e-12));
-        REQUIRE(!(right.row(i).threshold() > tau + 1e-12));
-        std::vector<KeyIndex> merged(left.support(i).begin(), left.support(i).end());
-        for (const KeyIndex j : right.support(i)) merged.push_back(KeyIndex(j + cut));
-        const auto keys = whole.support(i);
-        REQUIRE(std::includes(merged.begin(), merged.end(), keys.begin(), keys.end()));
-        RowMatrix<double> k(Index(merged.size()), in.k.cols());
-        for (std::size_t j = 0; j < merged.size(); ++j) k.row(Index(j)) = in.k.row(merged[j]);
-        const auto again = one.forward(in.q.row(i), k, k, out);
-        std::vector<KeyIndex> solved;
-        for (const KeyIndex j : again.support(0)) solved.push_back(merged[std::size_t(j)]);
-        REQUIRE(std::equal(solved.begin(), solved.end(), keys.begin(), keys.end()));
+      const Inputs<double> in(1, 80, 6, 2, seed);
+      const Index cut = 1 + Index(seed) * 4;
+      const auto threshold = [&](const RowMatrix<double>& keys) { return one.forward(in.q, keys, keys, out).row(0).threshold(); };
+      const auto support = [&](const RowMatrix<double>& keys, double tau) {
+        RowMatrix<double> kept(0, keys.cols());
+        for (Index j = 0; j < keys.rows(); ++j) {
+          if (!(keys.row(j).dot(in.q.row(0)) / width > tau)) continue;
+          kept.conservativeResize(kept.rows() + 1, Eigen::NoChange);
+          kept.row(kept.rows() - 1) = keys.row(j);
+        }
+        return kept;
+      };
+      const RowMatrix<double> left = in.k.topRows(cut), right = in.k.bottomRows(80 - cut);
+      const double tau = threshold(in.k);
+      REQUIRE(!(threshold(left) > tau + 1e-12));
+      REQUIRE(!(threshold(right) > tau + 1e-12));
+      RowMatrix<double> merged(0, 6);
+      for (const auto* const keys : {&left, &right}) {
+        const RowMatrix<double> kept = support(*keys, threshold(*keys));
+        merged.conservativeResize(merged.rows() + kept.rows(), Eigen::NoChange);
+        merged.bottomRows(kept.rows()) = kept;
       }
+      const double of_merged = threshold(merged);
+      REQUIRE(!(std::abs(of_merged - tau) > 1e-12));
+      REQUIRE(difference(support(merged, of_merged), support(in.k, tau), 0) == "");
     }
   };
-  laws(NadarayaWatson{Epanechnikov{}, Adaptive{}});
-  laws(NadarayaWatson{Triweight{}, Adaptive{}});
+  laws(NadarayaWatson{Biweight{}, Adaptive{}});
 }
 
 TEST_CASE("scores that are hard to tell apart give the bits of one rank") {
@@ -271,8 +131,8 @@ TEST_CASE("NaN and infinity reach the rows that see them, on whatever rank they 
       REQUIRE(difference(all.value, grads.value, in_double) == "");
     }
   };
-  special(NadarayaWatson{Biweight{}, Adaptive{}, KeyLengths{{20, 40, 41, 60, 39}}});
-  special(NadarayaWatson{Gaussian{}, Adaptive{}, KeyLengths{{7, 8, 41, 60, 5}}});
+  special(NadarayaWatson{Biweight{}, Adaptive{}, test::any_mask("lengths", KeyLengths{{20, 40, 41, 60, 39}})});
+  special(NadarayaWatson{Gaussian{}, Adaptive{}, test::any_mask("lengths", KeyLengths{{7, 8, 41, 60, 5}})});
 }
 
 TEST_CASE("a cache over ranks decodes as keys that follow each other do") {
@@ -296,8 +156,8 @@ TEST_CASE("a cache over ranks decodes as keys that follow each other do") {
       }
     }
   };
-  decode(NadarayaWatson{Biweight{}, Adaptive{}, Causal{}});
-  decode(NadarayaWatson{Gaussian{}, Adaptive{}, SlidingWindow{50}});
+  decode(NadarayaWatson{Biweight{}, Adaptive{}, test::any_mask("causal", Causal{})});
+  decode(NadarayaWatson{Gaussian{}, Adaptive{}, test::any_mask("window", SlidingWindow{50})});
 }
 
 TEST_CASE("what does not fit is refused on every rank with one message") {
@@ -317,12 +177,12 @@ TEST_CASE("what does not fit is refused on every rank with one message") {
     REQUIRE(messages[0] == messages[2]);
     return messages[0];
   };
-  const auto own = [&](InProcessRank& ranks, const auto& rows) { return rows.middleRows(5 * ranks.rank(), 5); };
-  REQUIRE(refused([&](InProcessRank& r) { op(r, in.q, own(r, in.k), in.v.topRows(r.rank() == 1 ? 4 : 5)); }) ==
+  const auto own = [&](InProcessRank& ranks, const RowMatrix<double>& rows) { return test::part(rows, Ends{5, 10, 15}, ranks.rank()); };
+  REQUIRE(refused([&](InProcessRank& r) { op(r, in.q, own(r, in.k), RowMatrix<double>(in.v.topRows(r.rank() == 1 ? 4 : 5))); }) ==
           "nadaraya::sharded::Operator::operator(): key and value must have the same number of rows, got [5 x 3] and [4 x 2]");
-  REQUIRE(refused([&](InProcessRank& r) { op(r, in.q.topRows(r.rank() == 2 ? 3 : 4), own(r, in.k), own(r, in.v)); }) ==
+  REQUIRE(refused([&](InProcessRank& r) { op(r, RowMatrix<double>(in.q.topRows(r.rank() == 2 ? 3 : 4)), own(r, in.k), own(r, in.v)); }) ==
           "nadaraya::sharded::Operator::operator(): all ranks must have the same queries, got 4 on rank 0 and 3 on rank 2");
-  REQUIRE(refused([&](InProcessRank& r) { op(r, in.q, own(r, in.k), own(r, in.v).leftCols(r.rank() == 1 ? 1 : 2)); }) ==
+  REQUIRE(refused([&](InProcessRank& r) { op(r, in.q, own(r, in.k), RowMatrix<double>(own(r, in.v).leftCols(r.rank() == 1 ? 1 : 2))); }) ==
           "nadaraya::sharded::Operator::operator(): ranks 0 and 1 have keys of 3 and 3 columns, and values of 2 and 1");
   const sharded::Operator wide(NadarayaWatson{Biweight{}, Adaptive{}, KeyLengths(21)});
   REQUIRE(refused([&](InProcessRank& r) { wide(r, in.q, own(r, in.k), own(r, in.v)); }) ==
@@ -345,4 +205,73 @@ TEST_CASE("what does not fit is refused on every rank with one message") {
                  }
                }),
                catch_shim::contains("ranks 0 and 1 call different functions"));
+}
+
+TEST_CASE("what a policy throws on one rank, all ranks throw") {
+  const Inputs<double> in(100, 30, 4, 3, 3);
+  const auto refused = [&](const auto& kernel) {
+    int thrown = 0;
+    run_ranks(3, [&](InProcessRank& r) {
+      test::AnyMask mask = test::any_mask("causal", Causal{});
+      if (r.rank() == 1) {
+        mask.visibles = [](Index i, Index, const Extent&) -> bool { return i < 97 ? true : throw std::out_of_range("row 97"); };
+      }
+      const Ends ends{10, 20, 30};
+      std::string message;
+      try {
+        sharded::Operator(NadarayaWatson{kernel, Adaptive{}, mask})(r, in.q, test::part(in.k, ends, r.rank()), test::part(in.v, ends, r.rank()));
+      } catch (const std::runtime_error& error) {
+        message = error.what();
+      }
+      double agreed = message == "nadaraya::sharded: rank 1: row 97" ? 1 : 0;
+      r.all_reduce_sum(std::span(&agreed, 1));
+      if (r.rank() == 0) thrown = int(agreed);
+    });
+    return thrown;
+  };
+  REQUIRE(refused(Biweight{}) == 3);
+  REQUIRE(refused(Gaussian{}) == 3);
+}
+
+TEST_CASE("bandwidths are chosen, and values predicted, from data on all ranks") {
+  test::Random random(7);
+  const RowMatrix<double> x = random.normal<double>(60, 2), y = random.normal<double>(60, 3), queries = random.normal<double>(9, 2);
+  const std::vector<double> bandwidths{0.05, 3.0, 1.5};
+  const auto one = KernelRegression<Epanechnikov>::fit(Epanechnikov{}, x, y, bandwidths);
+  const auto expected = one.predict(queries);
+  std::vector<double> errors;
+  for (const int ranks : {1, 2, 4}) {
+    const Ends ends = any_sharding(ranks, 60, random);
+    run_ranks(ranks, [&](InProcessRank& r) {
+      const auto mine = test::part(x, ends, r.rank()), observed = test::part(y, ends, r.rank());
+      const auto model = sharded::KernelRegression<Epanechnikov>::fit(r, Epanechnikov{}, mine, observed, bandwidths);
+      const auto prediction = model.predict(r, queries);
+      const auto error = [&](double h) { return sharded::leave_one_out_error(r, Epanechnikov{}, h, mine, observed); };
+      const auto at = error(1.5), left = error(1.5 - 1e-6), right = error(1.5 + 1e-6);
+      const auto infinite = error(0.05);
+      if (r.rank() != 0) return;
+      REQUIRE(model.bandwidth() == one.bandwidth());
+      REQUIRE(difference(prediction.values, expected.values, in_double) == "");
+      REQUIRE(prediction.empty_rows == expected.empty_rows);
+      REQUIRE(prediction.mean_support == expected.mean_support);
+      REQUIRE(!(std::abs(at.value - leave_one_out_error(Epanechnikov{}, 1.5, x, y)) > 1e-13));
+      REQUIRE(!(std::abs(at.by_bandwidth - (right.value - left.value) / 2e-6) > 1e-7));
+      REQUIRE(infinite.value == std::numeric_limits<double>::infinity());
+      errors.push_back(at.value);
+    });
+  }
+  REQUIRE(errors == std::vector<double>(3, errors[0]));
+}
+
+TEST_CASE("values are summed where that moves fewer bytes") {
+  const Inputs<double> in(1, 100, 4, 8, 3);
+  // Of sharp scores few values travel; of flat ones, all of them.
+  for (const double scale : {50.0, 0.1}) {
+    run_ranks(4, [&](InProcessRank& r) {
+      const Ends ends{25, 50, 75, 100};
+      const sharded::Operator op(NadarayaWatson{Biweight{}, Adaptive{}, DotProduct{scale}});
+      const auto mixing = sharded::measured_mixing(r, op, in.q, test::part(in.k, ends, r.rank()), test::part(in.v, ends, r.rank()));
+      if (r.rank() == 0) REQUIRE(mixing == (scale == 50.0 ? Mixing::gather_values : Mixing::sum_values));
+    });
+  }
 }

@@ -79,7 +79,7 @@ Layout open_call(Session<C>& session, const Brought& mine, const char* function)
   const bool own_queries = mine.call == Call::prefill;
   for (int r = 0; r < session.size(); ++r) {
     const Brought one = brought(r);
-    require(one.call == first.call && one.scalar_bytes == first.scalar_bytes, function, ": ranks 0 and ", r,
+    require(one.call == first.call && one.scalar_bytes == first.scalar_bytes, "sharded: ranks 0 and ", r,
             " call different functions, or with different scalars");
     require(own_queries || one.queries == first.queries, function, ": all ranks must have the same queries, got ",
             first.queries, " on rank 0 and ", one.queries, " on rank ", r);

@@ -1,0 +1,143 @@
+// A sharded operator on ranks of this process, and what all of them have together.
+#pragma once
+
+#include <nadaraya/nadaraya.hpp>
+#include <nadaraya/sharded.hpp>
+#include <nadaraya/sharded/in_process.hpp>
+
+#include "tests/support/catch.hpp"
+#include "tests/support/close.hpp"
+#include "tests/support/random.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace nadaraya::test {
+
+using sharded::InProcessRank;
+using sharded::Mixing;
+using sharded::run_ranks;
+
+
+template <class Scalar>
+struct Inputs {
+  RowMatrix<Scalar> q, k, v, g;
+
+  Inputs(Index queries, Index keys, Index cols, Index value_cols, std::uint64_t seed) {
+    Random random(seed);
+    q = random.normal<Scalar>(queries, cols);
+    k = random.normal<Scalar>(keys, cols);
+    v = random.normal<Scalar>(keys, value_cols);
+    g = random.normal<Scalar>(queries, value_cols);
+    // Some equal keys, which tie.
+    for (Index j = 5; j < keys; j += 11) k.row(j) = k.row(j - 5);
+  }
+};
+
+/// Where the rows of each rank end.
+using Ends = std::vector<Index>;
+
+/// Parts of any size, some empty.
+inline Ends any_sharding(int ranks, Index rows, Random& random) {
+  Ends ends;
+  for (int r = 0; r + 1 < ranks; ++r) ends.push_back(random.below(rows + 1));
+  ends.push_back(rows);
+  std::sort(ends.begin(), ends.end());
+  if (ranks > 2) ends[1] = ends[0];
+  return ends;
+}
+
+/// The first row of a rank, and its rows.
+inline Index begin_of(const Ends& ends, int rank) { return rank == 0 ? 0 : ends[std::size_t(rank) - 1]; }
+template <class Scalar>
+RowMatrix<Scalar> part(const RowMatrix<Scalar>& rows, const Ends& ends, int rank) {
+  return rows.middleRows(begin_of(ends, rank), ends[std::size_t(rank)] - begin_of(ends, rank));
+}
+
+template <class Scalar>
+struct Results {
+  RowMatrix<Scalar> out, query, key, value;
+  std::vector<Scalar> parameters;
+  std::vector<Index> supports;
+
+  bool operator==(const Results& other) const {
+    return out == other.out && query == other.query && key == other.key && value == other.value &&
+           parameters == other.parameters && supports == other.supports;
+  }
+};
+
+template <class Scalar, class Grads>
+void note_parameters(const Grads& grads, std::vector<Scalar>& to) {
+  if constexpr (requires { grads.scale; }) to.push_back(grads.scale);
+  if constexpr (requires { grads.bandwidth; }) to.push_back(grads.bandwidth);
+  if constexpr (requires { grads.alpha; }) to.push_back(grads.alpha);
+}
+
+/// What all ranks have together, with the queries sharded too if `query_ends` is not empty.
+template <class Scalar, class Op>
+Results<Scalar> run_sharded(const Op& one, Mixing mixing, const Inputs<Scalar>& in, const Ends& ends, const Ends& query_ends) {
+  Results<Scalar> all{RowMatrix<Scalar>(in.q.rows(), in.v.cols()), RowMatrix<Scalar>(in.q.rows(), in.q.cols()),
+                      RowMatrix<Scalar>(in.k.rows(), in.k.cols()), RowMatrix<Scalar>(in.v.rows(), in.v.cols()), {}, {}};
+  const auto op = sharded::Operator(one).with(mixing);
+  run_ranks(int(ends.size()), [&](InProcessRank& ranks) {
+    const int r = ranks.rank();
+    const bool replicated = query_ends.empty();
+    RowMatrix<Scalar> out;
+    const sharded::Tape<Scalar> tape =
+        replicated ? op.forward(ranks, in.q, part(in.k, ends, r), part(in.v, ends, r), out)
+                   : op.prefill(ranks, part(in.q, query_ends, r), part(in.k, ends, r), part(in.v, ends, r), out);
+    const auto grads = op.backward(ranks, tape, replicated ? in.g : part(in.g, query_ends, r));
+    all.key.middleRows(begin_of(ends, r), grads.key.rows()) = grads.key;
+    all.value.middleRows(begin_of(ends, r), grads.value.rows()) = grads.value;
+    // Replicated outputs are the same on all ranks: those of the last are looked at.
+    if (!replicated || r + 1 == ranks.size()) {
+      all.out.middleRows(tape.first_query(), out.rows()) = out;
+      all.query.middleRows(tape.first_query(), out.rows()) = grads.query;
+    }
+    if (r != 0) return;
+    note_parameters<Scalar>(grads, all.parameters);
+    for (Index i = 0; i < tape.queries(); ++i) all.supports.push_back(tape.support_size(i));
+  });
+  return all;
+}
+
+template <class Scalar>
+std::string largest_difference(const Results<Scalar>& a, const Results<Scalar>& b, long double tolerance) {
+  return difference(a.out, b.out, tolerance) + difference(a.query, b.query, tolerance) + difference(a.key, b.key, tolerance) +
+         difference(a.value, b.value, tolerance);
+}
+
+/// One rank agrees with one machine, and all shardings with one rank.
+template <class Scalar, class Op>
+void check_shardings(const Op& one, long double tolerance, Index queries = 7, Index keys = 130) {
+  const Inputs<Scalar> in(queries, keys, 6, 5, 1);
+  Random random(9);
+  Results<Scalar> expected;
+  const auto tape = one.forward(in.q, in.k, in.v, expected.out);
+  const auto grads = one.backward(tape, in.g);
+  expected.query = grads.query;
+  expected.key = grads.key;
+  expected.value = grads.value;
+  for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {
+    const auto on_one_rank = run_sharded(one, mixing, in, Ends{keys}, {});
+    REQUIRE(largest_difference(on_one_rank, expected, tolerance) == "");
+    std::vector<Scalar> parameters;
+    note_parameters<Scalar>(grads, parameters);
+    for (std::size_t i = 0; i < parameters.size(); ++i) {
+      const auto error = std::abs(static_cast<long double>(parameters[i]) - on_one_rank.parameters[i]);
+      REQUIRE(!(error > 20 * tolerance * (1 + std::abs(parameters[i]))));
+    }
+    for (Index i = 0; i < queries; ++i) REQUIRE(on_one_rank.supports[std::size_t(i)] == tape.support_size(i));
+    for (const int ranks : {2, 3, 4, 8}) {
+      INFO(ranks << " ranks");
+      const Ends ends = any_sharding(ranks, keys, random);
+      REQUIRE(run_sharded(one, mixing, in, ends, {}) == on_one_rank);
+      REQUIRE(run_sharded(one, mixing, in, ends, any_sharding(ranks, queries, random)) == on_one_rank);
+    }
+  }
+}
+
+}  // namespace nadaraya::test
