@@ -69,8 +69,8 @@ class MessageReader {
 
 /// A rank's side of a call of all ranks. Work that may throw is done by attempt(); if it has thrown on a rank, the next
 /// function that all ranks call, which every one of them reaches, throws the same on all: std::invalid_argument with the
-/// message of the lowest of these ranks, std::bad_alloc, or std::runtime_error for what else it was. So a rank that fails does not
-/// leave others waiting.
+/// message of the lowest of these ranks, std::bad_alloc, or std::runtime_error for any other exception. So a rank that fails
+/// does not leave others waiting.
 template <Communicator C>
 class Session {
  public:

@@ -65,7 +65,7 @@ class CanonicalRows {
     if (!rule_.traits().sparse) return;
     if (rule_.traits().selects) return rule_.refine(rows);
     for (CandidateRow<Scalar>* const row : rows) {
-      // What is known without any key is no matter of rounding.
+      // A floor that holds before any key is seen is the same on all ranks.
       if (row->empty()) {
         rule_.refine({&row, 1});
         continue;

@@ -33,7 +33,7 @@ struct Gathered {
 ///
 /// Laws: reduced and broadcast spans have the same length on all ranks, and may be empty. Results are the same bits on all
 /// ranks; sums may be added in any order. No NaN is given to all_reduce_max. A function returns on every rank, or throws on
-/// every rank, or ends the job: it does not leave some ranks waiting for one that has given up. How long it waits for a rank
+/// every rank, or ends the job: it does not leave some ranks waiting for one that has failed. How long it waits for a rank
 /// that says nothing is the transport's business.
 template <class C>
 concept Communicator = requires(C& ranks, const C& known, std::span<float> floats, std::span<double> doubles,

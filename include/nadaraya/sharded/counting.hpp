@@ -17,7 +17,7 @@ struct Traffic {
   std::size_t received = 0;  ///< bytes of the others, or the results of reductions, that it has got
 };
 
-/// A communicator that counts what passes through another one, which must outlive it. What the transport adds (lengths,
+/// A communicator that counts the bytes and rounds of another one, which must outlive it. What the transport adds (lengths,
 /// headers, the same bytes once more on the way through a tree) is not in the numbers.
 template <Communicator C>
 class CountingCommunicator {

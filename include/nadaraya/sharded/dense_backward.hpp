@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <limits>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
@@ -122,7 +123,7 @@ class DenseBackward {
     for_each_term(first, r, [&](int which, Index, double term) {
       const double size = std::abs(term);
       // Rounded up to Scalar; NaN has no size.
-      const Scalar bound = std::isfinite(size) ? static_cast<Scalar>(size * (1 + 1e-6)) : Scalar(Eigen::NumTraits<Scalar>::infinity());
+      const auto bound = static_cast<Scalar>(std::isfinite(size) ? size * (1 + 1e-6) : std::numeric_limits<double>::infinity());
       largest[which] = (std::max)(largest[which], bound);
     });
   }
@@ -142,7 +143,8 @@ class DenseBackward {
         for (Index d = 0; d < cols(); ++d) visit(0, d, static_cast<double>(of.dz[j]) * static_cast<double>(k[d]));
       } else {
         std::fill(grad_.begin(), grad_.end(), Scalar(0));
-        const Scalar by_scale = shard_.policies.similarity->pull_query(q, key, engine::KeyList::range(at, at + 1), &of.dz[j], grad_.data());
+        const auto one = engine::KeyList::range(at, at + 1);
+        const Scalar by_scale = shard_.policies.similarity->pull_query(q, key, one, &of.dz[j], grad_.data());
         for (Index d = 0; d < cols(); ++d) visit(0, d, static_cast<double>(grad_[static_cast<std::size_t>(d)]));
         visit(1, cols(), static_cast<double>(by_scale));
       }

@@ -8,7 +8,7 @@
 namespace nadaraya::sharded {
 
 /// Adds numbers of at most `bound` in size, at most `terms` of them, on all ranks together. Each number is cut into a multiple
-/// of a unit that depends on these two alone, and a multiple of a smaller unit; what is left, less than terms^2 bound / 2^100,
+/// of a unit that depends on these two alone, and a multiple of a smaller unit; the rest, less than terms^2 bound / 2^100,
 /// is dropped. Sums of such multiples are exact in double, and so do not depend on their order (Demmel & Nguyen,
 /// "Fast reproducible floating-point summation", 2013). Numbers that are not finite are added as they are.
 class SplitAddition {

@@ -31,7 +31,8 @@ class KeyValueCache {
   /// nothing to other ranks.
   template <RealExpression Ke, RealExpression V>
   void append(const Ke& key, const V& value) {
-    nadaraya::detail::require(key.rows() == value.rows(), "sharded::KeyValueCache::append: key and value must have the same number of rows, got ",
+    nadaraya::detail::require(key.rows() == value.rows(),
+                              "sharded::KeyValueCache::append: key and value must have the same number of rows, got ",
                               nadaraya::detail::shape(key), " and ", nadaraya::detail::shape(value));
     const Index total = rows_ + key.rows();
     for (Index row = rows_; row < total;) {

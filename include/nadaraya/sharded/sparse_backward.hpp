@@ -146,7 +146,8 @@ class SparseBackward {
     engine::ParameterSums<Scalar>& own = pulled_.parameters();
     if (own.similarity) similarity.pull_parameters(q, key, list, dz_.data(), *own.similarity);
     if (own.bias) {
-      shard_.policies.mask->pull_parameters(query, engine::KeyList::listed(keys.data(), n), shard_.layout.all, dz_.data(), *own.bias);
+      const engine::KeyList positions = engine::KeyList::listed(keys.data(), n);
+      shard_.policies.mask->pull_parameters(query, positions, shard_.layout.all, dz_.data(), *own.bias);
     }
     grad_.assign(static_cast<std::size_t>(key.cols), Scalar(0));
     if (similarity.traits().is_product) {
