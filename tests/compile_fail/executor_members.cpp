@@ -6,6 +6,8 @@
 // expect: ValidateNotConst
 // expect: Valdiate
 // expect: IsSerial
+// expect: ScratchNotConst
+// expect: Scrach
 // An executor needs parallel_for(n, fn) const, and says that it is serial by a constant.
 #include "nadaraya/engine/executor.hpp"
 
@@ -49,6 +51,12 @@ struct Valdiate : Plain {
 struct IsSerial : Plain {
   static constexpr bool is_serial = true;
 };
+struct ScratchNotConst : Plain {
+  int& scratch();
+};
+struct Scrach : Plain {
+  int& scrach() const;
+};
 static_assert(detail::check_executor<SerialData>());
 static_assert(detail::check_executor<SerialFunction>());
 static_assert(detail::check_executor<ParallelForNotConst>());
@@ -57,4 +65,6 @@ static_assert(detail::check_executor<ValidateOfSomething>());
 static_assert(detail::check_executor<ValidateNotConst>());
 static_assert(detail::check_executor<Valdiate>());
 static_assert(detail::check_executor<IsSerial>());
+static_assert(detail::check_executor<ScratchNotConst>());
+static_assert(detail::check_executor<Scrach>());
 #endif

@@ -68,6 +68,8 @@
   X(nearest_widthh) X(nearestWidth)
 #define NADARAYA_NEAR_serial(C, X) C(, s, e, rial) C(s, e, r, ial) C(se, r, i, al) C(ser, i, a, l) C(seri, a, l, ) X(seria) \
   X(seriall) X(is_serial) X(isSerial)
+#define NADARAYA_NEAR_scratch(C, X) C(, s, c, ratch) C(s, c, r, atch) C(sc, r, a, tch) C(scr, a, t, ch) C(scra, t, c, h) \
+  C(scrat, c, h, ) X(scratc) X(scratchh) X(Scratch)
 
 namespace nadaraya::detail {
 
@@ -107,6 +109,7 @@ NADARAYA_MISSPELLS(check)
 NADARAYA_MISSPELLS(bandwidth)
 NADARAYA_MISSPELLS(nearest_width)
 NADARAYA_MISSPELLS(serial)
+NADARAYA_MISSPELLS(scratch)
 
 #undef NADARAYA_MISSPELLS
 #undef NADARAYA_LACKS_SLIPS
@@ -133,6 +136,7 @@ NADARAYA_MISSPELLS(serial)
 #undef NADARAYA_NEAR_bandwidth
 #undef NADARAYA_NEAR_nearest_width
 #undef NADARAYA_NEAR_serial
+#undef NADARAYA_NEAR_scratch
 
 }  // namespace nadaraya::detail
 

@@ -29,8 +29,9 @@ namespace nadaraya {
 ///   void validate() const           throws if it cannot execute; called before anything is written
 ///   static constexpr bool serial    see SerialExecutor
 ///   parallel_for(n, fn, Cost)       decides for itself how many threads a call is worth; see CostedExecutor
-/// A call does not compile where `validate` or `serial` has another signature, or where a name comes close. Other overloads of
-/// parallel_for are the executor's own: say next to yours static_assert(nadaraya::CostedExecutor<MyPool>).
+///   auto& scratch() const           memory kept from call to call: that of a Workspace
+/// A call does not compile where one of the others than parallel_for has another signature, or where a name comes close. Other
+/// overloads of parallel_for are the executor's own: say next to yours static_assert(nadaraya::CostedExecutor<MyPool>).
 template <class E>
 concept Executor = requires(const E executor, void (*fn)(Index)) {
   executor.parallel_for(Index{}, fn);
@@ -52,6 +53,9 @@ constexpr bool check_executor() {
     static_assert(!Names_serial<E> || requires { typename Flag<E::serial>; }, "executor: serial must be a static constexpr bool");
     static_assert(!Names_validate<E> || requires(const E executor) { executor.validate(); },
                   "executor: validate must be void validate() const");
+    static_assert(!Names_scratch<E> || requires(const E executor) { std::addressof(executor.scratch()); },
+                  "executor: scratch must be auto& scratch() const, as a Workspace has it");
+    static_assert(Names_scratch<E> || !Misspells_scratch<E>, "executor: is a member scratch() misspelt?");
     static_assert(Names_serial<E> || !Misspells_serial<E>, "executor: is a member serial misspelt?");
     static_assert(Names_validate<E> || !Misspells_validate<E>, "executor: is a member validate() misspelt?");
   }
