@@ -1,6 +1,6 @@
 # nadaraya::compiled: the headers with the engine for float and double in a static library, so that a user's files do not
 # compile it. For each scalar one translation unit for the engine and one for the built-in policies; one for the
-# thread pool, and one for the options of operators.
+# thread pool, one for the options of operators and one for regressions.
 include("${CMAKE_CURRENT_LIST_DIR}/WriteIfChanged.cmake")
 set(compiled_sources "")
 # Programs that use one scalar alone may leave the other out: half the time.
@@ -15,7 +15,7 @@ foreach(scalar IN LISTS NADARAYA_COMPILED_SCALARS)
     list(APPEND compiled_sources "${source}")
   endforeach()
 endforeach()
-foreach(part IN ITEMS thread_pool options)
+foreach(part IN ITEMS thread_pool options regression)
   set(source "${CMAKE_CURRENT_BINARY_DIR}/compiled/${part}.cpp")
   write_if_changed("${source}" "#include \"nadaraya/compiled/${part}_source.ipp\"\n")
   list(APPEND compiled_sources "${source}")

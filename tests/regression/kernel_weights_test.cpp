@@ -6,6 +6,7 @@
 #include "nadaraya/regression/local_regression.hpp"
 #include "nadaraya/regression/plug_in.hpp"
 #include "nadaraya/regression/residual_summary.hpp"
+#include "nadaraya/regression/self_convolution.hpp"
 
 #include "nadaraya/kernel/gaussian.hpp"
 #include "nadaraya/kernel/rectified_polynomial.hpp"
@@ -221,8 +222,9 @@ double slow_density(const K& kernel, const Vector& h, const Matrix& x, const Den
     for (Index d = 0; d < h.size(); ++d) {
       if (model.columns.empty() || model.columns[static_cast<std::size_t>(d)] == ColumnKind::continuous) continue;
       double over_levels = 0;
-      for (const double level : detail::distinct_values(x, d)) {
-        const double distance = std::abs(level - x(j, d));
+      for (Index k = 0; k < x.rows(); ++k) {
+        if ((x.col(d).head(k).array() == x(k, d)).any()) continue;  // a level that was met before
+        const double distance = std::abs(x(k, d) - x(j, d));
         over_levels += distance == 0 ? 1 : std::pow(h(d), model.columns[static_cast<std::size_t>(d)] == ColumnKind::ordered ? distance : 1);
       }
       normalizer *= over_levels;
@@ -400,6 +402,7 @@ TEST_CASE("the direct plug-in bandwidth", "[regression]") {
   const double start = plug_in_bandwidth(Biweight{}, x, y);
   const auto choice = LocalRegression<Biweight>::choose(Biweight{}, x, y, LeaveOneOut{}, {}, {.starts = 1, .start = Vector::Constant(1, start)});
   REQUIRE(choice.criterion <= LocalRegression<Biweight>(Biweight{}, Vector::Constant(1, start), x, y).criterion(LeaveOneOut{}));
+  REQUIRE_THROWS_AS(plug_in_bandwidth(Biweight{}, x, Vector::Zero(400)), std::invalid_argument);
   REQUIRE_THROWS_AS(plug_in_bandwidth(Biweight{}, x, x), std::invalid_argument);
   REQUIRE_THROWS_AS(plug_in_bandwidth(Biweight{}, x.head(9), y.head(9)), std::invalid_argument);
   REQUIRE_THROWS_AS(plug_in_bandwidth(Biweight{}, Vector::Ones(400), y), std::invalid_argument);

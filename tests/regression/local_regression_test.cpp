@@ -6,6 +6,8 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/uniform.hpp"
 #include "nadaraya/regression.hpp"
+#include "nadaraya/regression/rule_of_thumb.hpp"
+#include "nadaraya/regression/student.hpp"
 
 #include "regression/dense.hpp"
 #include "support/catch.hpp"

@@ -21,8 +21,8 @@ struct PointDistances {
   double square;  ///< of the bandwidth
 };
 
-/// Called once for each fit, so that fits are compiled once and not once for each kernel. Refers to a kernel, which must
-/// outlive it.
+/// Called once for each fit, so that fits are compiled once and not once for each kernel. Refers to a kernel, which
+/// must outlive it.
 class AnyKernel {
  public:
   /// No constructor: clang would ask whether this class is itself a kernel.
@@ -60,16 +60,18 @@ class AnyKernel {
     return separate_ ? static_cast<double>(dimension) : 1.0;
   }
 
-  /// w_j = kappa(t_j) and kappa'(t_j), t_j = 1 - squares_j / square; of a product, for each column d, t_jd = 1 - offset_jd^2 /
-  /// square and kappa'(t_jd) times the other factors. Points are those in the support. For an exponential kernel up to a common
-  /// factor, so that not all underflow: its logarithm is returned. Position `left_out` (-1: none) is not looked at.
+  /// w_j = kappa(t_j) and kappa'(t_j), t_j = 1 - squares_j / square; of a product, for each column d, t_jd = 1 -
+  /// offset_jd^2 / square and kappa'(t_jd) times the other factors. Points are those in the support. For an exponential
+  /// kernel up to a common factor, so that not all underflow: its logarithm is returned. Position `left_out` (-1: none)
+  /// is not looked at.
   double operator()(const PointDistances& at, Index left_out, double* w, Eigen::MatrixXd& slopes) const {
     return weigh_(kernel_, at, left_out, w, slopes);
   }
 
  private:
   template <class K>
-  static double weigh_radial(const void* self, const PointDistances& at, Index left_out, double* w, Eigen::MatrixXd& slopes) {
+  static double weigh_radial(const void* self, const PointDistances& at, Index left_out, double* w,
+                             Eigen::MatrixXd& slopes) {
     const auto kernel = factor_of(*static_cast<const K*>(self));
     using Factor = std::remove_const_t<decltype(kernel)>;
     const double middle = centre(kernel), scale = 1 / at.square;

@@ -2,11 +2,9 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/detail/function_ref.hpp"
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/regression/any_kernel.hpp"
+#include "nadaraya/regression/bandwidth_search.hpp"
 #include "nadaraya/regression/columns.hpp"
-#include "nadaraya/regression/criterion.hpp"
 #include "nadaraya/regression/local_data.hpp"
 #include "nadaraya/regression/local_design.hpp"
 #include "nadaraya/regression/rule_of_thumb.hpp"
@@ -18,7 +16,6 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -28,37 +25,13 @@
 
 namespace nadaraya {
 
-/// How bandwidths are searched for.
-struct BandwidthSearch {
-  int starts = 3;         ///< searches, each from another start
-  Index sample = 2000;    ///< points that the starts are searched on, at most; chosen at random by a fixed seed
-  int iterations = 50;    ///< of each search, at most
-  double precision = 1e-3;  ///< of log h, and of lambda, on all points, where there are more than `sample`
-  Eigen::VectorXd start = {};  ///< bandwidths for all points to begin from as well, as from plug_in_bandwidth(); empty: none
-  /// Told of each iterate: bandwidths, and the criterion on the points in use.
-  std::function<void(const Eigen::VectorXd& bandwidths, double criterion)> progress = {};
-};
-
-/// What a search has found.
-struct BandwidthChoice {
-  Eigen::VectorXd bandwidths;
-  double criterion = 0;
-  int evaluations = 0;  ///< of the criterion with its gradient, on all points and on samples
-};
-
 namespace detail {
 
-/// A criterion behind one type; refers to it.
-struct AnyCriterion {
-  bool leaves_out;
-  FunctionRef<CriterionValue(const SmootherError&)> value;
-};
-
 /// A criterion at given bandwidths, and its gradient by log h, or lambda, unless `gradient` is null.
-inline double criterion_at(const AnyKernel& kernel, const LocalData& data, const Eigen::VectorXd& bandwidths, Index neighbors,
-                           const AnyCriterion& criterion, const AnyExecutor& executor, Eigen::VectorXd* gradient) {
-  const LocalDesign design = local_design(kernel, data, bandwidths, neighbors);
-  const RowMatrix<double> q = design.order.scaled(data.x, bandwidths);
+inline double criterion_at(const KernelInputs& inputs, const AnyCriterion& criterion, const AnyExecutor& executor,
+                           Eigen::VectorXd* gradient) {
+  const LocalDesign design = design_of(inputs);
+  const RowMatrix<double> q = design.order.scaled(inputs.data.x, inputs.bandwidths);
   const SmootherSlopes slopes = smoother_error(design, q, {criterion.leaves_out, gradient != nullptr}, executor);
   const CriterionValue value = criterion.value(slopes.error);
   if (gradient != nullptr) {
@@ -78,7 +51,11 @@ inline LocalData sample_of(const LocalData& data, Index count) {
   }
   rows.resize(static_cast<std::size_t>(count));
   std::sort(rows.begin(), rows.end());
-  LocalData sample{RowMatrix<double>(count, data.x.cols()), RowMatrix<double>(count, data.y.cols()), {}, data.degree, data.ridge,
+  LocalData sample{RowMatrix<double>(count, data.x.cols()),
+                   RowMatrix<double>(count, data.y.cols()),
+                   {},
+                   data.degree,
+                   data.ridge,
                    data.kinds};
   if (data.weights.size() > 0) sample.weights.resize(count);
   if (data.factors.size() > 0) sample.factors.resize(count);
@@ -102,14 +79,12 @@ inline Eigen::VectorXd searched_bandwidths(const ColumnOrder& order, Eigen::Vect
   return variables;
 }
 
-/// The function to minimize: its value on data at bandwidths, and the gradient by the variables of the search unless null.
-using BandwidthObjective = FunctionRef<double(const LocalData&, const Eigen::VectorXd&, Eigen::VectorXd*)>;
-
 /// Searches from the best of a grid around the rule of thumb, on a sample, then from there on all points.
 class BandwidthSearcher {
  public:
   /// `deviation`: kernel_deviation(kernel, D).
-  BandwidthSearcher(double deviation, const BandwidthObjective& objective, const BandwidthSearch& search, const char* function)
+  BandwidthSearcher(double deviation, const BandwidthObjective& objective, const BandwidthSearch& search,
+                    const char* function)
       : deviation_(deviation), objective_(objective), search_(search), function_(function) {}
 
   BandwidthChoice run(const LocalData& data) {
@@ -132,8 +107,11 @@ class BandwidthSearcher {
     BandwidthChoice choice = from_starts(sample_of(data, search_.sample), start);
     choice.bandwidths = choice.bandwidths.cwiseProduct(factors);
     const int before = choice.evaluations;
-    choice = descend(data, choice.bandwidths, {.iterations = search_.iterations, .gradient = 1e-3 * search_.precision,
-                                               .step = search_.precision, .longest_step = 0.5});
+    choice = descend(data, choice.bandwidths,
+                     {.iterations = search_.iterations,
+                      .gradient = 1e-3 * search_.precision,
+                      .step = search_.precision,
+                      .longest_step = 0.5});
     choice.evaluations += before;
     return choice;
   }
@@ -182,7 +160,8 @@ class BandwidthSearcher {
   BandwidthChoice descend(const LocalData& data, const Eigen::VectorXd& start, const SearchLimits& limits) {
     const ColumnOrder order(data.kinds, data.x.cols());
     const Eigen::VectorXd range = (data.x.colwise().maxCoeff() - data.x.colwise().minCoeff()).transpose();
-    Eigen::VectorXd least = rule_of_thumb(deviation_, data.x, order, data.degree) / 50, most = (10 * range).cwiseMax(start);
+    Eigen::VectorXd least = rule_of_thumb(deviation_, data.x, order, data.degree) / 50,
+                    most = (10 * range).cwiseMax(start);
     for (Index d = order.continuous(); d < order.size(); ++d) {
       least(order.column(d)) = 0;
       most(order.column(d)) = 1;

@@ -15,7 +15,8 @@ namespace nadaraya {
 /// How a column of x measures the distance of two points.
 enum class ColumnKind {
   continuous,  ///< a number, divided by a bandwidth h > 0
-  unordered,   ///< a category; another one counts 0 <= lambda <= 1 times as much (Aitchison and Aitken 1976; Li and Racine 2004)
+  unordered,   ///< a category; another one counts 0 <= lambda <= 1 times as much (Aitchison and Aitken 1976; Li and
+               ///< Racine 2004)
   ordered,     ///< a category with a rank, its value: it counts lambda^|difference| (Li and Racine 2004)
 };
 
@@ -79,10 +80,14 @@ class ColumnOrder {
 };
 
 /// How far apart two values of a categorical column are: the exponent of lambda.
-inline double category_distance(bool ordered, double a, double b) { return ordered ? std::abs(a - b) : (a == b ? 0.0 : 1.0); }
+inline double category_distance(bool ordered, double a, double b) {
+  return ordered ? std::abs(a - b) : (a == b ? 0.0 : 1.0);
+}
 
 /// lambda^distance, 1 at no distance whatever lambda.
-inline double category_weight(double lambda, double distance) { return distance == 0 ? 1.0 : std::pow(lambda, distance); }
+inline double category_weight(double lambda, double distance) {
+  return distance == 0 ? 1.0 : std::pow(lambda, distance);
+}
 
 /// Its derivative by lambda.
 inline double category_slope(double lambda, double distance) {

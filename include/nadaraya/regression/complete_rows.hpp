@@ -19,12 +19,12 @@ struct CompleteRows {
   std::vector<Index> dropped;  ///< the others, ascending
 };
 
-/// Drops the rows of x [N x Dx] and y [N x Dy] in which a value is NaN. Infinite values stay, and are refused by a fit. Select
-/// weights and factors by `kept`.
+/// Drops the rows of x [N x Dx] and y [N x Dy] in which a value is NaN. Infinite values stay, and are refused by a fit.
+/// Select weights and factors by `kept`.
 template <RealExpression X, RealExpression Y>
 CompleteRows complete_rows(const X& x, const Y& y) {
-  detail::require(x.rows() == y.rows(), "complete_rows: x and y must have the same number of rows, got ", detail::shape(x), " and ",
-                  detail::shape(y));
+  detail::require(x.rows() == y.rows(), "complete_rows: x and y must have the same number of rows, got ",
+                  detail::shape(x), " and ", detail::shape(y));
   CompleteRows result;
   for (Index i = 0; i < x.rows(); ++i) {
     bool complete = true;

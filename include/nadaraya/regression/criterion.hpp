@@ -49,7 +49,8 @@ struct GeneralizedCrossValidation {
   CriterionValue operator()(const SmootherError& error) const {
     const double left = 1 - error.trace / error.points;
     if (!(left > 0)) return {std::numeric_limits<double>::infinity(), 0, 0};
-    return {error.mean_square / (left * left), 1 / (left * left), 2 * error.mean_square / (left * left * left * error.points)};
+    return {error.mean_square / (left * left), 1 / (left * left),
+            2 * error.mean_square / (left * left * left * error.points)};
   }
 };
 

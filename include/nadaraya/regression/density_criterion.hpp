@@ -19,15 +19,6 @@
 
 namespace nadaraya {
 
-/// Minus the mean of log f_i(x_i), f_i the density without point i (Habbema, Hermans and van den Broek 1974; Duin 1976). log f
-/// counts as at least that of 1 / N^2 spread evenly over the ranges and levels of the columns: a point without a neighbor is bad
-/// but not infinitely so.
-struct LikelihoodCrossValidation {};
-
-/// int f^2 - 2 mean f_i(x_i), the integrated squared error but for a constant (Rudemo 1982; Bowman 1984). For compact kernels and
-/// the Gaussian; without factors of the points.
-struct LeastSquaresCrossValidation {};
-
 namespace detail {
 
 /// A value, and its gradient in the order of the design.
@@ -38,7 +29,8 @@ struct ValueWithSlopes {
 
 /// Sums add(i, sum) over rows, in chunks, in an order that does not depend on the executor. make() makes a chunk's add.
 template <class Make>
-ValueWithSlopes sum_over_rows(const LocalDesign& design, Index rows, Index parameters, const AnyExecutor& executor, const Make& make) {
+ValueWithSlopes sum_over_rows(const LocalDesign& design, Index rows, Index parameters, const AnyExecutor& executor,
+                              const Make& make) {
   const ValueWithSlopes zero{0, Eigen::VectorXd::Zero(parameters)};
   std::vector<ValueWithSlopes> sums(static_cast<std::size_t>((rows + rows_per_chunk - 1) / rows_per_chunk), zero);
   for_row_chunks(rows, cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
@@ -89,7 +81,8 @@ class LeftOutDensity {
 };
 
 /// log f at q [Nq x D], in units of the design.
-inline Eigen::VectorXd log_densities(const DensityDesign& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+inline Eigen::VectorXd log_densities(const DensityDesign& design, const RowMatrix<double>& q,
+                                     const AnyExecutor& executor) {
   Eigen::VectorXd result(q.rows());
   for_row_chunks(q.rows(), cost_of_fit(design.local), executor, [&](Index first, Index last, Index) {
     Neighborhood around(design.local);
@@ -106,8 +99,8 @@ inline Eigen::VectorXd log_densities(const DensityDesign& design, const RowMatri
 }
 
 /// x [N x D]: the points, as the columns of the data; q likewise in units of the design.
-inline ValueWithSlopes likelihood_criterion(const DensityDesign& design, const RowMatrix<double>& x, const RowMatrix<double>& q,
-                                            const AnyExecutor& executor) {
+inline ValueWithSlopes likelihood_criterion(const DensityDesign& design, const RowMatrix<double>& x,
+                                            const RowMatrix<double>& q, const AnyExecutor& executor) {
   const auto n = static_cast<double>(x.rows());
   double least = -2 * std::log(n);
   for (Index d = 0; d < design.local.order.continuous(); ++d) {
@@ -141,7 +134,8 @@ inline LevelPairs level_pairs(const DensityDesign& design, Index c) {
   Eigen::MatrixXd kernel(count, count), slope(count, count);  // row: the level of the point; summing to 1
   for (Index a = 0; a < count; ++a) {
     for (Index l = 0; l < count; ++l) {
-      const double distance = category_distance(ordered, levels[static_cast<std::size_t>(a)], levels[static_cast<std::size_t>(l)]);
+      const double distance =
+          category_distance(ordered, levels[static_cast<std::size_t>(a)], levels[static_cast<std::size_t>(l)]);
       kernel(a, l) = category_weight(lambda, distance);
       slope(a, l) = category_slope(lambda, distance);
     }
@@ -150,7 +144,8 @@ inline LevelPairs level_pairs(const DensityDesign& design, Index c) {
     kernel.row(a) /= sum;
   }
   LevelPairs pairs{kernel * kernel.transpose(), slope * kernel.transpose() + kernel * slope.transpose(), {}};
-  for (Index i = 0; i < design.local.categories.rows(); ++i) pairs.level.push_back(level_of(levels, design.local.categories(i, c)));
+  for (Index i = 0; i < design.local.categories.rows(); ++i)
+    pairs.level.push_back(level_of(levels, design.local.categories(i, c)));
   return pairs;
 }
 
@@ -165,13 +160,16 @@ class SquaredDensity {
     const LocalDesign& local = design_.local;
     const Index continuous = local.order.continuous();
     const double reach = convolution_.separate() ? 4.0 * static_cast<double>(continuous) : 4.0;
-    local.points.find(q.head(continuous), convolution_.compact() ? reach : std::numeric_limits<double>::infinity(), found_);
-    double bandwidths = 0;  // log prod h: the normalizer without the integral of the kernel, which is in the convolution
+    local.points.find(q.head(continuous), convolution_.compact() ? reach : std::numeric_limits<double>::infinity(),
+                      found_);
+    double bandwidths =
+        0;  // log prod h: the normalizer without the integral of the kernel, which is in the convolution
     for (Index d = 0; d < continuous; ++d) bandwidths += std::log(local.points.scale(d));
     slopes_.resize(continuous);
     for (Index j = 0; j < found_.count; ++j) {
       const Index point = found_.points[static_cast<std::size_t>(j)];
-      const double share = design_.weight(i) * design_.weight(point) / (design_.total * design_.total) * std::exp(-bandwidths);
+      const double share =
+          design_.weight(i) * design_.weight(point) / (design_.total * design_.total) * std::exp(-bandwidths);
       double value = share * continuous_part(j);
       slopes_ *= share;
       double categorical = 1;
@@ -190,7 +188,8 @@ class SquaredDensity {
 
  private:
   static double entry(const Eigen::MatrixXd& of, const LevelPairs& pair, Index i, Index j) {
-    return of(static_cast<Index>(pair.level[static_cast<std::size_t>(i)]), static_cast<Index>(pair.level[static_cast<std::size_t>(j)]));
+    return of(static_cast<Index>(pair.level[static_cast<std::size_t>(i)]),
+              static_cast<Index>(pair.level[static_cast<std::size_t>(j)]));
   }
 
   /// The convolution at the offset of point j, and in slopes_ its derivatives by log h.

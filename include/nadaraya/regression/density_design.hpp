@@ -31,21 +31,22 @@ inline std::size_t level_of(const std::vector<double>& levels, double value) {
 /// categorical kernels over the levels of the data, so that f integrates, and sums, to 1.
 struct DensityDesign {
   LocalDesign local;
-  double log_normalizer = 0;     ///< log (int kappa prod h)
-  double total = 0;              ///< of the observation weights
-  Eigen::MatrixXd mass_slopes;   ///< [N x Dc] d(log mass_j) / dlambda
+  double log_normalizer = 0;                ///< log (int kappa prod h)
+  double total = 0;                         ///< of the observation weights
+  Eigen::MatrixXd mass_slopes;              ///< [N x Dc] d(log mass_j) / dlambda
   std::vector<std::vector<double>> levels;  ///< of each categorical column
 
   double weight(Index i) const { return local.weights.size() > 0 ? local.weights(i) : 1.0; }
 };
 
 /// O(N log N + levels^2).
-inline DensityDesign density_design(const AnyKernel& kernel, double kernel_integral, const LocalData& data,
-                                    const Eigen::VectorXd& bandwidths) {
-  DensityDesign design{local_design(kernel, data, bandwidths, 0), std::log(kernel_integral), 0, {}, {}};
+inline DensityDesign density_design(const KernelInputs& inputs, double kernel_integral) {
+  DensityDesign design{design_of(inputs), std::log(kernel_integral), 0, {}, {}};
+  const LocalData& data = inputs.data;
   LocalDesign& local = design.local;
   const Index n = data.x.rows();
-  for (Index d = 0; d < local.order.continuous(); ++d) design.log_normalizer += std::log(bandwidths(local.order.column(d)));
+  for (Index d = 0; d < local.order.continuous(); ++d)
+    design.log_normalizer += std::log(inputs.bandwidths(local.order.column(d)));
   design.total = data.weights.size() > 0 ? data.weights.sum() : static_cast<double>(n);
   const Index categories = local.categories.cols();
   design.mass_slopes.setZero(n, categories);

@@ -1,7 +1,8 @@
-// What a regression says about its own errors.
+// The errors of a regression, on its own data and at queries.
 #pragma once
 
 #include "nadaraya/engine/executor.hpp"
+#include "nadaraya/regression/diagnostics.hpp"
 #include "nadaraya/regression/local_fit.hpp"
 #include "nadaraya/regression/prediction.hpp"
 #include "nadaraya/regression/smoother_error.hpp"
@@ -17,39 +18,10 @@
 
 namespace nadaraya {
 
-/// A regression on its own data: y^ = S y with the hat matrix S.
-struct RegressionDiagnostics {
-  RowMatrix<double> fitted;     ///< [N x Dy]
-  RowMatrix<double> residuals;  ///< y - fitted
-  Eigen::VectorXd leverage;     ///< [N], the diagonal of S
-  /// Estimates of the variance of each observation, r_i^2 / (1 - 2 S_ii + sum_j S_ij^2): unbiased where variances are equal and
-  /// the fit has no bias. A point that its own fit interpolates has `variance` instead.
-  RowMatrix<double> noise;
-  double degrees_of_freedom = 0;           ///< trace S
-  double residual_degrees_of_freedom = 0;  ///< N - 2 trace S + trace S S^T
-  Eigen::VectorXd variance;                ///< [Dy], sum r^2 over the residual degrees of freedom; +infinity if there are none
-  Eigen::VectorXd r_squared;               ///< [Dy], 1 - sum r^2 / sum (y - mean)^2, weighted as the observations are
-};
-
-/// Values at queries with their uncertainty. Where no point is within the bandwidth, the value is 0, the interval unbounded.
-struct IntervalPrediction {
-  RowMatrix<double> values;           ///< [Nq x Dy]
-  RowMatrix<double> standard_errors;  ///< of the mean of the fit, robust against unequal variances
-  RowMatrix<double> lower, upper;     ///< of the interval of each value
-  std::vector<Index> empty_rows;      ///< queries without a point in the bandwidth, ascending
-};
-
-/// Derivatives of the fit at queries by the continuous columns of x.
-struct SlopePrediction {
-  std::vector<RowMatrix<double>> values;           ///< by each continuous column of x: [Nq x Dy]
-  std::vector<RowMatrix<double>> standard_errors;  ///< likewise
-  std::vector<Index> empty_rows;
-};
-
 namespace detail {
 
-/// visit(i, fit) for each row i of q [N x D], in units of the scales, that has a point within the bandwidth. Returns the
-/// other rows.
+/// visit(i, fit) for each row i of q [N x D], in units of the scales, that has a point within the bandwidth. Returns
+/// the other rows.
 template <class Visit>
 std::vector<Index> for_fits(const LocalDesign& design, const RowMatrix<double>& q, const AnyExecutor& executor,
                             const Visit& visit) {
@@ -70,7 +42,8 @@ std::vector<Index> for_fits(const LocalDesign& design, const RowMatrix<double>& 
 }
 
 /// q [N x D]: the points, in units of the scales.
-inline RegressionDiagnostics diagnose(const LocalDesign& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+inline RegressionDiagnostics diagnose(const LocalDesign& design, const RowMatrix<double>& q,
+                                      const AnyExecutor& executor) {
   const Index n = q.rows(), outputs = design.y.cols();
   RegressionDiagnostics result;
   result.fitted = RowMatrix<double>::Zero(n, outputs);
@@ -87,8 +60,9 @@ inline RegressionDiagnostics diagnose(const LocalDesign& design, const RowMatrix
   result.residual_degrees_of_freedom = static_cast<double>(n) - 2 * result.degrees_of_freedom + squares.sum();
   const double rounding = 1e-8;
   const bool left = result.residual_degrees_of_freedom > rounding * static_cast<double>(n);
-  result.variance = left ? Eigen::VectorXd(result.residuals.colwise().squaredNorm().transpose() / result.residual_degrees_of_freedom)
-                         : Eigen::VectorXd::Constant(outputs, std::numeric_limits<double>::infinity());
+  result.variance =
+      left ? Eigen::VectorXd(result.residuals.colwise().squaredNorm().transpose() / result.residual_degrees_of_freedom)
+           : Eigen::VectorXd::Constant(outputs, std::numeric_limits<double>::infinity());
   result.noise.resize(n, outputs);
   for (Index i = 0; i < n; ++i) {
     const double share = 1 - 2 * result.leverage(i) + squares(i);
@@ -107,8 +81,8 @@ inline RegressionDiagnostics diagnose(const LocalDesign& design, const RowMatrix
 }
 
 /// Sums `weights` of the support over values and over variances, into row i.
-inline void sum_with_errors(const LocalFit& fit, const Eigen::VectorXd& weights, const RowMatrix<double>& noise, Index i,
-                     RowMatrix<double>& values, RowMatrix<double>& errors) {
+inline void sum_with_errors(const LocalFit& fit, const Eigen::VectorXd& weights, const RowMatrix<double>& noise,
+                            Index i, RowMatrix<double>& values, RowMatrix<double>& errors) {
   values.row(i) = weights.transpose() * fit.values();
   for (Index o = 0; o < values.cols(); ++o) {
     double variance = 0;
@@ -119,7 +93,8 @@ inline void sum_with_errors(const LocalFit& fit, const Eigen::VectorXd& weights,
   }
 }
 
-inline Prediction<double> predict_values(const LocalDesign& design, const RowMatrix<double>& q, const AnyExecutor& executor) {
+inline Prediction<double> predict_values(const LocalDesign& design, const RowMatrix<double>& q,
+                                         const AnyExecutor& executor) {
   Prediction<double> result;
   result.values = RowMatrix<double>::Zero(q.rows(), design.y.cols());
   std::vector<Index> support(static_cast<std::size_t>(q.rows()), 0);
@@ -135,10 +110,10 @@ inline Prediction<double> predict_values(const LocalDesign& design, const RowMat
   return result;
 }
 
-/// Intervals from Student's t with (sum c^2)^2 / sum c^4 degrees of freedom (Satterthwaite 1946): the number of observations
-/// whose variances the error of the fit is estimated from.
-inline IntervalPrediction predict_intervals(const LocalDesign& design, const RowMatrix<double>& q, const RowMatrix<double>& noise,
-                                     double level, const AnyExecutor& executor) {
+/// Intervals from Student's t with (sum c^2)^2 / sum c^4 degrees of freedom (Satterthwaite 1946): the number of
+/// observations whose variances the error of the fit is estimated from.
+inline IntervalPrediction predict_intervals(const LocalDesign& design, const RowMatrix<double>& q,
+                                            const RowMatrix<double>& noise, double level, const AnyExecutor& executor) {
   const Index n = q.rows(), outputs = design.y.cols();
   IntervalPrediction result;
   result.values = RowMatrix<double>::Zero(n, outputs);
@@ -157,8 +132,9 @@ inline IntervalPrediction predict_intervals(const LocalDesign& design, const Row
 }
 
 /// The coefficients of degree one, in the units of x.
-inline SlopePrediction predict_slopes(const LocalDesign& design, const RowMatrix<double>& q, const Eigen::VectorXd& scales,
-                               const RowMatrix<double>& noise, const AnyExecutor& executor) {
+inline SlopePrediction predict_slopes(const LocalDesign& design, const RowMatrix<double>& q,
+                                      const Eigen::VectorXd& scales, const RowMatrix<double>& noise,
+                                      const AnyExecutor& executor) {
   const Index n = q.rows(), outputs = design.y.cols();
   SlopePrediction result;
   const Index columns = design.points.dimension();

@@ -1,20 +1,25 @@
-// Kernel density estimates: normalized in any dimension, with categorical columns, their bandwidths chosen from the data.
+// Kernel density estimates: normalized in any dimension, with categorical columns, their bandwidths chosen from the
+// data.
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/regression/any_kernel.hpp"
-#include "nadaraya/regression/choose_bandwidths.hpp"
+#include "nadaraya/regression/bandwidth_search.hpp"
 #include "nadaraya/regression/columns.hpp"
-#include "nadaraya/regression/density_criterion.hpp"
-#include "nadaraya/regression/density_design.hpp"
 #include "nadaraya/regression/density_model.hpp"
+#include "nadaraya/regression/kernel_inputs.hpp"
 #include "nadaraya/regression/kernel_integral.hpp"
 #include "nadaraya/regression/local_data.hpp"
+#include "nadaraya/regression/operations.hpp"
 #include "nadaraya/regression/product.hpp"
 #include "nadaraya/regression/rule_of_thumb.hpp"
 #include "nadaraya/regression/self_convolution.hpp"
 #include "nadaraya/types.hpp"
+
+#if !defined(NADARAYA_COMPILED)
+#include "nadaraya/regression/operations_definitions.hpp"
+#endif
 
 #include <cmath>
 #include <concepts>
@@ -32,8 +37,9 @@ concept DensityCriterion = std::same_as<C, LikelihoodCrossValidation> || std::sa
 
 /// f(q) = sum_j weight_j K_j(q) / sum_j weight_j,
 ///   K_j(q) = kappa(u_j) / (factor_j^D int kappa prod_d h_d) prod_c lambda_c^distance / sum over the levels of c,
-/// so that f integrates over the D continuous columns, and sums over the levels in the data of the others, to 1 (Rosenblatt
-/// 1956; Parzen 1962; Aitchison and Aitken 1976; Li and Racine 2003). It keeps a copy of the data and computes in double.
+/// so that f integrates over the D continuous columns, and sums over the levels in the data of the others, to 1
+/// (Rosenblatt 1956; Parzen 1962; Aitchison and Aitken 1976; Li and Racine 2003). It keeps a copy of the data and
+/// computes in double.
 ///   const auto density = KernelDensity<Biweight>::fit(Biweight{}, x, LikelihoodCrossValidation{});
 ///   density.log_density(queries)
 /// x [N x Dx], finite. Errors: std::invalid_argument, before anything is computed. No result depends on the executor.
@@ -64,27 +70,28 @@ class KernelDensity {
     require_criterion<C>(data);
     const AnyExecutor any(executor);
     const Prepared prepared = prepare(kernel, data, criterion);
-    const auto objective = [&](const detail::LocalData& points, const Eigen::VectorXd& bandwidths, Eigen::VectorXd* gradient) {
+    const auto objective = [&](const detail::LocalData& points, const Eigen::VectorXd& bandwidths,
+                               Eigen::VectorXd* gradient) {
       return value_at(kernel, prepared, criterion, points, bandwidths, any, gradient);
     };
     const double deviation = detail::kernel_deviation(kernel, detail::ColumnOrder(data.kinds, x.cols()).continuous());
-    return detail::BandwidthSearcher(deviation, objective, search, "KernelDensity::fit").run(data);
+    return Operations::search(data, deviation, objective, search, "KernelDensity::fit");
   }
 
-  const K& kernel() const { return kernel_; }  ///< The kernel.
+  const K& kernel() const { return kernel_; }                        ///< The kernel.
   const Eigen::VectorXd& bandwidths() const { return bandwidths_; }  ///< h or lambda, one for each column.
-  const RowMatrix<double>& x() const { return data_.x; }  ///< The points [N x Dx].
+  const RowMatrix<double>& x() const { return data_.x; }             ///< The points [N x Dx].
 
   /// log f at queries [Nq x Dx]; -infinity where no point has weight.
   template <RealExpression Q, class E = Serial>
   Eigen::VectorXd log_density(const Q& queries, const E& executor = {}) const {
-    detail::require(queries.cols() == data_.x.cols(), "KernelDensity: queries must have the columns of x ", detail::shape(data_.x),
-                    ", got ", detail::shape(queries));
+    detail::require(queries.cols() == data_.x.cols(), "KernelDensity: queries must have the columns of x ",
+                    detail::shape(data_.x), ", got ", detail::shape(queries));
     const RowMatrix<double> q = queries.template cast<double>();
     detail::require_finite_rows(q, "KernelDensity", "queries");
-    const auto order = detail::ColumnOrder(data_.kinds, data_.x.cols());
-    const auto design = detail::density_design(detail::AnyKernel::of(kernel_), integral(kernel_, order), data_, bandwidths_);
-    return detail::log_densities(design, order.scaled(q, bandwidths_), AnyExecutor(executor));
+    const detail::ColumnOrder order(data_.kinds, data_.x.cols());
+    return Operations::log_density({detail::AnyKernel::of(kernel_), data_, bandwidths_}, integral(kernel_, order), q,
+                                   AnyExecutor(executor));
   }
 
   /// f at queries.
@@ -97,7 +104,8 @@ class KernelDensity {
   template <DensityCriterion C, class E = Serial>
   double criterion(const C& criterion, const E& executor = {}) const {
     require_criterion<C>(data_);
-    return value_at(kernel_, prepare(kernel_, data_, criterion), criterion, data_, bandwidths_, AnyExecutor(executor), nullptr);
+    return value_at(kernel_, prepare(kernel_, data_, criterion), criterion, data_, bandwidths_, AnyExecutor(executor),
+                    nullptr);
   }
 
   /// Its gradient by log h, or lambda of a categorical column.
@@ -105,11 +113,14 @@ class KernelDensity {
   Eigen::VectorXd criterion_gradient(const C& criterion, const E& executor = {}) const {
     require_criterion<C>(data_);
     Eigen::VectorXd gradient;
-    value_at(kernel_, prepare(kernel_, data_, criterion), criterion, data_, bandwidths_, AnyExecutor(executor), &gradient);
+    value_at(kernel_, prepare(kernel_, data_, criterion), criterion, data_, bandwidths_, AnyExecutor(executor),
+             &gradient);
     return gradient;
   }
 
  private:
+  using Operations = detail::LocalOperations<double>;
+
   /// What a criterion needs of a kernel at all bandwidths.
   struct Prepared {
     double integral;
@@ -133,29 +144,23 @@ class KernelDensity {
   template <class C>
   static double value_at(const K& kernel, const Prepared& prepared, const C&, const detail::LocalData& data,
                          const Eigen::VectorXd& bandwidths, const AnyExecutor& executor, Eigen::VectorXd* gradient) {
-    const auto design = detail::density_design(detail::AnyKernel::of(kernel), prepared.integral, data, bandwidths);
-    const RowMatrix<double> q = design.local.order.scaled(data.x, bandwidths);
-    detail::ValueWithSlopes result;
-    if constexpr (std::same_as<C, LikelihoodCrossValidation>) {
-      result = detail::likelihood_criterion(design, data.x, q, executor);
-    } else {
-      result = detail::least_squares_criterion(design, prepared.convolution, q, executor);
-    }
-    if (gradient != nullptr) *gradient = design.local.order.restored(result.slopes);
-    return result.value;
+    const bool least_squares = std::same_as<C, LeastSquaresCrossValidation>;
+    return Operations::density_criterion({detail::AnyKernel::of(kernel), data, bandwidths}, prepared.integral,
+                                         least_squares ? &prepared.convolution : nullptr, executor, gradient);
   }
 
   template <class C>
   static void require_criterion(const detail::LocalData& data) {
-    detail::require(data.x.rows() >= 2, "KernelDensity: a criterion needs at least 2 rows of x ", detail::shape(data.x));
+    detail::require(data.x.rows() >= 2, "KernelDensity: a criterion needs at least 2 rows of x ",
+                    detail::shape(data.x));
     detail::require((std::same_as<C, LikelihoodCrossValidation>) || data.factors.size() == 0,
                     "KernelDensity: least-squares cross-validation takes no factors of the points");
   }
 
   template <class X>
   static detail::LocalData checked(const X& x, const DensityModel& model) {
-    detail::LocalData data{x.template cast<double>(), RowMatrix<double>(x.rows(), 0), model.weights, 0, 1.0, model.columns,
-                           model.factors};
+    detail::LocalData data{
+        x.template cast<double>(), RowMatrix<double>(x.rows(), 0), model.weights, 0, 1.0, model.columns, model.factors};
     detail::require_local_data(data, "KernelDensity");
     return data;
   }
@@ -165,9 +170,9 @@ class KernelDensity {
   Eigen::VectorXd bandwidths_;
 };
 
-/// Factors (g / f_i)^(1/2) of the bandwidths of the points, f_i the density at point i with the given bandwidths for all, itself
-/// among the points, and g the geometric mean of the f_i: narrower where there are many (Abramson 1982; Silverman 1986,
-/// section 5.3). For LocalModel and DensityModel. x [N x Dx], bandwidths [Dx].
+/// Factors (g / f_i)^(1/2) of the bandwidths of the points, f_i the density at point i with the given bandwidths for
+/// all, itself among the points, and g the geometric mean of the f_i: narrower where there are many (Abramson 1982;
+/// Silverman 1986, section 5.3). For LocalModel and DensityModel. x [N x Dx], bandwidths [Dx].
 template <RegressionKernel K, RealExpression X, class E = Serial>
 Eigen::VectorXd abramson_factors(const K& kernel, const Eigen::VectorXd& bandwidths, const X& x,
                                  const std::vector<ColumnKind>& columns = {}, const E& executor = {}) {
@@ -176,8 +181,9 @@ Eigen::VectorXd abramson_factors(const K& kernel, const Eigen::VectorXd& bandwid
   return ((log_density.mean() - log_density.array()) / 2).exp();
 }
 
-/// h_d = sigma_d (4 / ((D + 2) N))^(1 / (D + 4)) / s: right for normal data (Silverman 1986, section 4.3.2); sigma_d is the
-/// standard deviation of column d and s that of the kernel. x [N x D], N >= 2. Throws std::invalid_argument if a column is constant.
+/// h_d = sigma_d (4 / ((D + 2) N))^(1 / (D + 4)) / s: right for normal data (Silverman 1986, section 4.3.2); sigma_d is
+/// the standard deviation of column d and s that of the kernel. x [N x D], N >= 2. Throws std::invalid_argument if a
+/// column is constant.
 template <RegressionKernel K, RealExpression X>
 Eigen::VectorXd silverman_bandwidths(const K& kernel, const X& x) {
   const auto d = static_cast<double>(x.cols());

@@ -12,9 +12,9 @@
 
 namespace nadaraya {
 
-/// int kappa(|u|) du over R^D, the volume under a kernel of bandwidth 1; of a product, that of the factors to the power D. By
-/// quadrature, to about 13 digits; a kernel that is not compact must be negligible beyond u = 12. D >= 1. Divided by it and
-/// by prod h_d, a kernel is a density.
+/// int kappa(|u|) du over R^D, the volume under a kernel of bandwidth 1; of a product, that of the factors to the power
+/// D. By quadrature, to about 13 digits; a kernel that is not compact must be negligible beyond u = 12. D >= 1. Divided
+/// by it and by prod h_d, a kernel is a density.
 template <RegressionKernel K>
 double kernel_integral(const K& kernel, Index dimension) {
   const auto& factor = detail::factor_of(kernel);

@@ -34,10 +34,11 @@ inline void require_finite_rows(const RowMatrix<double>& m, const char* function
 }
 
 inline void require_positive(const Eigen::VectorXd& values, Index rows, const char* function, const char* name) {
-  require(values.size() == 0 || values.size() == rows, function, ": ", name, "s must be one for each of ", rows, " rows of x, got ",
-          values.size());
+  require(values.size() == 0 || values.size() == rows, function, ": ", name, "s must be one for each of ", rows,
+          " rows of x, got ", values.size());
   for (Index i = 0; i < values.size(); ++i) {
-    require(is_finite(values(i)) && values(i) > 0, function, ": ", name, " ", i, " must be positive and finite, got ", values(i));
+    require(is_finite(values(i)) && values(i) > 0, function, ": ", name, " ", i, " must be positive and finite, got ",
+            values(i));
   }
 }
 
@@ -61,8 +62,8 @@ inline void require_local_data(const LocalData& data, const char* function) {
 
 /// Throws std::invalid_argument unless h > 0 for continuous columns and 0 <= lambda <= 1 for the others.
 inline void require_bandwidths(const LocalData& data, const Eigen::VectorXd& bandwidths, const char* function) {
-  require(bandwidths.size() == data.x.cols(), function, ": bandwidths must have one element for each column of x ", shape(data.x),
-          ", got ", bandwidths.size());
+  require(bandwidths.size() == data.x.cols(), function, ": bandwidths must have one element for each column of x ",
+          shape(data.x), ", got ", bandwidths.size());
   const ColumnOrder order(data.kinds, data.x.cols());
   for (Index d = 0; d < order.size(); ++d) {
     const double h = bandwidths(order.column(d));
@@ -73,10 +74,11 @@ inline void require_bandwidths(const LocalData& data, const Eigen::VectorXd& ban
   }
 }
 
-/// Throws std::invalid_argument unless k nearest points are a bandwidth: 1 <= k <= N - 2, continuous columns, no factors.
+/// Throws std::invalid_argument unless k nearest points are a bandwidth: 1 <= k <= N - 2, continuous columns, no
+/// factors.
 inline void require_neighbors(const LocalData& data, Index neighbors, const char* function) {
-  require(neighbors >= 1 && neighbors + 2 <= data.x.rows(), function, ": neighbors must be from 1 to N - 2 for x ", shape(data.x),
-          ", got ", neighbors);
+  require(neighbors >= 1 && neighbors + 2 <= data.x.rows(), function, ": neighbors must be from 1 to N - 2 for x ",
+          shape(data.x), ", got ", neighbors);
   require(data.factors.size() == 0 && ColumnOrder(data.kinds, data.x.cols()).categorical() == 0, function,
           ": a bandwidth by neighbors takes continuous columns and no factors");
 }

@@ -4,6 +4,7 @@
 #include "nadaraya/mix/monomials.hpp"
 #include "nadaraya/regression/any_kernel.hpp"
 #include "nadaraya/regression/columns.hpp"
+#include "nadaraya/regression/kernel_inputs.hpp"
 #include "nadaraya/regression/local_data.hpp"
 #include "nadaraya/regression/scaled_points.hpp"
 #include "nadaraya/types.hpp"
@@ -21,26 +22,27 @@ struct LocalDesign {
   const RowMatrix<double>& y;      ///< [N x Dy]
   const Eigen::VectorXd& weights;  ///< of the observations [N], or empty: 1 each
   ColumnOrder order;
-  ScaledPoints points;             ///< the continuous columns
-  RowMatrix<double> categories;    ///< the others [N x Dc]
-  Eigen::VectorXd lambdas;         ///< [Dc]
-  Eigen::VectorXd factors;         ///< the bandwidth of point j is factors_j times that of all; empty: 1 each
-  double reach = 0;                ///< |u|^2 within which points are looked for; infinite: all
-  Eigen::VectorXd mass;            ///< weights_j / factors_j^D, by which the kernel is multiplied; empty: 1 each
+  ScaledPoints points;           ///< the continuous columns
+  RowMatrix<double> categories;  ///< the others [N x Dc]
+  Eigen::VectorXd lambdas;       ///< [Dc]
+  Eigen::VectorXd factors;       ///< the bandwidth of point j is factors_j times that of all; empty: 1 each
+  double reach = 0;              ///< |u|^2 within which points are looked for; infinite: all
+  Eigen::VectorXd mass;          ///< weights_j / factors_j^D, by which the kernel is multiplied; empty: 1 each
   Monomials monomials;
-  double ridge = 0;                ///< in units of the bandwidth
-  Index neighbors = 0;             ///< 0: a fixed bandwidth, 1 in units of the scales
+  double ridge = 0;     ///< in units of the bandwidth
+  Index neighbors = 0;  ///< 0: a fixed bandwidth, 1 in units of the scales
 };
 
-/// An exponential kernel's weights less than 2^-53 / N of the largest, which do not change a sum of N: those of points whose |u|^2
-/// exceeds the nearest one's by so much.
+/// An exponential kernel's weights less than 2^-53 / N of the largest, which do not change a sum of N: those of points
+/// whose |u|^2 exceeds the nearest one's by so much.
 inline double negligible_distance(double rate, Index n) { return (37 + std::log(static_cast<double>(n))) / rate; }
 
 /// The part of that distance by which points are looked for beyond it.
 inline constexpr double spare_reach = 0.25;
 
-/// `bandwidths` [D]: h of continuous columns, lambda of the others. The data outlive the design.
-inline LocalDesign local_design(const AnyKernel& kernel, const LocalData& data, const Eigen::VectorXd& bandwidths, Index neighbors) {
+/// The data outlive the design.
+inline LocalDesign design_of(const KernelInputs& inputs) {
+  const auto& [kernel, data, bandwidths, neighbors] = inputs;
   const ColumnOrder order(data.kinds, data.x.cols());
   const Eigen::VectorXd arranged = order.arranged_vector(bandwidths);
   const Index dimension = order.continuous();
@@ -52,12 +54,23 @@ inline LocalDesign local_design(const AnyKernel& kernel, const LocalData& data, 
   }
   double radius = reach < std::numeric_limits<double>::infinity() ? std::sqrt(reach) : 0.0;
   if (neighbors > 0) {
-    radius = std::pow(static_cast<double>(neighbors) / static_cast<double>(data.x.rows()), 1.0 / static_cast<double>(dimension));
+    radius = std::pow(static_cast<double>(neighbors) / static_cast<double>(data.x.rows()),
+                      1.0 / static_cast<double>(dimension));
   }
   const RowMatrix<double> x = order.arranged(data.x);
-  LocalDesign design{kernel, data.y, data.weights, order, ScaledPoints(x.leftCols(dimension), arranged.head(dimension), radius),
-                     x.rightCols(order.categorical()), arranged.tail(order.categorical()), data.factors, reach, data.weights,
-                     Monomials(dimension, data.degree), data.ridge, neighbors};
+  LocalDesign design{kernel,
+                     data.y,
+                     data.weights,
+                     order,
+                     ScaledPoints(x.leftCols(dimension), arranged.head(dimension), radius),
+                     x.rightCols(order.categorical()),
+                     arranged.tail(order.categorical()),
+                     data.factors,
+                     reach,
+                     data.weights,
+                     Monomials(dimension, data.degree),
+                     data.ridge,
+                     neighbors};
   if (data.factors.size() > 0) {
     design.mass = data.factors.array().pow(-static_cast<double>(dimension));
     if (data.weights.size() > 0) design.mass.array() *= data.weights.array();

@@ -59,7 +59,8 @@ class LocalFit {
     out /= around_.radius();
   }
 
-  /// Adds factor d(sum_j g_j c_j) / d(log h_d), or by lambda, to gradient [D], in the order of the design. For a fixed bandwidth.
+  /// Adds factor d(sum_j g_j c_j) / d(log h_d), or by lambda, to gradient [D], in the order of the design. For a fixed
+  /// bandwidth.
   template <class G>
   void pull_bandwidths(const G& g, double factor, Eigen::VectorXd& gradient) {
     fit_.pull(g);

@@ -16,8 +16,8 @@
 
 namespace nadaraya::detail {
 
-/// w_j = weight_j kappa(u_j) prod_c lambda_c^distance for the points within the bandwidth of a query, up to a common factor
-/// exp(log_factor()). Visits one query after the other. Memory: the largest support.
+/// w_j = weight_j kappa(u_j) prod_c lambda_c^distance for the points within the bandwidth of a query, up to a common
+/// factor exp(log_factor()). Visits one query after the other. Memory: the largest support.
 class Neighborhood {
  public:
   explicit Neighborhood(const LocalDesign& design) : design_(design) {}
@@ -70,7 +70,8 @@ class Neighborhood {
     const ScaledPoints& points = design_.points;
     if (design_.neighbors == 0) {
       points.find(q, design_.reach, found_);
-      if (design_.kernel.rate() > 0 && design_.reach < std::numeric_limits<double>::infinity()) include_nearest(q, left_out);
+      if (design_.kernel.rate() > 0 && design_.reach < std::numeric_limits<double>::infinity())
+        include_nearest(q, left_out);
       return;
     }
     // The distance to the (k + 1)-th point, the one that is left out not counted.
@@ -88,10 +89,11 @@ class Neighborhood {
     points.find(q, square_, found_);
   }
 
-  /// Finds all points unless those found include all whose weights are not negligible beside the nearest point's.
+  /// Finds all points unless those found include all whose weights are not negligible next to the nearest point's.
   void include_nearest(const Eigen::VectorXd& q, Index left_out) {
     double nearest = std::numeric_limits<double>::infinity();
-    for (Index j = 0; j < found_.count; ++j) nearest = point(j) == left_out ? nearest : (std::min)(nearest, found_.squares(j));
+    for (Index j = 0; j < found_.count; ++j)
+      nearest = point(j) == left_out ? nearest : (std::min)(nearest, found_.squares(j));
     if (nearest <= design_.reach * (spare_reach / (1 + spare_reach))) return;
     design_.points.find(q, std::numeric_limits<double>::infinity(), found_);
   }
@@ -142,13 +144,16 @@ class Neighborhood {
     const Index n = count(), categories = q.size();
     factors_.resize(categories);
     for (Index j = 0; j < n; ++j) {
+      const auto distance = [&](Index c) {
+        return category_distance(design_.order.ordered(c), design_.categories(point(j), c), q(c));
+      };
       double all = 1;
       for (Index c = 0; c < categories; ++c) {
-        factors_(c) = category_weight(design_.lambdas(c), category_distance(design_.order.ordered(c), design_.categories(point(j), c), q(c)));
+        factors_(c) = category_weight(design_.lambdas(c), distance(c));
         all *= factors_(c);
       }
       for (Index c = 0; c < categories; ++c) {
-        double slope = category_slope(design_.lambdas(c), category_distance(design_.order.ordered(c), design_.categories(point(j), c), q(c)));
+        double slope = category_slope(design_.lambdas(c), distance(c));
         for (Index other = 0; other < categories; ++other) slope *= other == c ? 1.0 : factors_(other);
         category_slopes_(j, c) = weights_(j) * slope;
       }
@@ -159,15 +164,15 @@ class Neighborhood {
 
   const LocalDesign& design_;
   FoundPoints found_;
-  double square_ = 1;      ///< of the bandwidth, in units of the scales
+  double square_ = 1;  ///< of the bandwidth, in units of the scales
   double log_factor_ = 0;
-  Index self_ = -1;        ///< the point that is left out, in the list
+  Index self_ = -1;  ///< the point that is left out, in the list
   Eigen::VectorXd weights_;
   Eigen::MatrixXd slopes_;           ///< the kernel's derivatives, as AnyKernel gives them
   Eigen::MatrixXd category_slopes_;  ///< dw_j / dlambda_c
   Eigen::MatrixXd shrunk_offsets_;   ///< divided by the factors of the points
   Eigen::VectorXd shrunk_squares_;
-  Eigen::VectorXd factors_;          ///< of one point, for each categorical column
+  Eigen::VectorXd factors_;  ///< of one point, for each categorical column
   std::vector<double> order_;
 };
 

@@ -9,8 +9,8 @@
 
 namespace nadaraya {
 
-/// prod_d kappa(u_d) in place of kappa(|u|), u_d = (x_d - q_d) / h_d: the support of a compact kernel is a box instead of an
-/// ellipsoid. For a Gaussian they are the same.
+/// prod_d kappa(u_d) in place of kappa(|u|), u_d = (x_d - q_d) / h_d: the support of a compact kernel is a box instead
+/// of an ellipsoid. For a Gaussian they are the same.
 template <Kernel K>
 struct Product {
   K kernel = {};                               ///< of each column

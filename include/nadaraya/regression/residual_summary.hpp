@@ -2,7 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
-#include "nadaraya/regression/inference.hpp"
+#include "nadaraya/regression/diagnostics.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -28,7 +28,8 @@ struct ResidualSummary {
 inline ResidualSummary summarize_residuals(const RegressionDiagnostics& diagnostics, Index output = 0) {
   const RowMatrix<double>& residuals = diagnostics.residuals;
   detail::require(output >= 0 && output < residuals.cols() && residuals.rows() >= 1,
-                  "summarize_residuals: output must be one of the columns of the residuals ", detail::shape(residuals), ", got ", output);
+                  "summarize_residuals: output must be one of the columns of the residuals ", detail::shape(residuals),
+                  ", got ", output);
   const Eigen::VectorXd column = residuals.col(output);
   std::vector<double> sorted(column.data(), column.data() + column.size());
   std::sort(sorted.begin(), sorted.end());
@@ -37,8 +38,8 @@ inline ResidualSummary summarize_residuals(const RegressionDiagnostics& diagnost
     const auto below = static_cast<std::size_t>(at), above = (std::min)(below + 1, sorted.size() - 1);
     return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
   };
-  return {sorted.front(), quantile(0.25), quantile(0.5), quantile(0.75), sorted.back(),
-          std::sqrt(column.squaredNorm() / static_cast<double>(column.size()))};
+  return {sorted.front(), quantile(0.25), quantile(0.5),
+          quantile(0.75), sorted.back(),  std::sqrt(column.squaredNorm() / static_cast<double>(column.size()))};
 }
 
 }  // namespace nadaraya

@@ -27,15 +27,16 @@ double kernel_deviation(const K& product_or_radial, Index dimension) {
   double mass = 0, second = 0;
   for (int i = 0; i < steps; ++i) {
     const double r = end * (i + 0.5) / steps;
-    const double weight = kernel.profile(centre(kernel) - r * r) * std::pow(r / end, static_cast<double>(dimension - 1));
+    const double weight =
+        kernel.profile(centre(kernel) - r * r) * std::pow(r / end, static_cast<double>(dimension - 1));
     mass += weight;
     second += weight * r * r;
   }
   return std::sqrt(second / (mass * static_cast<double>(dimension)));
 }
 
-/// How the best bandwidth shrinks with the number of points: N^-rate. The bias of a fit of degree 0 or 1 is of second order in
-/// h, that of degree 2 or 3 of fourth.
+/// How the best bandwidth shrinks with the number of points: N^-rate. The bias of a fit of degree 0 or 1 is of second
+/// order in h, that of degree 2 or 3 of fourth.
 inline double bandwidth_rate(int degree, Index dimension) {
   return 1.0 / static_cast<double>((degree <= 1 ? 4 : 8) + dimension);
 }
@@ -57,8 +58,10 @@ inline Eigen::VectorXd neighbor_scales(const RowMatrix<double>& x) {
 inline constexpr double first_lambda = 0.5;
 
 /// `deviation`: that of the kernel. Categorical columns have first_lambda.
-inline Eigen::VectorXd rule_of_thumb(double deviation, const RowMatrix<double>& x, const ColumnOrder& order, int degree) {
-  require(x.rows() >= 2 && x.cols() >= 1, "rule_of_thumb_bandwidths: x must have at least 2 rows and a column, got ", shape(x));
+inline Eigen::VectorXd rule_of_thumb(double deviation, const RowMatrix<double>& x, const ColumnOrder& order,
+                                     int degree) {
+  require(x.rows() >= 2 && x.cols() >= 1, "rule_of_thumb_bandwidths: x must have at least 2 rows and a column, got ",
+          shape(x));
   const Eigen::VectorXd deviations = column_deviations(x);
   const double factor = 1.06 * std::pow(static_cast<double>(x.rows()), -bandwidth_rate(degree, order.continuous()));
   Eigen::VectorXd rule = Eigen::VectorXd::Constant(x.cols(), first_lambda);
@@ -72,9 +75,9 @@ inline Eigen::VectorXd rule_of_thumb(double deviation, const RowMatrix<double>& 
 
 }  // namespace detail
 
-/// h_d = 1.06 sigma_d N^(-1/(4 + D)) / s for a fit of degree 0 or 1, N^(-1/(8 + D)) above; sigma_d is the standard deviation of
-/// column d and s that of the kernel, so that all kernels smooth alike (Silverman 1986; Scott 1992). x [N x D], N >= 2.
-/// Throws std::invalid_argument if a column is constant.
+/// h_d = 1.06 sigma_d N^(-1/(4 + D)) / s for a fit of degree 0 or 1, N^(-1/(8 + D)) above; sigma_d is the standard
+/// deviation of column d and s that of the kernel, so that all kernels smooth alike (Silverman 1986; Scott 1992). x [N
+/// x D], N >= 2. Throws std::invalid_argument if a column is constant.
 template <RegressionKernel K, RealExpression X>
 Eigen::VectorXd rule_of_thumb_bandwidths(const K& kernel, const X& x, int degree) {
   return detail::rule_of_thumb(detail::kernel_deviation(kernel, x.cols()), x.template cast<double>(),

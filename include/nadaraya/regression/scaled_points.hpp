@@ -4,6 +4,7 @@
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstddef>
 #include <limits>
@@ -44,18 +45,20 @@ struct FoundPoints {
   }
 };
 
-/// Points divided by one number for each column. With cells, in 1 to 3 columns, points are stored in lines of cells along the
-/// first axis, sorted by their first coordinate, and a query scans the lines within its radius; otherwise it scans all.
+/// Points divided by one number for each column. With cells, points are stored in lines of cells along one axis, sorted
+/// by their coordinate on it, and a query scans the lines within its radius; otherwise it scans all. Cells see up to
+/// three axes, the longest ones of more.
 class ScaledPoints {
  public:
   ScaledPoints() = default;
 
-  /// x [N x D], finite; scales [D], positive. `radius` is a typical radius of search in units of the scales; 0: no cells.
+  /// x [N x D], finite; scales [D], positive. `radius` is a typical radius of search in units of the scales; 0: no
+  /// cells.
   ScaledPoints(const RowMatrix<double>& x, const Eigen::VectorXd& scales, double radius)
       : scales_(scales), axes_(x.rows(), x.cols()), points_(static_cast<std::size_t>(x.rows())) {
     std::iota(points_.begin(), points_.end(), KeyIndex(0));
     const Eigen::MatrixXd scaled = x * scales.cwiseInverse().asDiagonal();
-    if (radius > 0 && x.cols() >= 1 && x.cols() <= 3 && x.rows() > 64) sort_into_lines(scaled, radius);
+    if (radius > 0 && x.cols() >= 1 && x.rows() > 64) sort_into_lines(scaled, radius);
     for (Index i = 0; i < x.rows(); ++i) axes_.row(i) = scaled.row(points_[static_cast<std::size_t>(i)]);
     if (lines_.empty()) lines_.push_back({0, 0, 0, x.rows()});
   }
@@ -70,7 +73,8 @@ class ScaledPoints {
     return query.transpose().cwiseQuotient(scales_);
   }
 
-  /// Finds the points with |point - q|^2 < bound, in an order that depends on the query alone. An infinite bound finds all.
+  /// Finds the points with |point - q|^2 < bound, in an order that depends on the query alone. An infinite bound finds
+  /// all.
   void find(const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
     found.count = 0;
     if (side_ == 0 || !(bound < std::numeric_limits<double>::infinity())) return scan(0, size(), q, bound, found);
@@ -87,9 +91,9 @@ class ScaledPoints {
         if (third > last_third) return;
       }
       for (; line != lines_.end() && line->third == third && line->second <= last_second; ++line) {
-        const double* axis = axes_.col(0).data();
-        const double* low = std::lower_bound(axis + line->begin, axis + line->end, q(0) - radius);
-        const double* high = std::upper_bound(low, axis + line->end, q(0) + radius);
+        const double* axis = axes_.col(line_axes_[0]).data();
+        const double* low = std::lower_bound(axis + line->begin, axis + line->end, q(line_axes_[0]) - radius);
+        const double* high = std::upper_bound(low, axis + line->end, q(line_axes_[0]) + radius);
         scan(low - axis, high - axis, q, bound, found);
       }
       third += 1;
@@ -106,22 +110,36 @@ class ScaledPoints {
     return a.third < b.third || (a.third == b.third && a.second < b.second);
   }
 
-  double cell(const Eigen::VectorXd& q, Index axis, double offset) const {
-    return axis < dimension() ? std::floor((q(axis) + offset) / side_) : 0.0;
+  /// Of the second axis of the cells, or the third.
+  double cell(const Eigen::VectorXd& q, std::size_t axis, double offset) const {
+    return static_cast<Index>(axis) < dimension() ? std::floor((q(line_axes_[axis]) + offset) / side_) : 0.0;
+  }
+
+  /// The longest first, where there are more than cells see.
+  void choose_axes(const Eigen::MatrixXd& scaled) {
+    if (scaled.cols() <= 3) return;
+    const Eigen::VectorXd lengths = (scaled.colwise().maxCoeff() - scaled.colwise().minCoeff()).transpose();
+    std::vector<Index> axes(static_cast<std::size_t>(scaled.cols()));
+    std::iota(axes.begin(), axes.end(), Index(0));
+    std::stable_sort(axes.begin(), axes.end(), [&](Index a, Index b) { return lengths(a) > lengths(b); });
+    std::copy_n(axes.begin(), line_axes_.size(), line_axes_.begin());
   }
 
   void sort_into_lines(const Eigen::MatrixXd& scaled, double radius) {
     side_ = radius / 2;
+    choose_axes(scaled);
     const Index d = scaled.cols();
     const auto line_of = [&](KeyIndex j) {
-      return Line{d > 2 ? std::floor(scaled(j, 2) / side_) : 0.0, d > 1 ? std::floor(scaled(j, 1) / side_) : 0.0, 0, 0};
+      return Line{d > 2 ? std::floor(scaled(j, line_axes_[2]) / side_) : 0.0,
+                  d > 1 ? std::floor(scaled(j, line_axes_[1]) / side_) : 0.0, 0, 0};
     };
     std::vector<Line> of(points_.size());
     std::transform(points_.begin(), points_.end(), of.begin(), line_of);
     std::sort(points_.begin(), points_.end(), [&](KeyIndex a, KeyIndex b) {
       const Line &left = of[static_cast<std::size_t>(a)], &right = of[static_cast<std::size_t>(b)];
       if (before(left, right) || before(right, left)) return before(left, right);
-      return scaled(a, 0) < scaled(b, 0) || (scaled(a, 0) == scaled(b, 0) && a < b);
+      const double along_a = scaled(a, line_axes_[0]), along_b = scaled(b, line_axes_[0]);
+      return along_a < along_b || (along_a == along_b && a < b);
     });
     for (std::size_t i = 0; i < points_.size(); ++i) {
       const Line& line = of[static_cast<std::size_t>(points_[i])];
@@ -162,7 +180,8 @@ class ScaledPoints {
   }
 
   Eigen::VectorXd scales_;
-  double side_ = 0;  ///< of a cell; 0: one line holds all points
+  double side_ = 0;                          ///< of a cell; 0: one line holds all points
+  std::array<Index, 3> line_axes_{0, 1, 2};  ///< that lines run along, and that tell lines apart
   std::vector<Line> lines_;
   Eigen::MatrixXd axes_;  ///< [N x D], in the order of the lines
   std::vector<KeyIndex> points_;

@@ -13,8 +13,8 @@ namespace nadaraya::detail {
 
 struct SearchLimits {
   int iterations = 50;
-  double gradient = 1e-6;  ///< relative to the value at the start: the search ends at a smaller one
-  double step = 1e-7;      ///< the search ends when no variable moves more
+  double gradient = 1e-6;   ///< relative to the value at the start: the search ends at a smaller one
+  double step = 1e-7;       ///< the search ends when no variable moves more
   double longest_step = 1;  ///< of a variable, in one iteration
 };
 
@@ -24,9 +24,9 @@ struct SearchResult {
   int evaluations = 0;
 };
 
-/// BFGS (Nocedal and Wright 2006, chapter 6) with a backtracking line search, on the variables that are not held at a bound.
-/// evaluate(x, gradient) returns the value, +infinity where there is none; progress(x, value) is told of each iterate.
-/// Deterministic. The start lies in the box and has a finite value.
+/// BFGS (Nocedal and Wright 2006, chapter 6) with a backtracking line search, on the variables that are not held at a
+/// bound. evaluate(x, gradient) returns the value, +infinity where there is none; progress(x, value) is told of each
+/// iterate. Deterministic. The start lies in the box and has a finite value.
 template <class Evaluate, class Progress>
 SearchResult minimize_in_box(const Evaluate& evaluate, const Eigen::VectorXd& start, const Eigen::VectorXd& lower,
                              const Eigen::VectorXd& upper, const SearchLimits& limits, const Progress& progress) {

@@ -14,9 +14,9 @@
 
 namespace nadaraya::detail {
 
-/// k(s) = int kappa(|u|) kappa(|u - s e|) du / (int kappa)^2 over R^D, e a unit vector, and its derivative. Of a product, k of a
-/// factor. Compact kernels have a table of cubic pieces with errors of about 1e-8, whose derivative is that of the table;
-/// for exponential ones it is a Gaussian of twice the variance.
+/// k(s) = int kappa(|u|) kappa(|u - s e|) du / (int kappa)^2 over R^D, e a unit vector, and its derivative. Of a
+/// product, k of a factor. Compact kernels have a table of cubic pieces with errors of about 1e-8, whose derivative is
+/// that of the table; for exponential ones it is a Gaussian of twice the variance.
 class SelfConvolution {
  public:
   template <RegressionKernel K>
@@ -52,7 +52,8 @@ class SelfConvolution {
     if (!(s < 2)) return 0;
     const double at = s * (pieces / 2.0);
     const Index i = (std::min)(static_cast<Index>(at), Index(pieces - 1));
-    const double t = at - static_cast<double>(i), a = table_(i), b = table_(i + 1), da = slopes_(i), db = slopes_(i + 1);
+    const double t = at - static_cast<double>(i), a = table_(i), b = table_(i + 1), da = slopes_(i),
+                 db = slopes_(i + 1);
     const double c2 = 3 * (b - a) - 2 * da - db, c3 = 2 * (a - b) + da + db;
     slope = (da + t * (2 * c2 + t * 3 * c3)) * (pieces / 2.0);
     return a + t * (da + t * (c2 + t * c3));
@@ -71,11 +72,12 @@ class SelfConvolution {
       const double s = 2.0 * i / pieces;
       // Both balls, cut in two halves that mirror each other: x from s/2 to 1 along e, rho across.
       const auto slice = [&](double x) {
-        const double far = x * x, other = (x - s) * (x - s);
-        if (dimension == 1) return at(far) * at(other);
-        const double widest = std::sqrt(1 - far);
+        const double own = x * x, other = (x - s) * (x - s);
+        if (dimension == 1) return at(own) * at(other);
+        const double widest = std::sqrt(1 - own);
         return sphere_surface(d - 1) *
-               integrate([&](double rho) { return std::pow(rho, d - 2) * at(far + rho * rho) * at(other + rho * rho); }, 0, widest, 6);
+               integrate([&](double rho) { return std::pow(rho, d - 2) * at(own + rho * rho) * at(other + rho * rho); },
+                         0, widest, 6);
       };
       table_(i) = i < pieces ? 2 * integrate(slice, s / 2, 1, 8) / squared : 0.0;
     }
@@ -84,7 +86,8 @@ class SelfConvolution {
     slopes_(0) = (-3 * table_(0) + 4 * table_(1) - table_(2)) / 2;
     slopes_(1) = (table_(2) - table_(0)) / 2;
     slopes_(pieces - 1) = (table_(pieces) - table_(pieces - 2)) / 2;
-    for (Index i = 2; i + 2 <= pieces; ++i) slopes_(i) = (8 * (table_(i + 1) - table_(i - 1)) - (table_(i + 2) - table_(i - 2))) / 12;
+    for (Index i = 2; i + 2 <= pieces; ++i)
+      slopes_(i) = (8 * (table_(i + 1) - table_(i - 1)) - (table_(i + 2) - table_(i - 2))) / 12;
   }
 
   bool separate_ = false;

@@ -3,6 +3,7 @@
 
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/mosaic/counter_random.hpp"
+#include "nadaraya/regression/diagnostics.hpp"
 #include "nadaraya/regression/inference.hpp"
 #include "nadaraya/regression/local_design.hpp"
 #include "nadaraya/regression/local_fit.hpp"
@@ -19,12 +20,6 @@
 
 namespace nadaraya {
 
-/// The random errors by which a band is made as wide as it must be. Each is a function of seed, draw and point.
-struct BandDraws {
-  int count = 2000;        ///< of the level's quantile: it is right to about 0.01 / level at 2,000
-  std::uint64_t seed = 1;  ///< of the errors
-};
-
 namespace detail {
 
 /// A standard normal number of each draw and point (Box and Muller 1958).
@@ -39,9 +34,11 @@ struct FitWeights {
   std::vector<Eigen::VectorXd> weights;
 };
 
-/// For each output, the `level` quantile of max_q |sum_j c_j(q) noise_j^(1/2) g_j| / error(q), g normal. errors [Nq x Dy].
-inline Eigen::VectorXd band_quantiles(const FitWeights& fits, const RowMatrix<double>& noise, const RowMatrix<double>& errors,
-                                      double level, const BandDraws& draws, const AnyExecutor& executor) {
+/// For each output, the `level` quantile of max_q |sum_j c_j(q) noise_j^(1/2) g_j| / error(q), g normal. errors [Nq x
+/// Dy].
+inline Eigen::VectorXd band_quantiles(const FitWeights& fits, const RowMatrix<double>& noise,
+                                      const RowMatrix<double>& errors, double level, const BandDraws& draws,
+                                      const AnyExecutor& executor) {
   const Index n = noise.rows(), outputs = noise.cols();
   const RowMatrix<double> deviations = noise.cwiseSqrt();
   Eigen::MatrixXd largest = Eigen::MatrixXd::Zero(draws.count, outputs);
@@ -77,9 +74,11 @@ inline Eigen::VectorXd band_quantiles(const FitWeights& fits, const RowMatrix<do
   return quantiles;
 }
 
-/// As predict_intervals(), the normal quantile replaced by that of the largest of all errors, before Student's t widens it.
-inline IntervalPrediction predict_bands(const LocalDesign& design, const RowMatrix<double>& q, const RowMatrix<double>& noise,
-                                        double level, const BandDraws& draws, const AnyExecutor& executor) {
+/// As predict_intervals(), the normal quantile replaced by that of the largest of all errors, before Student's t widens
+/// it.
+inline IntervalPrediction predict_bands(const LocalDesign& design, const RowMatrix<double>& q,
+                                        const RowMatrix<double>& noise, double level, const BandDraws& draws,
+                                        const AnyExecutor& executor) {
   IntervalPrediction result = predict_intervals(design, q, noise, level, executor);
   FitWeights fits{std::vector<std::vector<KeyIndex>>(static_cast<std::size_t>(q.rows())),
                   std::vector<Eigen::VectorXd>(static_cast<std::size_t>(q.rows()))};

@@ -23,8 +23,7 @@ template <class Work>
 void for_row_chunks(Index rows, double multiply_adds_per_row, const AnyExecutor& executor, const Work& work) {
   const Index chunks = (rows + rows_per_chunk - 1) / rows_per_chunk;
   executor.parallel_for(
-      chunks,
-      [&](Index chunk) { work(chunk * rows_per_chunk, (std::min)(rows, (chunk + 1) * rows_per_chunk), chunk); },
+      chunks, [&](Index chunk) { work(chunk * rows_per_chunk, (std::min)(rows, (chunk + 1) * rows_per_chunk), chunk); },
       Cost{multiply_adds_per_row * static_cast<double>(rows)});
 }
 
@@ -39,7 +38,8 @@ inline std::vector<Index> marked_rows(const std::vector<char>& marks) {
 
 /// What a fit costs: all points are scanned, or some hundred of them.
 inline double cost_of_fit(const LocalDesign& design) {
-  const double scanned = static_cast<double>((std::min)(design.points.size(), design.kernel.compact() ? Index(300) : design.points.size()));
+  const double scanned = static_cast<double>(
+      (std::min)(design.points.size(), design.kernel.compact() ? Index(300) : design.points.size()));
   const auto features = static_cast<double>(design.monomials.size() + 2);
   return scanned * features * features * 4;
 }

@@ -25,7 +25,10 @@ double rise_to_zero(double x, const Excess& excess, const Slope& slope) {
 inline double normal_quantile(double level) {
   constexpr double density = 0.79788456080286535588;  // sqrt(2 / pi)
   return rise_to_zero(
-      0.0, [&](double z) { return level < 0.5 ? std::erf(z / std::sqrt(2.0)) - level : (1 - level) - std::erfc(z / std::sqrt(2.0)); },
+      0.0,
+      [&](double z) {
+        return level < 0.5 ? std::erf(z / std::sqrt(2.0)) - level : (1 - level) - std::erfc(z / std::sqrt(2.0));
+      },
       [&](double z) { return density * std::exp(-0.5 * z * z); });
 }
 
@@ -34,7 +37,8 @@ inline double incomplete_beta(double a, double b, double x) {
   if (!(x > 0)) return 0;
   if (!(x < 1)) return 1;
   if (x > (a + 1) / (a + b + 2)) return 1 - incomplete_beta(b, a, 1 - x);
-  const double front = std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x)) / a;
+  const double front =
+      std::exp(std::lgamma(a + b) - std::lgamma(a) - std::lgamma(b) + a * std::log(x) + b * std::log1p(-x)) / a;
   constexpr double tiny = 1e-300;
   const auto away_from_zero = [](double value) { return std::abs(value) < tiny ? tiny : value; };
   double c = 1, d = 1 / away_from_zero(1 - (a + b) * x / (a + 1)), fraction = d;
@@ -50,8 +54,8 @@ inline double incomplete_beta(double a, double b, double x) {
   return front * fraction;
 }
 
-/// P(|T| <= t) = level for Student's t with `freedom` > 0 degrees of freedom, a real number; `normal` is normal_quantile(level).
-/// Error below 1e-9 relative.
+/// P(|T| <= t) = level for Student's t with `freedom` > 0 degrees of freedom, a real number; `normal` is
+/// normal_quantile(level). Error below 1e-9 relative.
 inline double student_quantile(double level, double freedom, double normal) {
   if (freedom > 1000) {
     // Cornish and Fisher's expansion in 1 / freedom (Abramowitz and Stegun 26.7.5).
