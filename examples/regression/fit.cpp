@@ -2,7 +2,7 @@
 
 #include "band_picture.hpp"
 #include "rows.hpp"
-#include "scale.hpp"
+#include "scaled_fit.hpp"
 #include "table.hpp"
 
 #include "../support/chosen_regression.hpp"
@@ -15,14 +15,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <cstdio>
-#include <iostream>
-#include <memory>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -40,99 +36,24 @@ using Matrix = nadaraya::RowMatrix<double>;
 struct Columns {
   std::size_t response;
   std::vector<std::size_t> predictors;
+  std::optional<std::size_t> weights;
 
   Columns(const Table& table, const FitOptions& o) : response(table.find("--response", o.response)) {
+    if (o.weights) weights = table.find("--weights", *o.weights);
     for (const std::string& choice : o.predictors) predictors.push_back(table.find("--predictors", choice));
     if (o.predictors.empty()) {
       for (std::size_t i = 0; i < table.columns(); ++i) {
-        if (i != response && (table.has_name(i) || !table.names_columns())) predictors.push_back(i);
+        if (i != response && i != weights && (table.has_name(i) || !table.names_columns())) predictors.push_back(i);
       }
     }
     if (predictors.empty()) refuse("--predictors: " + table.what() + " has no column but the response");
     std::vector<std::size_t> all = predictors;
     all.push_back(response);
+    if (weights) all.push_back(*weights);
     std::sort(all.begin(), all.end());
     const auto twice = std::adjacent_find(all.begin(), all.end());
-    if (twice != all.end()) refuse("--predictors: " + table.name(*twice) + " is named twice, or is the response");
+    if (twice != all.end()) refuse("--predictors: " + table.name(*twice) + " is named twice, or is the response or the weights");
   }
-};
-
-/// The fit, and its predictions in the units of the data.
-class Fit {
- public:
-  Fit(const Matrix& numbers, const std::vector<std::string>& names, const program::RegressionOptions& options, const Threads& threads)
-      : threads_(threads) {
-    const Index predictors = numbers.cols() - 1;
-    Matrix x(numbers.rows(), predictors);
-    for (Index d = 0; d < predictors; ++d) {
-      const double range = numbers.col(d).maxCoeff() - numbers.col(d).minCoeff();
-      const std::string& name = names[static_cast<std::size_t>(d)];
-      if (!(range > 0)) refuse("--predictors: all rows have the same " + name);
-      if (!std::isfinite(range)) refuse("--predictors: " + name + " spans too much");
-      scales_.push_back(scale_by_range(numbers.col(d)));
-      x.col(d) = scales_.back().to(numbers.col(d));
-    }
-    response_ = scale_by_size(numbers.col(predictors));
-    program::RegressionOptions scaled = options;
-    if (options.bandwidths.size() > 0) {
-      scaled.bandwidths.resize(predictors);
-      for (Index d = 0; d < predictors; ++d) {
-        scaled.bandwidths(d) = options.bandwidths(options.bandwidths.size() == 1 ? 0 : d) / unit(d);
-      }
-    }
-    scaled.search.progress = [&](const Eigen::VectorXd& h, double) { show(names, h); };
-    model_ = program::as_usage([&] {
-      return program::choose_regression(scaled, x, response_.to(numbers.col(predictors)), threads_);
-    });
-    if (isatty(STDERR_FILENO) != 0) std::cerr << "\r\033[K" << std::flush;
-    diagnostics_ = model_->diagnose(threads_);
-  }
-
-  Index neighbors() const { return model_->neighbors(); }
-  double bandwidth(Index d) const { return model_->scales()(d) * unit(d); }
-  /// In the units of the data, and of the corrected AIC's logarithm.
-  double criterion(const std::string& name) const {
-    const double value = model_->criterion(name, threads_);
-    return name == "aicc" ? value + 2 * std::log(response_.unit) : value * response_.unit * response_.unit;
-  }
-  double degrees_of_freedom() const { return diagnostics_.degrees_of_freedom; }
-  double residual_degrees_of_freedom() const { return diagnostics_.residual_degrees_of_freedom; }
-  double residual_deviation() const { return std::sqrt(diagnostics_.variance(0)) * response_.unit; }
-  double r_squared() const { return diagnostics_.r_squared(0); }
-  nadaraya::ResidualSummary residuals() const {
-    nadaraya::ResidualSummary r = nadaraya::summarize_residuals(diagnostics_);
-    for (double* one : {&r.least, &r.lower_quartile, &r.median, &r.upper_quartile, &r.most}) *one *= response_.unit;
-    return r;
-  }
-
-  /// In the units of the data; NaN where no point is within the bandwidth.
-  Band intervals(const Matrix& at, double level, bool together) const {
-    Matrix queries(at.rows(), at.cols());
-    for (Index d = 0; d < at.cols(); ++d) queries.col(d) = scales_[static_cast<std::size_t>(d)].to(at.col(d));
-    const auto found = program::as_usage([&] {
-      return together ? model_->bands(queries, diagnostics_, level, threads_) : model_->intervals(queries, diagnostics_, level, threads_);
-    });
-    Band band{found.values.col(0) * response_.unit, found.standard_errors.col(0) * response_.unit, found.lower.col(0) * response_.unit,
-              found.upper.col(0) * response_.unit, found.empty_rows};
-    for (const Index i : band.empty_rows) band.fit(i) = band.error(i) = band.lower(i) = band.upper(i) = std::nan("");
-    return band;
-  }
-
- private:
-  double unit(Index d) const { return scales_[static_cast<std::size_t>(d)].unit; }
-
-  void show(const std::vector<std::string>& names, const Eigen::VectorXd& h) const {
-    if (isatty(STDERR_FILENO) == 0) return;
-    std::cerr << "\r\033[K";
-    for (Index d = 0; d < h.size(); ++d) std::cerr << names[static_cast<std::size_t>(d)] << " " << h(d) * unit(d) << "  ";
-    std::cerr << std::flush;
-  }
-
-  Threads threads_;
-  std::vector<Scale> scales_;
-  Scale response_;
-  std::unique_ptr<program::ChosenRegression> model_;
-  nadaraya::RegressionDiagnostics diagnostics_;
 };
 
 bool is_criterion(const std::string& text) { return text == "loo" || text == "gcv" || text == "aicc" || text == "plugin"; }
@@ -176,7 +97,7 @@ program::RegressionOptions regression_options(const FitOptions& o, std::size_t p
   return options;
 }
 
-nlohmann::ordered_json summary(const FitOptions& o, const std::vector<std::string>& names, const Rows& rows, const Fit& fit,
+nlohmann::ordered_json summary(const FitOptions& o, const std::vector<std::string>& names, const Rows& rows, const ScaledFit& fit,
                                double criterion) {
   // JSON has no infinity.
   const auto finite = [](double x) { return std::isfinite(x) ? nlohmann::ordered_json(x) : nlohmann::ordered_json(nullptr); };
@@ -186,6 +107,7 @@ nlohmann::ordered_json summary(const FitOptions& o, const std::vector<std::strin
   json["left_out"] = rows.left_out;
   json["response"] = names.back();
   json["predictors"] = std::vector<std::string>(names.begin(), names.end() - 1);
+  if (o.weights) json["weights"] = *o.weights;
   json["kernel"] = o.kernel;
   if (o.exponent) json["exponent"] = *o.exponent;
   json["degree"] = o.degree;
@@ -208,7 +130,7 @@ nlohmann::ordered_json summary(const FitOptions& o, const std::vector<std::strin
   return json;
 }
 
-void print(const nlohmann::ordered_json& s, const std::vector<std::string>& names, const Fit& fit) {
+void print(const nlohmann::ordered_json& s, const std::vector<std::string>& names, const ScaledFit& fit) {
   std::printf("%td rows", s["rows"].get<std::ptrdiff_t>());
   if (!s["left_out"].empty()) std::printf(", %zu left out", s["left_out"].size());
   std::printf("; %s kernel, degree %d\n", s["kernel"].get<std::string>().c_str(), s["degree"].get<int>());
@@ -266,12 +188,15 @@ void fit(const FitOptions& o) {
   program::RegressionOptions options = regression_options(o, names.size());
   std::vector<std::size_t> all = columns.predictors;
   all.push_back(columns.response);
+  if (columns.weights) all.push_back(*columns.weights);
   names.push_back(table.name(columns.response));
   const Rows rows = read_rows(table, all, missing);
   if (rows.numbers.rows() < 3) {
     refuse(o.data + ": it has " + std::to_string(rows.numbers.rows()) + " complete rows, and at least 3 are needed");
   }
-  Matrix at = rows.numbers.leftCols(rows.numbers.cols() - 1);
+  const Matrix numbers_of_fit = rows.numbers.leftCols(static_cast<Index>(names.size()));
+  if (columns.weights) options.model.weights = rows.numbers.rightCols(1);
+  Matrix at = numbers_of_fit.leftCols(numbers_of_fit.cols() - 1);
   if (o.predict) {
     const Table more(*o.predict, "--predict " + *o.predict);
     std::vector<std::size_t> same;
@@ -282,7 +207,7 @@ void fit(const FitOptions& o) {
     at = read_rows(more, same, missing).numbers;
   }
 
-  const Fit model(rows.numbers, names, options, Threads{o.threads});
+  const ScaledFit model(numbers_of_fit, names, options, Threads{o.threads});
   const double criterion = model.criterion(criterion_of(o));
   const nlohmann::ordered_json json = summary(o, names, rows, model, criterion);
   print(json, names, model);
@@ -296,7 +221,8 @@ void fit(const FitOptions& o) {
   if (o.summary) program::write_file(*o.summary, json.dump(2) + "\n", "--summary " + *o.summary);
   program::flush_standard_output();
   if (o.plot) {
-    draw_bands(*o.plot, names, rows.numbers, percent(o.level) + (together ? " percent band" : " percent interval"), [&](const Matrix& queries) { return model.intervals(queries, o.level, together); });
+    draw_bands(*o.plot, names, numbers_of_fit, percent(o.level) + (together ? " percent band" : " percent interval"),
+               [&](const Matrix& queries) { return model.intervals(queries, o.level, together); });
   }
 }
 

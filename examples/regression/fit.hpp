@@ -11,6 +11,7 @@ namespace regression {
 struct FitOptions {
   std::string data, response;
   std::vector<std::string> predictors;  ///< none: all columns but the response that have a name
+  std::optional<std::string> weights;   ///< a column, positive
   std::string kernel = "biweight";
   std::optional<double> exponent;
   int degree = 1;

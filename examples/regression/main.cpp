@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
   fit.add_option("data", o.data, "comma-separated file; the first row may name the columns")->required();
   fit.add_option("--response", o.response, "column to predict, its name or number")->required();
   fit.add_option("--predictors", o.predictors, "columns to predict from, with commas between them; default all others")->delimiter(',');
+  fit.add_option("--weights", o.weights, "column of the observations' weights, positive; default 1 each");
   fit.add_option("--kernel", o.kernel, "biweight, epanechnikov, triweight, polynomial, uniform or gaussian")->capture_default_str();
   fit.add_option("--exponent", o.exponent, "of the kernel polynomial");
   fit.add_option("--degree", o.degree, "of the local polynomial, 0 to 3; above 1 for up to 3 predictors")->capture_default_str();

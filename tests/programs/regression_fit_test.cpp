@@ -114,6 +114,17 @@ TEST_CASE("predictions and intervals are those of LocalRegression", "[program]")
   REQUIRE(distance(numbers(folder.content("band.csv")), expected) <= 1e-9);
   expected.rightCols(2) << band.lower, band.upper;
 
+  Matrix weighted(60, 4);
+  weighted << rows, Eigen::VectorXd::LinSpaced(60, 1.0, 3.0);
+  folder.put("weighted.csv", file(weighted, "a,b,y,w\n"));
+  fit(folder, {"weighted.csv", "--response", "y", "--weights", "w", "--bandwidth", "1.5,0.8", "--predict", "new.csv", "--output", "weighted_out.csv"});
+  const nadaraya::LocalRegression heavier(nadaraya::Biweight{}, Eigen::Vector2d(1.5, 0.8), rows.leftCols(2), rows.col(2),
+                                          {.weights = weighted.col(3)});
+  const auto of_weights = heavier.intervals(more, heavier.diagnose(), 0.95);
+  Matrix expected_weighted(20, 6);
+  expected_weighted << more, of_weights.values, of_weights.standard_errors, of_weights.lower, of_weights.upper;
+  REQUIRE(distance(numbers(folder.content("weighted_out.csv")), expected_weighted) <= 1e-9);
+
   // Columns in another order, and quotation marks.
   folder.put("swapped.csv", "\"b\",\"a\"\n\"" + digits(more(3, 1)) + "\"," + digits(more(3, 0)) + "\n");
   fit(folder, {"data.csv", "--response", "y", "--predictors", "a,b", "--bandwidth", "1.5,0.8", "--degree", "2", "--level", "0.9",
@@ -199,7 +210,7 @@ TEST_CASE("the command fit names the option that it cannot use", "[program]") {
   refused(text, {}, "--response is required");
   refused(text, {"--response", "z"}, "--response z: data.csv has no such column (a, b, y)");
   refused(text, {"--response", "y", "--predictors", "a,z"}, "--predictors z: data.csv has no such column");
-  refused(text, {"--response", "y", "--predictors", "a,y"}, "--predictors: y is named twice, or is the response");
+  refused(text, {"--response", "y", "--predictors", "a,y"}, "--predictors: y is named twice, or is the response or the weights");
   refused("y\n1\n2\n3\n", {"--response", "y"}, "--predictors: data.csv has no column but the response");
   refused("x,y\n1,1\n1,2\n1,3\n", {"--response", "y"}, "--predictors: all rows have the same x");
   refused("x,y\n1,1\n2,2\n", {"--response", "y"}, "data.csv: it has 2 complete rows, and at least 3 are needed");
