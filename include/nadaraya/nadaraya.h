@@ -96,9 +96,9 @@ NADARAYA_EXPORTED nadaraya_status nadaraya_operator_per_head(nadaraya_operator* 
                                                              nadaraya_operator** created);
 
 /// Creates an operator like another under whose mask, too, key j is visible to query i of head h iff
-/// visible[(h * queries + i) * keys + j] is not 0: an array [heads, Nq, Nk] without gaps, which is copied. `heads` is 1, for all
-/// query heads, or their number. Calls with other numbers of queries and keys are refused. Where batch entries differ, each is
-/// a call of its own.
+/// visible[(h * queries + i) * keys + j] is not 0: an array [heads, Nq, Nk] without gaps, which is copied. `heads` is 1, for
+/// all query heads, or their number. Calls with other numbers of queries and keys are refused. Where batch entries differ,
+/// each is a call of its own.
 NADARAYA_EXPORTED nadaraya_status nadaraya_operator_with_visible(const nadaraya_operator* op, const uint8_t* visible,
                                                                  int64_t heads, int64_t queries, int64_t keys,
                                                                  nadaraya_operator** created);
@@ -251,8 +251,9 @@ NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_alpha_gradient(const nadaraya_
 /// p = entmax(z, alpha), into losses [., ., N, 1], and p - y, the gradient of their sum, into grad_scores, of the shape of
 /// scores. alpha >= 1; 1 is cross-entropy less the entropy of y. targets: distributions y, of the shape of scores; no entry is
 /// negative, and a row sums to 1 within 1e-4.
-NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_loss(const nadaraya_input* scores, const nadaraya_input* targets, double alpha,
-                                                       const nadaraya_output* losses, const nadaraya_output* grad_scores);
+NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_loss(const nadaraya_input* scores, const nadaraya_input* targets,
+                                                       double alpha, const nadaraya_output* losses,
+                                                       const nadaraya_output* grad_scores);
 
 /// Computes what nadaraya_entmax_loss does for targets that are classes, one in [0, C) for each row, without gaps.
 NADARAYA_EXPORTED nadaraya_status nadaraya_entmax_loss_of_classes(const nadaraya_input* scores, const int64_t* classes,

@@ -140,7 +140,8 @@ static void losses_of_scores(void) {
   double losses[2], gradient[6], again[2], gradient_again[6];
   const nadaraya_input scores = nadaraya_input_f64(x, 1, 2, 1, 3), targets = nadaraya_input_f64(one_hot, 1, 2, 1, 3),
                        no_targets = nadaraya_input_f64(wrong, 1, 2, 1, 3);
-  const nadaraya_output of_rows = nadaraya_output_f64(losses, 1, 2, 1, 1), by_scores = nadaraya_output_f64(gradient, 1, 2, 1, 3),
+  const nadaraya_output of_rows = nadaraya_output_f64(losses, 1, 2, 1, 1),
+                        by_scores = nadaraya_output_f64(gradient, 1, 2, 1, 3),
                         of_rows_again = nadaraya_output_f64(again, 1, 2, 1, 1),
                         by_scores_again = nadaraya_output_f64(gradient_again, 1, 2, 1, 3);
   int i;
@@ -161,7 +162,8 @@ static void losses_of_scores(void) {
   again[0] = gradient_again[0] = 7;
   REFUSE(nadaraya_entmax_loss_of_classes(&scores, outside, 2.0, &of_rows_again, &by_scores_again),
          "nadaraya_entmax_loss_of_classes: targets: class index 3 of row 0 is not in [0, 3)");
-  REFUSE(nadaraya_entmax_loss(&scores, &no_targets, 2.0, &of_rows_again, &by_scores_again), "targets: row 0 is not a distribution");
+  REFUSE(nadaraya_entmax_loss(&scores, &no_targets, 2.0, &of_rows_again, &by_scores_again),
+         "targets: row 0 is not a distribution");
   REFUSE(nadaraya_entmax_loss_of_classes(&scores, NULL, 2.0, &of_rows_again, &by_scores_again), "classes must not be NULL");
   REFUSE(nadaraya_entmax_loss_of_classes(&scores, classes, 0.9, &of_rows_again, &by_scores_again),
          "alpha must be finite and at least 1, got 0.9");
@@ -335,7 +337,8 @@ static void masks(void) {
   static uint8_t visible[heads * tokens * tokens];
   static float bias[tokens * tokens];
   static double expected[outs], hidden[outs];
-  nadaraya_operator *const plain = make("kernel=biweight scale=0.9"), *const causal = make("kernel=biweight scale=0.9 mask=causal");
+  nadaraya_operator *const plain = make("kernel=biweight scale=0.9"),
+                          *const causal = make("kernel=biweight scale=0.9 mask=causal");
   nadaraya_operator *const fixed = make("kernel=biweight normalization=fixed bandwidth=1 similarity=euclidean");
   nadaraya_operator *op, *both, *other;
   nadaraya_input added = nadaraya_input_f32(bias, 1, 1, tokens, tokens);
@@ -380,7 +383,8 @@ static void masks(void) {
   added.strides[0] = 0;
   REFUSE(nadaraya_operator_with_bias(op, &added, &other), "bias must be [1 x heads x queries x keys], got [2 x 1 x 40 x 40]");
   added.shape[0] = 1;
-  REFUSE(nadaraya_operator_with_bias(fixed, &added, &other), "the normalization compares distances, and an additive bias is none");
+  REFUSE(nadaraya_operator_with_bias(fixed, &added, &other),
+         "the normalization compares distances, and an additive bias is none");
   REFUSE(nadaraya_operator_with_visible(plain, NULL, 1, 2, 2, &other), "visible [1 x 1 x 2 x 2] has no data");
   REFUSE(nadaraya_operator_with_visible(plain, visible, 0, 2, 2, &other), "visible must be for at least one head, got 0");
   REFUSE(nadaraya_operator_with_visible(plain, visible, 1, -2, 2, &other), "visible must not have negative sizes");
@@ -456,8 +460,10 @@ static void sequences(void) {
   out[0] = 7;
   REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &wrong, &result, NULL),
          "nadaraya_attend_sequences: the offsets of key must rise from 0 to its 40 tokens");
-  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &nothing, &result, NULL), "sequences must have query_offsets or lengths");
-  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &negative, &result, NULL), "count of sequences must not be negative");
+  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &nothing, &result, NULL),
+         "sequences must have query_offsets or lengths");
+  REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &negative, &result, NULL),
+         "count of sequences must not be negative");
   REFUSE(nadaraya_attend_sequences(op, &query, &key, &value, &mixed, &result, NULL), "key_offsets must have query_offsets");
   REFUSE(nadaraya_forward_sequences(op, &query, &key, &value, &both, &result, NULL, &tape), "either offsets or lengths");
   CHECK(out[0] == 7 && tape == NULL);

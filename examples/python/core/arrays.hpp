@@ -51,8 +51,10 @@ std::string dtype_name(const Array& array) {
 
 template <class T>
 nb::dlpack::dtype dtype_of() {
-  if constexpr (std::is_same_v<T, Eigen::half>) return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
-  if constexpr (std::is_same_v<T, Eigen::bfloat16>) return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1};
+  if constexpr (std::is_same_v<T, Eigen::half>)
+    return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Float), 16, 1};
+  if constexpr (std::is_same_v<T, Eigen::bfloat16>)
+    return {static_cast<std::uint8_t>(nb::dlpack::dtype_code::Bfloat), 16, 1};
   if constexpr (!std::is_same_v<T, Eigen::half> && !std::is_same_v<T, Eigen::bfloat16>) return nb::dtype<T>();
 }
 
@@ -70,12 +72,14 @@ bool holds_16_bits(const Array& array) {
 
 namespace detail {
 
-/// An array of NumPy with the bfloat16 of the package ml_dtypes, which NumPy hands out neither as a buffer nor by DLPack.
+/// An array of NumPy with the bfloat16 of the package ml_dtypes, which NumPy hands out neither as a buffer nor by
+/// DLPack.
 template <class Array>
 std::optional<Array> bfloat16_of_numpy(nb::handle object) {
   if (nb::cast<std::string>(nb::str(nb::getattr(object, "dtype", nb::none()))) != "bfloat16") return std::nullopt;
   Array bits;
-  if (!nb::hasattr(object, "view") || !nb::try_cast<Array>(object.attr("view")("uint16"), bits, false)) return std::nullopt;
+  if (!nb::hasattr(object, "view") || !nb::try_cast<Array>(object.attr("view")("uint16"), bits, false))
+    return std::nullopt;
   return Array(bits.data(), bits.ndim(), shape_of(bits).data(), object, bits.stride_ptr(), dtype_of<Eigen::bfloat16>());
 }
 
@@ -185,7 +189,8 @@ class FloatCopy {
  public:
   template <class T>
   explicit FloatCopy(const HeadView<const T>& view)
-      : numbers_(static_cast<std::size_t>(view.batch() * view.heads() * view.tokens() * view.dim())), view_(copy(view)) {}
+      : numbers_(static_cast<std::size_t>(view.batch() * view.heads() * view.tokens() * view.dim())),
+        view_(copy(view)) {}
   FloatCopy(const FloatCopy&) = delete;
   FloatCopy& operator=(const FloatCopy&) = delete;
 
@@ -211,7 +216,7 @@ struct InScalar : FloatCopy {
   using FloatCopy::FloatCopy;
 };
 template <class T>
-  requires std::is_same_v<nadaraya::detail::ComputedIn<T>, T>
+requires std::is_same_v<nadaraya::detail::ComputedIn<T>, T>
 struct InScalar<T> {
   explicit InScalar(const HeadView<const T>& view) : view_(view) {}
   HeadView<const T> view() const { return view_; }

@@ -35,8 +35,8 @@ class Cache {
     const std::string got = dtype_name(array);
     if (got == dtype_ || (got == "float32" && dtype_ != "float64")) return;
     const bool two = dtype_ == "bfloat16" || dtype_ == "float16";
-    refuse_type(std::string(name) + " must have the dtype of the cache, " + dtype_ + (two ? ", or float32" : "") + ", got " +
-                got);
+    refuse_type(std::string(name) + " must have the dtype of the cache, " + dtype_ + (two ? ", or float32" : "") +
+                ", got " + got);
   }
 
   /// How many keys each sequence has.
@@ -125,7 +125,8 @@ class Cache {
     std::vector<nadaraya::CachedHead<Scalar>> result;
     std::visit(
         [&]<class Stored>(const nadaraya::AnyLayerCache<Stored>& of) {
-          if constexpr (std::is_same_v<nadaraya::detail::ComputedIn<Stored>, Scalar>) nadaraya::append_heads(of, result);
+          if constexpr (std::is_same_v<nadaraya::detail::ComputedIn<Stored>, Scalar>)
+            nadaraya::append_heads(of, result);
         },
         cache_);
     return result;

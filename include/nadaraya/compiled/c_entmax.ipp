@@ -38,7 +38,8 @@ void write_losses(const HeadView<const Scalar>& scores, double alpha, const nada
                   const nadaraya_output* grad_scores, const TargetsOf& targets_of) {
   const auto values = view<Scalar>(losses, "losses"), gradients = view<Scalar>(grad_scores, "grad_scores");
   const detail::HeadShape shape(scores), one_column(scores.batch(), scores.heads(), scores.tokens(), 1);
-  detail::require(detail::HeadShape(values) == one_column, "c: losses must be ", one_column, ", got ", detail::HeadShape(values));
+  detail::require(detail::HeadShape(values) == one_column, "c: losses must be ", one_column, ", got ",
+                  detail::HeadShape(values));
   require_same_shape("scores", scores, "grad_scores", gradients);
   detail::require_apart({"losses", values}, {{"scores", scores}, {"grad_scores", gradients}}, "c");
   detail::require_apart({"grad_scores", gradients}, {{"scores", scores}}, "c");
