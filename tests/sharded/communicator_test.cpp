@@ -105,13 +105,13 @@ TEST_CASE("split sums do not depend on the order of their terms") {
     }
     const SplitAddition addition(bound, 1000);
     std::array<double, 2> first{};
-    for (const double x : terms) addition.add(x, first.data());
+    for (const double x : terms) addition.add(x, first[0], first[1]);
     if (bound > 1e290) continue;  // sums of such numbers may overflow, and are added as they are
     REQUIRE(!(std::abs(first[0] + first[1] - exact) > std::abs(bound) * 1e-15L));
     for (int i = 0; i < 5; ++i) {
       for (std::size_t j = terms.size(); j-- > 1;) std::swap(terms[j], terms[std::size_t(random.below(Index(j) + 1))]);
       std::array<double, 2> parts[3] = {};
-      for (std::size_t j = 0; j < terms.size(); ++j) addition.add(terms[j], parts[j % 3].data());
+      for (std::size_t j = 0; j < terms.size(); ++j) addition.add(terms[j], parts[j % 3][0], parts[j % 3][1]);
       REQUIRE(parts[2][0] + (parts[0][0] + parts[1][0]) == first[0]);
       REQUIRE(parts[1][1] + (parts[2][1] + parts[0][1]) == first[1]);
     }

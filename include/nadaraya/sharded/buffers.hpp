@@ -30,9 +30,10 @@ struct Buffers {
   void begin_numbers(Index count, const Scalar& value) { numbers.assign(static_cast<std::size_t>(count + 1), value); }
   void begin_sums(Index count) { sums.assign(static_cast<std::size_t>(2 * count + 1), 0.0); }
 
-  /// The two parts of a sum, as SplitAddition adds them, and the sum.
-  double* sum(Index i) { return sums.data() + 2 * i; }
-  double total(Index i) { return sum(i)[0] + sum(i)[1]; }
+  /// The parts of `width` sums of a row, as SplitAddition adds them, and such a sum.
+  double* high(Index row, Index width) { return sums.data() + 2 * row * width; }
+  double* low(Index row, Index width) { return high(row, width) + width; }
+  double total(Index row, Index width, Index i) { return high(row, width)[i] + low(row, width)[i]; }
 };
 
 }  // namespace nadaraya::sharded

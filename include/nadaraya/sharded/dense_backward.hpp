@@ -45,6 +45,14 @@ class DenseBackward {
         factor_(shard.policies.similarity->product_bound(Scalar(0), shard.query->cols()).product) {}
 
   void run() {
+    session_.attempt([&] {
+      grad_.resize(static_cast<std::size_t>(cols()));
+      const engine::View<Scalar> key = pulled_.key();
+      for (Index j = 0; j < key.rows; ++j) {
+        const Scalar size = engine::chosen_loops<Scalar>().largest_size(key.row(j), key.cols);
+        key_sizes_.push_back(size < Scalar(0) ? infinity : static_cast<double>(size));
+      }
+    });
     for (Index first = 0; first < shard_.layout.all.queries; first += dense_batch_rows) {
       const Index count = (std::min)(dense_batch_rows, shard_.layout.all.queries - first);
       buffers_.begin_sums(count);
@@ -72,6 +80,8 @@ class DenseBackward {
   }
 
  private:
+  static constexpr double infinity = std::numeric_limits<double>::infinity();
+
   /// Of the keys of a row on this rank.
   struct Row {
     std::vector<Scalar> p, g;
@@ -104,14 +114,14 @@ class DenseBackward {
     for (Index d = 0; d < shard_.value.cols; ++d) size += std::abs(static_cast<double>(grad_out[d]));
     const SplitAddition addition(2 * size * shard_.layout.largest_value, static_cast<double>(shard_.layout.all.keys));
     for (std::size_t j = 0; j < p.size(); ++j) {
-      addition.add(static_cast<double>(to.p[j]) * static_cast<double>(to.g[j]), buffers_.sum(r));
+      addition.add(static_cast<double>(to.p[j]) * static_cast<double>(to.g[j]), *buffers_.high(r, 1), *buffers_.low(r, 1));
     }
   }
 
   void unweigh(Index first, Index r) {
     if (is_nan(first + r)) return;
     Row& of = row(r);
-    const double mean = shard_.numbers.divides_by_sum ? buffers_.total(r) : 0.0;
+    const double mean = shard_.numbers.divides_by_sum ? buffers_.total(r, 1, 0) : 0.0;
     const auto width = static_cast<double>(map(first + r).width);
     of.dt.resize(of.p.size());
     of.dz.resize(of.p.size());
@@ -119,49 +129,54 @@ class DenseBackward {
       of.dt[j] = shard_.numbers.rate * static_cast<double>(of.p[j]) * (static_cast<double>(of.g[j]) - mean);
       of.dz[j] = static_cast<Scalar>(of.dt[j] / width);
     }
-    Scalar* const largest = buffers_.numbers.data() + 3 * r;
-    for_each_term(first, r, [&](int which, Index, double term) {
-      const double size = std::abs(term);
-      // Rounded up to Scalar; NaN has no size.
-      const auto bound = static_cast<Scalar>(std::isfinite(size) ? size * (1 + 1e-6) : std::numeric_limits<double>::infinity());
-      largest[which] = (std::max)(largest[which], bound);
-    });
-  }
-
-  /// visit(which of three kinds, place among the row's sums, term) for all terms of this rank.
-  template <class Visit>
-  void for_each_term(Index first, Index r, const Visit& visit) {
-    const Row& of = row(r);
-    const engine::View<Scalar> key = pulled_.key();
-    const Scalar* const q = pulled_.query().row(first + r);
-    const double centre = shard_.numbers.centre;
-    grad_.resize(static_cast<std::size_t>(cols()));
+    // Bounds of the terms of dL/dquery, and of the gradients of scale and bandwidth.
+    double bounds[3] = {0, 0, 0};
+    const auto raise = [&](double& bound, double size) { bound = std::isfinite(size) ? (std::max)(bound, size) : infinity; };
     for (std::size_t j = 0; j < of.p.size(); ++j) {
       const Index at = local(r).keys()[j];
       if (is_product()) {
-        const Scalar* const k = key.row(at);
-        for (Index d = 0; d < cols(); ++d) visit(0, d, static_cast<double>(of.dz[j]) * static_cast<double>(k[d]));
+        raise(bounds[0], std::abs(static_cast<double>(of.dz[j])) * key_sizes_[static_cast<std::size_t>(at)]);
       } else {
-        std::fill(grad_.begin(), grad_.end(), Scalar(0));
-        const auto one = engine::KeyList::range(at, at + 1);
-        const Scalar by_scale = shard_.policies.similarity->pull_query(q, key, one, &of.dz[j], grad_.data());
-        for (Index d = 0; d < cols(); ++d) visit(0, d, static_cast<double>(grad_[static_cast<std::size_t>(d)]));
-        visit(1, cols(), static_cast<double>(by_scale));
+        const double by_scale = pull_query(first + r, at, of.dz[j]);
+        for (const Scalar& x : grad_) raise(bounds[0], std::abs(static_cast<double>(x)));
+        raise(bounds[1], std::abs(by_scale));
       }
-      visit(2, cols() + 1, of.dt[j] * (centre - static_cast<double>(local(r).values()[j])));
+      raise(bounds[2], std::abs(bandwidth_term(r, j)));
     }
+    // Rounded up.
+    for (int i = 0; i < 3; ++i) buffers_.numbers[static_cast<std::size_t>(3 * r + i)] = static_cast<Scalar>(bounds[i] * (1 + 1e-6));
+  }
+
+  /// The part of dL/dquery of a key, in grad_; returns that of the gradient of scale.
+  double pull_query(Index query, Index key, const Scalar& dz) {
+    std::fill(grad_.begin(), grad_.end(), Scalar(0));
+    const auto one = engine::KeyList::range(key, key + 1);
+    return static_cast<double>(
+        shard_.policies.similarity->pull_query(pulled_.query().row(query), pulled_.key(), one, &dz, grad_.data()));
+  }
+  double bandwidth_term(Index r, std::size_t j) {
+    return row(r).dt[j] * (shard_.numbers.centre - static_cast<double>(local(r).values()[j]));
   }
 
   void add_terms(Index first, Index r) {
     if (is_nan(first + r)) return;
-    const Scalar* const largest = buffers_.numbers.data() + 3 * r;
+    const Scalar* const bounds = buffers_.numbers.data() + 3 * r;
     const auto terms = static_cast<double>(shard_.layout.all.keys);
-    const SplitAddition additions[3] = {{static_cast<double>(largest[0]), terms},
-                                        {static_cast<double>(largest[1]), terms},
-                                        {static_cast<double>(largest[2]), terms}};
-    for_each_term(first, r, [&](int which, Index place, double term) {
-      additions[which].add(term, buffers_.sum(r * sums_of_row() + place));
-    });
+    const SplitAddition of_query(static_cast<double>(bounds[0]), terms), of_scale(static_cast<double>(bounds[1]), terms),
+        of_bandwidth(static_cast<double>(bounds[2]), terms);
+    double* const high = buffers_.high(r, sums_of_row());
+    double* const low = buffers_.low(r, sums_of_row());
+    const Row& of = row(r);
+    for (std::size_t j = 0; j < of.p.size(); ++j) {
+      const Index at = local(r).keys()[j];
+      if (is_product()) {
+        add_scaled_row(of_query, static_cast<double>(of.dz[j]), pulled_.key().row(at), cols(), high, low);
+      } else {
+        of_scale.add(pull_query(first + r, at, of.dz[j]), high[cols()], low[cols()]);
+        add_scaled_row(of_query, 1.0, grad_.data(), cols(), high, low);
+      }
+      of_bandwidth.add(bandwidth_term(r, j), high[cols() + 1], low[cols() + 1]);
+    }
   }
 
   void finish_row(Index first, Index r) {
@@ -172,17 +187,17 @@ class DenseBackward {
     ParameterGradients<Scalar> parameters;
     const Scalar* const q = pulled_.query().row(query);
     Scalar* const to = pulled_.grad_query_row(query);
-    double by_scale = buffers_.total(r * sums_of_row() + cols());
+    double by_scale = buffers_.total(r, sums_of_row(), cols());
     const double factor = is_product() ? static_cast<double>(factor_) : 1.0;
     for (Index d = 0; d < cols(); ++d) {
-      const double sum = buffers_.total(r * sums_of_row() + d);
+      const double sum = buffers_.total(r, sums_of_row(), d);
       if (is_product()) by_scale += sum * static_cast<double>(q[d]);
       if (to != nullptr) to[d] = static_cast<Scalar>(factor * sum);
     }
     parameters.scale = static_cast<Scalar>(by_scale);
     if (shard_.numbers.bandwidth > 0) {
       parameters.bandwidth =
-          static_cast<Scalar>(2 / shard_.numbers.bandwidth * buffers_.total(r * sums_of_row() + cols() + 1));
+          static_cast<Scalar>(2 / shard_.numbers.bandwidth * buffers_.total(r, sums_of_row(), cols() + 1));
     }
     pulled_.add_parameters(parameters);
     pairs_.clear();
@@ -204,6 +219,7 @@ class DenseBackward {
   std::vector<CandidateRow<Scalar>> local_;
   std::vector<Row> rows_;
   std::vector<Scalar> grad_;
+  std::vector<double> key_sizes_;  ///< the largest |x| of each of this rank's keys
   std::vector<engine::Pair<Scalar>> pairs_;
 };
 

@@ -60,7 +60,7 @@ class DenseForward {
  private:
   static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
   Index cols() const { return shard_.value.cols; }
-  /// Number of weights, weights, and weighted values.
+  /// Weighted values, weights, and their number.
   Index sums_of_row() const { return cols() + 2; }
   const Scalar& largest(Index r) const { return buffers_.numbers[static_cast<std::size_t>(r)]; }
   bool has_weights(Index r) const { return largest(r) > -infinity() && largest(r) < infinity(); }
@@ -72,14 +72,14 @@ class DenseForward {
     const RowView<Scalar> p = dense_.weigh(RowNormalizer<Scalar>{map.pivot, map.width, map.offset, Scalar(1)}, row);
     const auto terms = static_cast<double>(shard_.layout.all.keys);
     const SplitAddition of_weights(1.0, terms), of_values(shard_.layout.largest_value, terms);
-    const Index begin = r * sums_of_row();
+    double* const high = buffers_.high(r, sums_of_row());
+    double* const low = buffers_.low(r, sums_of_row());
     for (std::size_t j = 0; j < p.size(); ++j) {
       if (p[j] == Scalar(0)) continue;
       const auto weight = static_cast<double>(p[j]);
-      buffers_.sum(begin)[0] += 1;
-      of_weights.add(weight, buffers_.sum(begin + 1));
-      const Scalar* const value = shard_.value.row(row.keys()[j]);
-      for (Index d = 0; d < cols(); ++d) of_values.add(weight * static_cast<double>(value[d]), buffers_.sum(begin + 2 + d));
+      add_scaled_row(of_values, weight, shard_.value.row(row.keys()[j]), cols(), high, low);
+      of_weights.add(weight, high[cols()], low[cols()]);
+      high[cols() + 1] += 1;
     }
   }
 
@@ -87,11 +87,11 @@ class DenseForward {
     const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
     RowNormalizer<Scalar> map;
     Index support = 0;
-    const Index begin = r * sums_of_row();
+    const auto sum = [&](Index i) { return buffers_.total(r, sums_of_row(), i); };
     if (has_weights(r)) {
       map = dense_.map_of(largest(r));
-      if (shard_.numbers.divides_by_sum) map.mass = static_cast<Scalar>(buffers_.total(begin + 1));
-      support = static_cast<Index>(buffers_.total(begin));
+      if (shard_.numbers.divides_by_sum) map.mass = static_cast<Scalar>(sum(cols()));
+      support = static_cast<Index>(sum(cols() + 1));
     } else if (largest(r) == infinity()) {
       map = RowNormalizer<Scalar>{nan, nan, nan, nan};
       support = -1;
@@ -103,8 +103,8 @@ class DenseForward {
       row.setConstant(support < 0 ? nan : Scalar(0));
       return;
     }
-    const double mass = shard_.numbers.divides_by_sum ? buffers_.total(begin + 1) : static_cast<double>(map.mass);
-    for (Index d = 0; d < cols(); ++d) row(d) = static_cast<Scalar>(buffers_.total(begin + 2 + d) / mass);
+    const double mass = shard_.numbers.divides_by_sum ? sum(cols()) : static_cast<double>(map.mass);
+    for (Index d = 0; d < cols(); ++d) row(d) = static_cast<Scalar>(sum(d) / mass);
   }
 
   Session<C>& session_;

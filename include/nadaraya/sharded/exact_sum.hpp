@@ -1,6 +1,8 @@
 // Sums of numbers that are the same bits in whatever order they are added, so that ranks may add their parts as they like.
 #pragma once
 
+#include "nadaraya/types.hpp"
+
 #include <cmath>
 
 #include "nadaraya/detail/precise.hpp"
@@ -23,19 +25,40 @@ class SplitAddition {
     low_ = std::scalbn(1.5, k - 52 + count);
   }
 
-  /// Adds x to a sum, which is sum[0] + sum[1].
-  void add(double x, double* sum) const {
-    if (!std::isfinite(x)) {
-      sum[0] += x;
-      return;
-    }
-    const double high = (x + high_) - high_;
-    const double rest = x - high;
-    sum[0] += high;
-    sum[1] += (rest + low_) - low_;
+  /// Adds x to a sum, which is high + low.
+  void add(double x, double& high, double& low) const {
+    if (std::isfinite(x)) return add_finite(x, high, low);
+    high += x;
+  }
+
+  /// Adds factor x[i] to the sums high[i] + low[i]. Products are finite.
+  template <class Scalar>
+  void add_row(double factor, const Scalar* x, Index n, double* high, double* low) const {
+    constexpr Index at_once = 8;
+    const Index whole = n - n % at_once;
+    for (Index i = 0; i < whole; i += at_once) add_some<at_once>(factor, x + i, high + i, low + i);
+    for (Index i = whole; i < n; ++i) add_some<1>(factor, x + i, high + i, low + i);
   }
 
  private:
+  void add_finite(double x, double& high, double& low) const {
+    const double multiple = (x + high_) - high_;
+    high += multiple;
+    low += ((x - multiple) + low_) - low_;
+  }
+
+  /// Copies, which cannot overlap, are what compilers make vectors of.
+  template <Index count, class Scalar>
+  void add_some(double factor, const Scalar* x, double* high, double* low) const {
+    double terms[count], highs[count], lows[count];
+    for (Index i = 0; i < count; ++i) terms[i] = factor * static_cast<double>(x[i]);
+    for (Index i = 0; i < count; ++i) highs[i] = high[i];
+    for (Index i = 0; i < count; ++i) lows[i] = low[i];
+    for (Index i = 0; i < count; ++i) add_finite(terms[i], highs[i], lows[i]);
+    for (Index i = 0; i < count; ++i) high[i] = highs[i];
+    for (Index i = 0; i < count; ++i) low[i] = lows[i];
+  }
+
   double high_ = 0;
   double low_ = 0;
 };

@@ -59,7 +59,7 @@ LeaveOneOutError leave_one_out_error(C& ranks, const K& kernel, double bandwidth
     const SplitAddition addition(largest[0] * largest[0], points * static_cast<double>(residual.cols()));
     for (Index i = 0; i < residual.size(); ++i) {
       const auto one = static_cast<double>(residual.data()[i]);
-      addition.add(one * one, sums.data());
+      addition.add(one * one, sums[0], sums[1]);
     }
     residual *= Scalar(2 / points);
   });

@@ -10,6 +10,7 @@
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/sharded/canonical_rows.hpp"
+#include "nadaraya/sharded/exact_sum.hpp"
 #include "nadaraya/sharded/key_positions.hpp"
 #include "nadaraya/sharded/layout.hpp"
 #include "nadaraya/sharded/position_mask.hpp"
@@ -57,14 +58,29 @@ struct Shard {
 /// The largest finite |x|.
 template <class Scalar>
 double largest_finite(const engine::View<Scalar>& rows) {
+  const auto& loops = engine::chosen_loops<Scalar>();
   double largest = 0;
   for (Index i = 0; i < rows.rows; ++i) {
+    const Scalar of_row = loops.largest_size(rows.row(i), rows.cols);
+    if (of_row >= Scalar(0)) {
+      largest = (std::max)(largest, static_cast<double>(of_row));
+      continue;
+    }
     for (Index d = 0; d < rows.cols; ++d) {
       const double size = std::abs(static_cast<double>(rows.row(i)[d]));
       if (std::isfinite(size)) largest = (std::max)(largest, size);
     }
   }
   return largest;
+}
+
+/// Adds factor x to the sums of a row; x may hold NaN and infinity.
+template <class Scalar>
+void add_scaled_row(const SplitAddition& addition, double factor, const Scalar* x, Index n, double* high, double* low) {
+  if (engine::chosen_loops<Scalar>().all_finite(x, n) && std::isfinite(factor)) {
+    return addition.add_row(factor, x, n, high, low);
+  }
+  for (Index d = 0; d < n; ++d) addition.add(factor * static_cast<double>(x[d]), high[d], low[d]);
 }
 
 /// Is a similarity NaN or +infinity, so that no key of the row is told from another?

@@ -150,10 +150,8 @@ class SparseForward {
     for (std::size_t j = 0; j < p.size(); ++j) {
       const Index local = shard_.layout.local(row_.keys()[j], shard_.rank);
       if (local < 0 || p[j] == Scalar(0)) continue;
-      const Scalar* const value = shard_.value.row(local);
-      for (Index d = 0; d < cols(); ++d) {
-        addition.add(static_cast<double>(p[j]) * static_cast<double>(value[d]), buffers_.sum(r * cols() + d));
-      }
+      add_scaled_row(addition, static_cast<double>(p[j]), shard_.value.row(local), cols(), buffers_.high(r, cols()),
+                     buffers_.low(r, cols()));
     }
   }
 
@@ -163,7 +161,7 @@ class SparseForward {
     for (Index r = 0; r < count; ++r) {
       if (!shard_.is_own(first + r) || is_undecided(r)) continue;
       for (Index d = 0; d < cols(); ++d) {
-        out(shard_.own_row(first + r), d) = static_cast<Scalar>(buffers_.total(r * cols() + d));
+        out(shard_.own_row(first + r), d) = static_cast<Scalar>(buffers_.total(r, cols(), d));
       }
     }
   }
