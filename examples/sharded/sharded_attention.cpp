@@ -61,7 +61,7 @@ int main(int argc, char** argv) {
   program::add_array_flags(app, o, false, "FILE.npy");
   program::add_operator_flags(app, o.op);
   app.add_flag("--sum-values", o.sum_values, "let ranks send sums of their values, and not the values of candidates");
-  app.add_option("--tokens", o.tokens, "generate so many keys and values; with --weak-scaling, on every rank");
+  app.add_option("--tokens", o.tokens, "number of keys and values to generate; with --weak-scaling, on every rank");
   app.add_option("--queries", o.queries, "number of generated queries, default 16");
   app.add_option("--dim", o.dim, "length of generated keys, default 64");
   app.add_option("--value-dim", o.value_dim, "length of generated values, default 64");

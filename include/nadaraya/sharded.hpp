@@ -1,27 +1,22 @@
 // Exact attention over keys and values that are sharded over ranks, such as the processes of an MPI job.
 #pragma once
 
+#include "nadaraya/detail/check.hpp"
+#include "nadaraya/engine/parameter_sums.hpp"
+#include "nadaraya/extent.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
-#include "nadaraya/operator/operands.hpp"
 #include "nadaraya/operator/operator_checks.hpp"
 #include "nadaraya/operator/operator_policies.hpp"
-#include "nadaraya/sharded/agreement.hpp"
-#include "nadaraya/sharded/buffers.hpp"
+#include "nadaraya/rows.hpp"
+#include "nadaraya/sharded/calls.hpp"
 #include "nadaraya/sharded/communicator.hpp"
-#include "nadaraya/sharded/dense_backward.hpp"
-#include "nadaraya/sharded/dense_forward.hpp"
-#include "nadaraya/sharded/gathered_queries.hpp"
 #include "nadaraya/sharded/key_value_cache.hpp"
-#include "nadaraya/sharded/layout.hpp"
 #include "nadaraya/sharded/mixing.hpp"
-#include "nadaraya/sharded/pulled_rows.hpp"
 #include "nadaraya/sharded/shard.hpp"
-#include "nadaraya/sharded/sparse_backward.hpp"
-#include "nadaraya/sharded/sparse_forward.hpp"
 #include "nadaraya/sharded/tape.hpp"
+#include "nadaraya/types.hpp"
 
 #include <concepts>
-#include <optional>
 #include <type_traits>
 #include <utility>
 
@@ -71,7 +66,7 @@ class Operator {
   RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const Ke& key, const V& value) const {
     Tape<ScalarOf<Q>> operands;
     RowMatrix<ScalarOf<Q>> out;
-    regress<ScalarOf<Q>>(ranks, Call::regress, query, key, value, out, operands, nullptr, "sharded::Operator::operator()");
+    regress<ScalarOf<Q>>(ranks, Call::regress, query, key, value, out, operands, "sharded::Operator::operator()");
     return out;
   }
 
@@ -81,24 +76,14 @@ class Operator {
     using Scalar = ScalarOf<Q>;
     const char* const function = "sharded::Operator::operator()";
     RowMatrix<Scalar> out;
-    Session<C> session(ranks);
-    Buffers<Scalar> buffers;
-    Brought mine{.call = Call::regress_cached, .scalar_bytes = sizeof(Scalar)};
-    std::optional<Rows<Scalar>> queries;
-    const auto& local = cache.local();
-    const auto values = local.values();
-    const engine::View<Scalar> value{values.data(), values.rows(), values.cols(), values.cols()};
-    session.attempt([&] {
-      validate<Scalar>(query, local.keys(), values, function);
-      bring(query, local.keys(), value, mine, buffers);
-      mine.positions = cache.positions();
-      mine.cached = cache.rows();
-      queries.emplace(query);
+    called<Scalar>([&](const CalledOperator<Scalar>& op) {
+      const auto take = [&](Rows<Scalar>& rows) {
+        const auto& local = cache.local();
+        validate<Scalar>(query, local.keys(), local.values(), function);
+        rows = Rows<Scalar>(query);
+      };
+      Calls<Scalar, C>(ranks, op, function).regress(take, CachedPart<Scalar>(cache), out);
     });
-    Layout layout = open_call(session, mine, function);
-    const Rows<Scalar> no_keys(RowMatrix<Scalar>(0, query.cols()));
-    session.attempt([&] { out.resize(query.rows(), value.cols); });
-    run<Scalar>(session, *queries, no_keys, value, local.prepared(), layout, buffers, out, nullptr);
     return out;
   }
 
@@ -107,7 +92,7 @@ class Operator {
   Tape<ScalarOf<Q>> forward(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::forward, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
-            &tape.record_, "sharded::Operator::forward");
+                         "sharded::Operator::forward");
     return tape;
   }
 
@@ -117,7 +102,7 @@ class Operator {
   Tape<ScalarOf<Q>> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::prefill, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
-            &tape.record_, "sharded::Operator::prefill");
+                         "sharded::Operator::prefill");
     return tape;
   }
 
@@ -129,64 +114,32 @@ class Operator {
     static_assert(sparse || (!ParametricSimilarity<S, Scalar> && !ParametricBias<M, Scalar>),
                   "sharded::Operator::backward: the gradients of a policy's own parameters are summed over ranks for kernels "
                   "that are compact, and for NearestNeighbors");
-    using Gradients = typename One::template GradientsOf<Scalar>;
-    const char* const function = "sharded::Operator::backward";
-    Gradients grads;
-    Session<C> session(ranks);
-    Buffers<Scalar> buffers;
-    Brought mine{.call = Call::backward, .scalar_bytes = sizeof(Scalar), .queries = tape.queries()};
-    std::optional<Rows<Scalar>> own_grads;
-    RowMatrix<Scalar> all_grads;
-    session.attempt([&] {
-      nadaraya::detail::require(grad_out.rows() == tape.own_queries() && grad_out.cols() == tape.value().cols(), function,
-                                ": grad_out must be [", tape.own_queries(), " x ", tape.value().cols(),
-                                "] like the output, got ", nadaraya::detail::shape(grad_out));
-      mine.value_cols = tape.value().cols();
-      mine.cols = tape.query().cols();
-      buffers.reserve((std::max)(mine.cols, mine.value_cols));
-      own_grads.emplace(grad_out);
+    typename One::template GradientsOf<Scalar> grads;
+    called<Scalar>([&](const CalledOperator<Scalar>& op) {
+      const auto take = [&](Rows<Scalar>& rows) { rows = Rows<Scalar>(grad_out); };
+      const auto take_parameters = [&](const engine::ParameterSums<Scalar>& sums) {
+        using Parameters = typename One::template ParametersOf<Scalar>;
+        static_cast<Parameters&>(grads) = nadaraya::detail::no_parameters<Parameters, Scalar>(one_.similarity(), one_.mask());
+        grads += sums;
+      };
+      Calls<Scalar, C>(ranks, op, "sharded::Operator::backward")
+          .backward(tape, take, grads.query, grads.key, grads.value, take_parameters);
     });
-    open_call(session, mine, function);
-    if (tape.call_ == Call::prefill) gather_rows(session, *own_grads, tape.queries(), all_grads);
-    const auto policies = this->policies<Scalar>();
-    const Shard<Scalar> shard{policies.get(), numbers(), &tape.query_, &tape.key_, nullptr, tape.value_.view(), session.rank(),
-                              tape.layout_};
-    std::optional<PulledRows<Scalar>> pulled;
-    session.attempt([&] {
-      grads.query.resize(tape.own_queries(), tape.query().cols());
-      grads.key.resize(tape.key().rows(), tape.key().cols());
-      grads.value.resize(tape.value().rows(), tape.value().cols());
-      const engine::View<Scalar> of_all{all_grads.data(), all_grads.rows(), all_grads.cols(), all_grads.cols()};
-      pulled.emplace(shard, WritableRows<Scalar>(grads.query).matrix(), WritableRows<Scalar>(grads.key).matrix(),
-                     WritableRows<Scalar>(grads.value).matrix(), tape.call_ == Call::prefill ? of_all : own_grads->view());
-    });
-    session.agree();
-    if constexpr (sparse) {
-      SparseBackward<Scalar, C>(session, shard, tape.record_, *pulled).run();
-    } else {
-      DenseBackward<Scalar, C>(session, shard, tape.record_, buffers, *pulled).run();
-    }
-    session.attempt([&] {
-      using Parameters = typename One::template ParametersOf<Scalar>;
-      static_cast<Parameters&>(grads) =
-          nadaraya::detail::no_parameters<Parameters, Scalar>(one_.similarity(), one_.mask());
-      grads += pulled->finish();
-    });
-    session.agree();
     return grads;
   }
 
  private:
-  template <class Scalar>
-  nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M, LocalConstant> policies() const {
-    return {one_.kernel(), one_.normalization(), one_.similarity(), one_.mask(), one_.mix(), one_.screening()};
+  /// work(the operator as its calls take it).
+  template <class Scalar, class Work>
+  void called(const Work& work) const {
+    const nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M> policies(one_.kernel(), one_.normalization(), one_.similarity(),
+                                                                         one_.mask(), one_.screening());
+    const auto validate_mask = [&](const Extent& all) { nadaraya::detail::validate_mask(one_.mask(), all); };
+    work(CalledOperator<Scalar>{policies.get(), numbers(), mixing_, validate_mask});
   }
 
   RuleNumbers numbers() const {
-    RuleNumbers numbers;
-    numbers.centre = centre(one_.kernel());
-    if constexpr (K::compact) numbers.edge = edge(one_.kernel());
-    if constexpr (ExponentialKernel<K>) numbers.rate = one_.kernel().derivative(numbers.centre);
+    RuleNumbers numbers = rule_numbers(one_.kernel());
     if constexpr (HasBandwidth<N>) numbers.bandwidth = one_.normalization().bandwidth;
     numbers.divides_by_sum = !std::same_as<N, Unnormalized>;
     return numbers;
@@ -204,53 +157,18 @@ class Operator {
     nadaraya::detail::validate_parameters<Scalar>(one_.kernel(), one_.normalization(), one_.similarity());
   }
 
-  template <class Scalar, class Q, class Ke>
-  void bring(const Q& query, const Ke& key, const engine::View<Scalar>& value, Brought& mine, Buffers<Scalar>& buffers) const {
-    mine.queries = query.rows();
-    mine.cols = key.cols();
-    mine.keys = key.rows();
-    mine.value_cols = value.cols;
-    if (!sparse || mixing_ == Mixing::sum_values) mine.largest_value = largest_finite(value);
-    buffers.reserve((std::max)(mine.cols, mine.value_cols));
-  }
-
   template <class Scalar, class C, class Q, class Ke, class V>
   void regress(C& ranks, Call call, Q&& query, Ke&& key, V&& value, RowMatrix<Scalar>& out, Tape<Scalar>& tape,
-               Record<Scalar>* record, const char* function) const {
-    Session<C> session(ranks);
-    Buffers<Scalar> buffers;
-    Brought mine{.call = call, .scalar_bytes = sizeof(Scalar)};
-    Rows<Scalar> own_query;
-    tape.call_ = call;
-    session.attempt([&] {
-      validate<Scalar>(query, key, value, function);
-      (call == Call::prefill ? own_query : tape.query_).keep(std::forward<Q>(query));
-      tape.key_.keep(std::forward<Ke>(key));
-      tape.value_.keep(std::forward<V>(value));
-      bring(call == Call::prefill ? own_query : tape.query_, tape.key_, tape.value_.view(), mine, buffers);
+               const char* function) const {
+    called<Scalar>([&](const CalledOperator<Scalar>& op) {
+      const auto take = [&](Rows<Scalar>& queries, Rows<Scalar>& keys, Rows<Scalar>& values) {
+        validate<Scalar>(query, key, value, function);
+        queries.keep(std::forward<Q>(query));
+        keys.keep(std::forward<Ke>(key));
+        values.keep(std::forward<V>(value));
+      };
+      Calls<Scalar, C>(ranks, op, function).regress(call, take, out, tape);
     });
-    tape.layout_ = open_call(session, mine, function);
-    if (call == Call::prefill) {
-      RowMatrix<Scalar> all;
-      gather_rows(session, own_query, tape.layout_.all.queries, all);
-      session.attempt([&] { tape.query_.keep(std::move(all)); });
-    }
-    session.attempt([&] { out.resize(tape.layout_.own_queries, tape.value_.cols()); });
-    run<Scalar>(session, tape.query_, tape.key_, tape.value_.view(), nullptr, tape.layout_, buffers, out, record);
-  }
-
-  template <class Scalar, class C>
-  void run(Session<C>& session, const Rows<Scalar>& query, const Rows<Scalar>& key, const engine::View<Scalar>& value,
-           const engine::PreparedKeys<Scalar>* cached, const Layout& layout, Buffers<Scalar>& buffers, RowMatrix<Scalar>& out,
-           Record<Scalar>* record) const {
-    session.attempt([&] { nadaraya::detail::validate_mask(one_.mask(), layout.all); });
-    const auto policies = this->policies<Scalar>();
-    const Shard<Scalar> shard{policies.get(), numbers(), &query, &key, cached, value, session.rank(), layout};
-    if constexpr (sparse) {
-      SparseForward<Scalar, C>(session, shard, mixing_, buffers).run(out, record);
-    } else {
-      DenseForward<Scalar, C>(session, shard, buffers).run(out, record);
-    }
   }
 
   One one_;

@@ -5,7 +5,9 @@
 #include "nadaraya/key_value_cache.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/sharded/key_positions.hpp"
+#include "nadaraya/sharded/shard.hpp"
 #include "nadaraya/types.hpp"
+#include "nadaraya/view.hpp"
 
 #include <algorithm>
 
@@ -38,7 +40,10 @@ class KeyValueCache {
     for (Index row = rows_; row < total;) {
       const Index page_end = (std::min)(total, (row / positions_.page + 1) * positions_.page);
       if (positions_.before(row + 1) > positions_.before(row)) {
-        local_.append(key.middleRows(row - rows_, page_end - row), value.middleRows(row - rows_, page_end - row));
+        const Index count = page_end - row;
+        local_.append(key.middleRows(row - rows_, count), value.middleRows(row - rows_, count));
+        const auto last = local_.values().bottomRows(count);
+        largest_value_ = (std::max)(largest_value_, largest_finite(engine::View<Scalar>{last.data(), count, last.cols(), last.cols()}));
       }
       row = page_end;
     }
@@ -47,12 +52,14 @@ class KeyValueCache {
 
   Index rows() const { return rows_; }  ///< Those of all ranks.
   const KeyPositions& positions() const { return positions_; }  ///< Where this rank's rows stand among them.
+  double largest_value() const { return largest_value_; }  ///< The largest finite |v| that this rank has appended.
   const nadaraya::KeyValueCache<Scalar, S>& local() const { return local_; }  ///< This rank's rows.
 
  private:
   KeyPositions positions_;
   nadaraya::KeyValueCache<Scalar, S> local_;
   Index rows_ = 0;
+  double largest_value_ = 0;
 };
 
 }  // namespace nadaraya::sharded

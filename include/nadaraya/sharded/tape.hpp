@@ -15,10 +15,8 @@
 
 namespace nadaraya::sharded {
 
-template <class K, class N, class S, class M>
-class Operator;
-template <class Scalar>
-class ChosenOperator;
+template <class Scalar, class C>
+class Calls;
 
 /// What ranks know of the rows of a forward pass, the same on all of them.
 template <class Scalar>
@@ -77,10 +75,8 @@ class Tape {
   const Rows<Scalar>& value() const { return value_; }  ///< The values of this rank.
 
  private:
-  template <class, class, class, class>
-  friend class Operator;
-  template <class>
-  friend class ChosenOperator;
+  template <class, class>
+  friend class Calls;
 
   Call call_ = Call::forward;  ///< that made it
   Rows<Scalar> query_;
