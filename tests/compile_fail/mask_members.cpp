@@ -19,10 +19,12 @@
 // expect: BiasPullbackOfTwo
 // expect: Visibel
 // expect: function must return the number that is added
+// expect: an entry must be true or false
 // expect: ZeroGrad
 // expect: ZeroGradientAlone
 // An optional member of a mask that has another signature, or comes close to its name, would be ignored.
 #include "nadaraya/mask/additive_bias.hpp"
+#include "nadaraya/mask/boolean_mask.hpp"
 #include "nadaraya/mask/intersection.hpp"
 
 #include <vector>
@@ -165,4 +167,5 @@ static_assert(detail::check_mask<Visibel>());
 static_assert(detail::check_mask<ZeroGrad>());
 static_assert(detail::check_mask<ZeroGradientAlone>());
 static_assert(!BiasMask<AdditiveBias<FunctionOfNothing>>);
+bool hides(const BooleanMask<Eigen::MatrixXf>& mask) { return !mask.visible(0, 0, Extent{1, 1}); }
 #endif

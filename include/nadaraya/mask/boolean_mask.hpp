@@ -3,6 +3,7 @@
 
 #include "nadaraya/mask/elementwise.hpp"
 
+#include <type_traits>
 #include <utility>
 
 #include "nadaraya/detail/precise.hpp"
@@ -26,6 +27,10 @@ class BooleanMask {
 
   /// True if key `key` is visible to query `query`.
   bool visible(Index query, Index key, const Extent& n) const {
+    using Result = std::remove_cvref_t<decltype(detail::at(visible_.get(), query, key, n))>;
+    static_assert(!std::is_floating_point_v<Result>,
+                  "BooleanMask: an entry must be true or false; numbers that are added to similarities, -infinity for hidden keys, "
+                  "are an AdditiveBias");
     return static_cast<bool>(detail::at(visible_.get(), query, key, n));
   }
 
