@@ -12,7 +12,7 @@ endif()
 set(docs_headers "${CMAKE_CURRENT_SOURCE_DIR}/include/nadaraya")
 file(GLOB docs_sources CONFIGURE_DEPENDS "${docs_headers}/*.hpp")
 list(FILTER docs_sources EXCLUDE REGEX "/(definitions|view)\\.hpp$")
-foreach(folder kernel normalization similarity mask mosaic)
+foreach(folder kernel normalization similarity mask mix mosaic)
   list(APPEND docs_sources "${docs_headers}/${folder}")
 endforeach()
 # Named by users as well: executors, and the rows that a normalization of their own is given.

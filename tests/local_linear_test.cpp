@@ -176,7 +176,7 @@ TEST_CASE("local linear attention is flat where the ridge is large, and exact on
           NadarayaWatson{Biweight{}, Adaptive{}, Causal{}}.with(LocalLinear{0.1})(q, k, v));
 }
 
-TEST_CASE("local linear attention: empty rows, equal keys, NaN and what is refused", "[local_linear]") {
+TEST_CASE("local linear attention: empty rows, equal keys, NaN, and errors", "[local_linear]") {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   test::Random random(8);
   auto q = random.normal<double>(6, 3), k = random.normal<double>(10, 3), v = random.normal<double>(10, 2);

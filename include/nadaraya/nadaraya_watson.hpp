@@ -4,20 +4,15 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/instances.hpp"
-#include "nadaraya/gradients.hpp"
-#include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/key_value_cache.hpp"
-#include "nadaraya/mask/mask.hpp"
 #include "nadaraya/mix/local_constant.hpp"
-#include "nadaraya/mix/mix.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
 #include "nadaraya/operator/operands.hpp"
 #include "nadaraya/operator/operator_checks.hpp"
+#include "nadaraya/operator/operator_gradients.hpp"
 #include "nadaraya/operator/operator_policies.hpp"
 #include "nadaraya/operator/policy_order.hpp"
 #include "nadaraya/operator/sparse_weights.hpp"
-#include "nadaraya/screening.hpp"
-#include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/tape.hpp"
 
 #include <concepts>
@@ -35,8 +30,8 @@ struct CountedRegression;
 
 /// out_i = sum_j p_ij v_j, where the weights of query i,
 ///   p_ij = kappa(t_ij) / mass_i,   t_ij from z_ij = similarity(q_i, k_j),
-/// are given by a kernel and a normalization over the keys the mask leaves visible. A mix in place of LocalConstant sums the
-/// values by other weights, such as LocalLinear's, which it makes of the p_ij and the rows that the similarity compares.
+/// are given by a kernel and a normalization over the keys the mask leaves visible. A mix such as LocalLinear makes other
+/// weights of them.
 ///
 /// Shapes: query [Nq x D], key [Nk x D], value [Nk x Dv], out [Nq x Dv]; rows are tokens. Any real
 /// dense Eigen expressions of one scalar. Any size may be 0; Nq and Nk are at most 2^31 - 1.
@@ -67,22 +62,15 @@ class NadarayaWatson {
  public:
   /// What backward returns.
   template <class Scalar>
-  using GradientsOf = Gradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
-                                detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
-                                detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>, RidgedMix<X>>;
+  using GradientsOf = detail::OperatorGradients<Gradients, Scalar, K, N, S, M, X>;
   /// The part of GradientsOf that belongs to parameters.
   template <class Scalar>
-  using ParametersOf = OwnGradients<Scalar, ScaledSimilarity<S>, HasBandwidth<N>, AlphaKernel<K>,
-                                    detail::OwnGradientOf<ParametricSimilarity<S, Scalar>, S, Scalar>,
-                                    detail::OwnGradientOf<ParametricBias<M, Scalar>, M, Scalar>, RidgedMix<X>>;
+  using ParametersOf = detail::OperatorGradients<OwnGradients, Scalar, K, N, S, M, X>;
 
   /// Without a mask every key is visible. Parameters are checked by each call.
   explicit NadarayaWatson(K kernel = K{}, N normalization = N{}, S similarity = S{}, M mask = M{}, X mix = X{})
-      : kernel_(std::move(kernel)),
-        normalization_(std::move(normalization)),
-        similarity_(std::move(similarity)),
-        mask_(std::move(mask)),
-        mix_(std::move(mix)) {
+      : kernel_(std::move(kernel)), normalization_(std::move(normalization)), similarity_(std::move(similarity)),
+        mask_(std::move(mask)), mix_(std::move(mix)) {
     static_assert(detail::check_combination<N, K, S, M>());
   }
 
@@ -136,7 +124,7 @@ class NadarayaWatson {
     regress_cached(query, cache, out, executor);
     return out;
   }
-  /// Inference on cached keys and values, written to `out`.
+  /// The same, written to `out`.
   template <RealExpression Q, class Stored, class Out, class E = Serial>
     requires(RealExpression<std::remove_cvref_t<Out>>)
   void operator()(const Q& query, const KeyValueCache<Stored, S>& cache, Out&& out, const E& executor = {}) const {
@@ -168,9 +156,8 @@ class NadarayaWatson {
     tape.find_rows();
   }
 
-  /// The gradients of a loss L, given `grad_out` = dL/dout [Nq x Dv] and the tape of the forward
-  /// pass of this same operator. Work: O(support (D + Dv)) where the tape stores the support. The
-  /// result does not depend on the executor.
+  /// The gradients of a loss L, given `grad_out` = dL/dout [Nq x Dv] and the tape of the forward pass of this same operator.
+  /// Work: O(support (D + Dv)) where the tape stores the support. The result does not depend on the executor.
   template <class Scalar, RealExpression G, class E = Serial>
     requires(!std::same_as<E, GradientsOf<Scalar>>)
   GradientsOf<Scalar> backward(const Tape<Scalar>& tape, const G& grad_out, const E& executor = {}) const {
@@ -205,9 +192,8 @@ class NadarayaWatson {
     grads += sums;
   }
 
-  /// The weights by which values are summed, [Nq x Nk], one entry for each supported pair: what attends to what. For it, include
-  /// <Eigen/SparseCore>. Throws std::invalid_argument if there are more than 2^31 - 1. The result does not depend on the
-  /// executor.
+  /// The weights by which values are summed, [Nq x Nk], one entry for each supported pair. Include <Eigen/SparseCore>. Throws
+  /// std::invalid_argument if there are more than 2^31 - 1. The result does not depend on the executor.
   template <RealExpression Q, RealExpression Ke, Executor E = Serial>
   Eigen::SparseMatrix<ScalarOf<Q>, Eigen::RowMajor, int> weights(const Q& query, const Ke& key, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;

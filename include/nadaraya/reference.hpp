@@ -7,6 +7,7 @@
 
 #include "nadaraya/nadaraya.hpp"
 #include "nadaraya/reference_least_squares.hpp"
+#include "nadaraya/reference_similarities.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -60,67 +61,6 @@ S coordinate_profile(const K& kernel, const S& t) {
   } else {
     return profile(kernel, S(S(1) - t));
   }
-}
-
-// --- similarities, and squared distances where they are ---
-
-/// Products in the order of the columns.
-template <class S>
-S dot(const auto& a, const auto& b) {
-  S sum(0);
-  for (Index d = 0; d < a.size(); ++d) sum += S(a(d)) * S(b(d));
-  return sum;
-}
-
-/// scale (q.k)
-template <class S>
-S similarity(const DotProduct& policy, const auto& q, const auto& k) {
-  const S fallback = q.size() == 0 ? S(1) : S(1) / S(std::sqrt(S(q.size())));
-  return (policy.scale ? S(*policy.scale) : fallback) * dot<S>(q, k);
-}
-/// scale |q - k|^2
-template <class S>
-S squared_distance(const SquaredDistance& policy, const auto& q, const auto& k) {
-  S sum(0);
-  for (Index d = 0; d < q.size(); ++d) sum += (S(q(d)) - S(k(d))) * (S(q(d)) - S(k(d)));
-  return S(policy.scale) * sum;
-}
-/// x / |x|, by way of x / max |x_d|, whose squares do not overflow; zeros stay.
-template <class S>
-std::vector<S> unit(const auto& x) {
-  std::vector<S> u;
-  for (Index d = 0; d < x.size(); ++d) u.push_back(S(x(d)));
-  const auto divide_by = [&](const S& divisor) {
-    for (S& u_d : u) u_d /= divisor;
-  };
-  S largest(0);
-  for (const S& u_d : u) {
-    if (!(std::abs(u_d) <= largest) && largest == largest) largest = std::abs(u_d);
-  }
-  if (largest == S(0)) return u;
-  divide_by(largest);
-  S squares(0);
-  for (const S& u_d : u) squares += u_d * u_d;
-  divide_by(S(std::sqrt(squares)));
-  return u;
-}
-/// scale |q/|q| - k/|k||^2, from the normalized rows.
-template <class S>
-S squared_distance(const Cosine& policy, const auto& q, const auto& k) {
-  const std::vector<S> p = unit<S>(q), r = unit<S>(k);
-  S cosine(0);
-  for (std::size_t d = 0; d < p.size(); ++d) cosine += p[d] * r[d];
-  return S(policy.scale) * S(2) * (S(1) - cosine);
-}
-/// Minus the squared distance.
-template <class S>
-S similarity(const SquaredDistance& policy, const auto& q, const auto& k) {
-  return -squared_distance<S>(policy, q, k);
-}
-/// Minus half of the squared distance.
-template <class S>
-S similarity(const Cosine& policy, const auto& q, const auto& k) {
-  return -squared_distance<S>(policy, q, k) / S(2);
 }
 
 // --- normalizations: the weights of a row from its visible similarities ---
@@ -242,18 +182,6 @@ std::vector<S> row(const K& kernel, const NearestNeighbors& rule, const std::vec
 }
 
 // --- the operator ---
-
-/// A row as the similarity compares it.
-template <class S, class Sim>
-RowMatrix<S> compared(const Sim&, const auto& x) {
-  RowMatrix<S> row(1, x.size());
-  for (Index d = 0; d < x.size(); ++d) row(0, d) = S(x(d));
-  if constexpr (std::is_same_v<Sim, Cosine>) {
-    const std::vector<S> u = unit<S>(x);
-    std::copy(u.begin(), u.end(), row.data());
-  }
-  return row;
-}
 
 /// The weights by which values are summed, given those of a row and of its keys: least squares over the keys that have weight.
 template <class S, class X, class Sim>

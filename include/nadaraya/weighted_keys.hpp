@@ -18,7 +18,9 @@ struct WeightedKeys {
   engine::KeyList keys;             ///< which of the rows are the keys, s of them
   std::span<const Scalar> weights;  ///< [s], positive and finite
 
+  /// s
   Index size() const { return static_cast<Index>(weights.size()); }
+  /// D
   Index dimension() const { return rows.cols; }
   /// The j-th key, [D].
   const Scalar* key(Index j) const { return rows.row(keys[j]); }

@@ -13,12 +13,15 @@ namespace nadaraya {
 
 /// c_j = w_j / sum w. Reproduces constants. O(s).
 struct LocalConstant {
+  /// Needs none.
   template <class Scalar>
   struct Scratch {};
 
+  /// For keys of any number of columns.
   template <class Scalar>
   void validate(Index) const {}
 
+  /// The weights over their sum.
   template <class Scalar>
   void correct(const WeightedKeys<Scalar>& support, std::span<Scalar> corrected, Scratch<Scalar>&) const {
     const Scalar total = sum(support);

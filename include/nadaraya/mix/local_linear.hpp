@@ -23,23 +23,27 @@ namespace nadaraya {
 ///
 /// It is solved in D x D, or for s < D in s x s; both agree to rounding. O(s D min(s, D)).
 struct LocalLinear {
-  static constexpr int degree = 1;
+  static constexpr int degree = 1;  ///< of the polynomial
 
   double ridge = 1e-6;  ///< lambda > 0
 
+  /// Memory, kept from row to row.
   template <class Scalar>
   using Scratch = detail::LinearFit<Scalar>;
 
+  /// Throws std::invalid_argument unless the ridge is positive, and it and its inverse finite in the scalar.
   template <class Scalar>
   void validate(Index) const {
     detail::require_ridge<Scalar>(ridge, "LocalLinear");
   }
 
+  /// c from w.
   template <class Scalar>
   void correct(const WeightedKeys<Scalar>& support, std::span<Scalar> corrected, Scratch<Scalar>& fit) const {
     if (support.size() > 0) fit.correct(support, Scalar(ridge), corrected);
   }
 
+  /// Gradients by w, k, q; returns that by the ridge. After correct, with its scratch memory.
   template <class Scalar>
   Scalar pullback(const WeightedKeys<Scalar>& support, std::span<const Scalar> grad_corrected,
                   const WeightedKeyGradients<Scalar>& gradients, Scratch<Scalar>& fit) const {

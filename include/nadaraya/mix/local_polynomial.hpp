@@ -23,25 +23,29 @@ namespace nadaraya {
 template <int Degree>
 struct LocalPolynomial {
   static_assert(Degree == 2 || Degree == 3, "LocalPolynomial<2> or <3>; degree 1 is LocalLinear, 0 LocalConstant");
-  static constexpr int degree = Degree;
-  static constexpr Index max_dimension = 3;
+  static constexpr int degree = Degree;       ///< of the polynomial
+  static constexpr Index max_dimension = 3;  ///< columns of keys
 
-  double ridge = 1e-6;
+  double ridge = 1e-6;  ///< lambda > 0
 
+  /// Memory, kept from row to row.
   template <class Scalar>
   struct Scratch {
-    detail::Monomials monomials;
-    Index dimension = -1;
-    detail::RidgedFit<Scalar> fit;
-    detail::Square<Scalar> phi, gradient;  ///< [s x M]
+    detail::Monomials monomials;     ///< of keys with `dimension` columns
+    Index dimension = -1;            ///< -1: of none yet
+    detail::RidgedFit<Scalar> fit;   ///< with the monomials for features
+    detail::Square<Scalar> phi;       ///< the monomials [s x M]
+    detail::Square<Scalar> gradient;  ///< by them [s x M]
   };
 
+  /// Throws std::invalid_argument for keys of more than three columns, and as LocalLinear.
   template <class Scalar>
   void validate(Index dimension) const {
     detail::require_ridge<Scalar>(ridge, "LocalPolynomial");
     detail::require(dimension <= max_dimension, "LocalPolynomial: keys have at most 3 columns, got ", dimension);
   }
 
+  /// c from w.
   template <class Scalar>
   void correct(const WeightedKeys<Scalar>& support, std::span<Scalar> corrected, Scratch<Scalar>& scratch) const {
     if (support.size() == 0) return;
@@ -49,6 +53,7 @@ struct LocalPolynomial {
     scratch.fit.corrected(Eigen::Map<Eigen::Matrix<Scalar, Eigen::Dynamic, 1>>(corrected.data(), support.size()));
   }
 
+  /// Gradients by w, k, q; returns that by the ridge. After correct, with its scratch memory.
   template <class Scalar>
   Scalar pullback(const WeightedKeys<Scalar>& support, std::span<const Scalar> grad_corrected,
                   const WeightedKeyGradients<Scalar>& gradients, Scratch<Scalar>& scratch) const {
