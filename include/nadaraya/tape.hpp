@@ -84,9 +84,11 @@ class Tape {
     rows_.clear();
   }
   const engine::Record<Scalar>& record(Index query) const {
-    return records_[static_cast<std::size_t>(row_of(query) / engine::block_queries)];
+    return records_[static_cast<std::size_t>(block_of(query))];
   }
-  Index position(Index query) const { return row_of(query) % engine::block_queries; }
+  /// Its place in that record.
+  Index position(Index query) const { return row_of(query) - engine::block_begin(block_of(query), queries()); }
+  Index block_of(Index query) const { return engine::block_of(row_of(query), queries()); }
   Index row_of(Index query) const { return rows_.empty() ? query : Index(rows_[static_cast<std::size_t>(query)]); }
 
   /// Notes where each query is recorded, once all are, if not in their own order.

@@ -95,7 +95,7 @@ void pull_dense_queries(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& o
   const Head<Scalar>& head = of.head;
   const Record<Scalar>& record = of.record(block);
   ParameterSums<Scalar>& block_sums = of.parameters_of(block);
-  const Index query = block * block_queries + r;
+  const Index query = block_begin(block, head.query.rows) + r;
   const KeyRange seen = range_of_all(head.mask(), query, count, head.extent());
   if (seen.first >= seen.last) return;
   const Index first = panel_begin(seen.first);

@@ -20,8 +20,9 @@ KeyRange begin_block(const Head<Scalar>& head, Index first_query, Index count, B
   scratch.tile.resize(static_cast<std::size_t>(tile_queries * panel_keys + Index(pack_slack)));
   if (head.by_products()) {
     scratch.norms.resize(static_cast<std::size_t>(count));
-    // Contiguous, and followed by zeros for whole tiles: leftovers there may be denormal, which is slow.
-    const bool as_they_lie = queries.stride == queries.cols && count % tile_queries == 0;
+    // Contiguous, and followed by other queries or zeros for whole tiles: leftovers there may be denormal, which is slow.
+    const Index read = (count + tile_queries - 1) / tile_queries * tile_queries;
+    const bool as_they_lie = queries.stride == queries.cols && first_query + read <= queries.rows;
     scratch.query = queries.row(first_query);
     if (!as_they_lie) {
       scratch.queries.resize(static_cast<std::size_t>((count + tile_queries) * queries.cols));

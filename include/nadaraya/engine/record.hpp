@@ -1,7 +1,6 @@
 // What forward writes down about one block of queries, for backward.
 #pragma once
 
-#include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
 #include "nadaraya/types.hpp"
 
@@ -37,9 +36,9 @@ struct Record {
 
   Index rows() const { return static_cast<Index>(maps.size()); }
 
-  /// The query of a row, in the record of a block.
-  Index query(Index block, Index row) const {
-    return queries.empty() ? block * block_queries + row : Index(queries[static_cast<std::size_t>(row)]);
+  /// The query of a row, in the record of a block that begins with a query.
+  Index query(Index first, Index row) const {
+    return queries.empty() ? first + row : Index(queries[static_cast<std::size_t>(row)]);
   }
 
   /// The entries of a row, in an array with one for each stored key.
