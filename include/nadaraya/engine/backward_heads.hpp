@@ -85,6 +85,7 @@ void backward(std::span<const Problem<Scalar>> heads, std::span<const HeadGradie
   const AnyExecutor& executor = execution.executor();
   // Pairs are formed again where most are supported: no bound on the keys would rule many out.
   const Batch<Scalar> batch(heads, scored ? Queries::in_order : Queries::none, false, execution);
+  batch.get_ready(executor);
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);

@@ -1,4 +1,4 @@
-// Heads whose operands are prepared: shared keys once.
+// Heads whose operands are prepared: shared keys once, at the latest when a block first looks at them.
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
@@ -54,7 +54,7 @@ KnownFloor<Scalar> known_floor(const Problem<Scalar>& head) {
 template <class Scalar>
 class Batch {
  public:
-  /// In the memory of the call.
+  /// In the memory of the call. Keys are ready after get_ready().
   Batch(std::span<const Problem<Scalar>> heads, Queries queries_wanted, bool screened, const Execution<Scalar>& execution)
       : problems_(heads),
         screened_(screened),
@@ -80,7 +80,7 @@ class Batch {
       } else {
         prepare_query(i - keys_.size(), queries_wanted == Queries::in_any_order);
       }
-    }, executor.serial() ? Cost{} : preparing_cost());
+    }, executor.serial() ? Cost{} : transforming_cost());
     for (std::size_t h = 0; h < heads.size(); ++h) {
       const auto k = static_cast<std::size_t>(heads[h].key_head);
       const View<Scalar> query = queries_[h].view();
@@ -89,6 +89,20 @@ class Batch {
       if (!screened) heads_.back().policies.screening = Screening::never;
       if (const Index hidden = heads_.back().keys->hidden(); hidden > 0) hide_keys(heads_.back().policies.mask, hidden);
     }
+  }
+
+  /// Is it faster to get the keys ready before the blocks? Not where the blocks of a head had better do it, for a region of
+  /// their own takes threads as long as the keys of a few short heads.
+  bool worth_a_region(const AnyExecutor& executor) const {
+    return !executor.serial() && Cost{keys_cost()}.threads(2) > 1;
+  }
+
+  /// Gets the keys ready. Otherwise each block has to, before it looks at any (PreparedKeys::get_ready).
+  void get_ready(const AnyExecutor& executor) const {
+    executor.parallel_for(static_cast<Index>(keys_.size()), [&](Index key_head) {
+      const auto& keys = keys_[static_cast<std::size_t>(key_head)];
+      if (keys) keys->get_ready();
+    }, executor.serial() ? Cost{} : Cost{keys_cost() + queries_cost()});
   }
 
   std::size_t size() const { return heads_.size(); }
@@ -125,15 +139,36 @@ class Batch {
     return most;
   }
 
-  /// With what the same threads do afterwards: they are woken on the way.
-  Cost preparing_cost() const {
-    using Model = CostModel<Scalar>;
+  /// To read all keys and values.
+  double keys_cost() const {
     double sum = 0;
+    for (const auto& keys : keys_) {
+      if (keys) sum += CostModel<Scalar>::copies(keys->key().rows, keys->key().cols + keys->value().cols);
+    }
+    return sum;
+  }
+
+  /// What the same threads do with the queries afterwards: they are woken on the way.
+  double queries_cost() const {
+    double sum = 0;
+    for (const auto& head : problems_) sum += CostModel<Scalar>::rows(head.query->rows());
+    return sum;
+  }
+
+  /// To transform queries and keys as their similarities want it, and to order queries.
+  Cost transforming_cost() const {
+    double sum = 0;
+    for (const auto& head : problems_) {
+      const bool ordered = detail::is_finite(radii_[static_cast<std::size_t>(head.key_head)]);
+      if (!ordered && !head.policies.similarity->traits().prepares) continue;
+      sum += CostModel<Scalar>::copies(head.query->rows(), head.query->cols()) + CostModel<Scalar>::rows(head.query->rows());
+    }
     for (std::size_t k = 0; k < keys_.size(); ++k) {
       const auto& head = problems_[first_head(k)];
-      if (head.cached == nullptr) sum += Model::copies(head.key->rows(), head.key->cols() + head.value->cols());
+      if (head.cached == nullptr && head.policies.similarity->traits().prepares) {
+        sum += CostModel<Scalar>::copies(head.key->rows(), head.key->cols());
+      }
     }
-    for (const auto& head : problems_) sum += Model::rows(head.query->rows()) + Model::copies(head.query->rows(), head.query->cols());
     return Cost{sum};
   }
 

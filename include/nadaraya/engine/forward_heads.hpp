@@ -22,14 +22,18 @@ template <class Scalar>
 void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<Scalar>> outs,
              std::span<const std::span<Record<Scalar>>> records, const Execution<Scalar>& execution) {
   const Batch<Scalar> batch(heads, Queries::in_any_order, true, execution);
+  const AnyExecutor& executor = execution.executor();
+  if (batch.worth_a_region(executor)) batch.get_ready(executor);
   ForwardUnits<Scalar> units(batch, outs, records, execution.memory());
-  const Cost cost = total_cost(0, batch.size(), execution.executor(), [&](std::size_t h) {
+  const Cost cost = total_cost(0, batch.size(), executor, [&](std::size_t h) {
     return CostModel<Scalar>::forward(batch.head(h), batch.seen(h));
   });
   const auto work = [&] {
     for_each_item<Scalar>(execution, units.items(), cost, [&](Index item, BlockScratch<Scalar>& scratch) {
-      // The last blocks first: under a causal mask they are the longest.
-      units.work_on(units.items() - 1 - item, scratch);
+      // The last blocks first: under a causal mask they are the longest. One thread stays with a head, whose keys are in its
+      // cache; several begin with different heads, whose first blocks get the keys ready.
+      const Index left = units.items() - 1 - item;
+      units.work_on(executor.serial() ? units.one_after_the_other(left) : units.in_turn(left), scratch);
     });
   };
   if (!units.in_parts()) return work();
@@ -48,6 +52,7 @@ void weigh(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
   };
   constexpr Index blocks_at_once = 64;  // what their parts hold is copied
   const Batch<Scalar> batch({&problem, 1}, Queries::in_order, true, execution);
+  batch.get_ready(execution.executor());
   const Head<Scalar>& head = batch.head(0);
   const Index blocks = head.blocks();
   const Index at_once = execution.executor().serial() ? 1 : (std::min)(blocks_at_once, blocks);

@@ -35,6 +35,9 @@ class ForwardUnits {
   }
 
   Index items() const { return items_.total(); }
+  /// Item i, of unit after unit, or such that units take turns.
+  WorkItems::Item one_after_the_other(Index i) const { return items_[i]; }
+  WorkItems::Item in_turn(Index i) const { return items_.in_turn(i); }
   bool in_parts() const { return parts_ > 0; }
 
   /// Before the items are worked on, if there are parts: these stay in `shared` until all are done.
@@ -46,9 +49,10 @@ class ForwardUnits {
     shared_ = shared.parts;
   }
 
-  void work_on(Index item, BlockScratch<Scalar>& scratch) const {
-    const auto [u, i] = items_[item];
-    const Unit& unit = units_[u];
+  void work_on(const WorkItems::Item& item, BlockScratch<Scalar>& scratch) const {
+    const Unit& unit = units_[item.head];
+    const Index i = item.item;
+    batch_.head(unit.first_head).keys->get_ready();
     if (unit.heads == 1) {
       work_on(unit, batch_.head(unit.first_head), i, scratch, outs_[unit.first_head]);
       return;

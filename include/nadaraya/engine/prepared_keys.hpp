@@ -1,6 +1,7 @@
 // Keys and values, prepared for queries.
 #pragma once
 
+#include "nadaraya/engine/once.hpp"
 #include "nadaraya/engine/row_similarity.hpp"
 #include "nadaraya/engine/scored_keys.hpp"
 #include "nadaraya/loops/arena.hpp"
@@ -19,20 +20,40 @@ class PreparedKeys {
  public:
   /// For keys [n x cols], which are read() later.
   PreparedKeys(const SimilarityTraits& similarity, Index cols, Screening screening)
-      : scored_(similarity), search_{0, Search<Scalar>{}.radius, may_screen(similarity, cols, screening)} {}
-  /// For a call, in its memory. The operands must outlive this object.
+      : scored_(similarity), search_{0, Search<Scalar>{}.radius, may_screen(similarity, cols, screening)} {
+    reading_([] {});
+  }
+  /// For a call, in its memory. Of keys and values, only their shape and how they will be read is known before get_ready().
+  /// The operands must outlive this object.
   PreparedKeys(const RowSimilarity<Scalar>& similarity, const Rows<Scalar>& key, const Rows<Scalar>& value,
                const Search<Scalar>& search, Arena& memory)
-      : prepared_key_(similarity.prepare(key)), finite_value_(&memory), scored_(similarity.traits(), &memory), search_(search) {
-    read(prepared_key_.view(), value.view(), 0);
+      : prepared_key_(similarity.prepare(key)),
+        key_(prepared_key_.view()),
+        value_(value.view()),
+        finite_value_(&memory),
+        scored_(similarity.traits(), &memory),
+        search_(search) {
+    scored_.expect(key.cols(), search);
   }
   /// Keys that others have prepared, without those that are hidden, to be read in panels by a call.
   PreparedKeys(const PreparedKeys& other, const SimilarityTraits& similarity, Index queries, Arena& memory)
-      : finite_value_(&memory), scored_(similarity, &memory), search_{queries} {
-    read(other.stored_key().from(other.hidden()), other.stored_value().from(other.hidden()), 0);
+      : key_(other.stored_key().from(other.hidden())),
+        value_(other.stored_value().from(other.hidden())),
+        finite_value_(&memory),
+        scored_(similarity, &memory),
+        search_{queries} {
+    scored_.expect(key_.view().cols, search_);
   }
   PreparedKeys(const PreparedKeys&) = delete;
   PreparedKeys& operator=(const PreparedKeys&) = delete;
+
+  /// Reads the keys and values of a call, on the thread that comes first.
+  void get_ready() const {
+    reading_([&] {
+      finite_value_.read(value_, 0);
+      scored_.read(key_, 0, search_);
+    });
+  }
 
   /// Keys as the similarity compares them, of which [0, kept), and their values, are as they were the last
   /// time. They are referred to.
@@ -75,9 +96,10 @@ class PreparedKeys {
   Rows<Scalar> prepared_key_;
   StoredRows<Scalar> key_;
   StoredRows<Scalar> value_;
-  FiniteRows<Scalar> finite_value_;
-  ScoredKeys<Scalar> scored_;
+  mutable FiniteRows<Scalar> finite_value_;
+  mutable ScoredKeys<Scalar> scored_;
   Search<Scalar> search_;
+  mutable Once reading_;
   Index hidden_ = 0;  ///< the first keys, which queries do not see
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/engine/once.hpp"
 #include "nadaraya/index/grid.hpp"
 #include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/buffer.hpp"
@@ -10,9 +11,7 @@
 #include "nadaraya/quantized/keys.hpp"
 #include "nadaraya/types.hpp"
 
-#include <atomic>
 #include <cstddef>
-#include <mutex>
 #include <optional>
 
 #include "nadaraya/detail/precise.hpp"
@@ -53,6 +52,15 @@ class ScoredKeys {
   explicit ScoredKeys(const SimilarityTraits& similarity, Arena* memory = nullptr)
       : similarity_(similarity), memory_(memory), rows_(memory), norms_(memory) {}
 
+  /// Says what a read() of keys with so many columns is going to make, if it makes no grid.
+  void expect([[maybe_unused]] Index cols, [[maybe_unused]] const Search<Scalar>& search) {
+    if constexpr (vectorized<Scalar>) {
+      if (!similarity_.bounded_by_product) return;
+      in_panels_ = search.queries >= worth_packing;
+      if (search.quantized && !quantized_) quantized_.emplace(cols, memory_);
+    }
+  }
+
   /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
   void read(const StoredRows<Scalar>& stored, [[maybe_unused]] Index kept, [[maybe_unused]] const Search<Scalar>& search) {
     keys_ = stored;
@@ -60,13 +68,11 @@ class ScoredKeys {
     if constexpr (vectorized<Scalar>) {
       if (similarity_.local && search.radius < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.radius);
       if (!similarity_.bounded_by_product) return;
-      in_panels_ = search.queries >= worth_packing && grid_.empty();
-      packed_ = false;
+      expect(keys.cols, search);
+      in_panels_ = in_panels_ && grid_.empty();
+      packing_.reset();
       if (in_panels_ && !search.quantized) pack();
-      if (search.quantized) {
-        if (!quantized_) quantized_.emplace(keys.cols, memory_);
-        quantized_->update(stored, kept);
-      }
+      if (search.quantized) quantized_->update(stored, kept);
       if (similarity_.is_product) return;
       norms_.resize(PackedRows<Scalar>::padded(keys.rows), Scalar(0));
       for (Index j = kept; j < keys.rows; ++j) {
@@ -93,7 +99,7 @@ class ScoredKeys {
   /// Are they to be read in panels?
   bool in_panels() const { return in_panels_; }
   /// ... and ready for it?
-  bool packed() const { return packed_.load(std::memory_order_acquire); }
+  bool packed() const { return packing_.done(); }
   const QuantizedKeys<Scalar>* quantized() const { return quantized_ ? &*quantized_ : nullptr; }
   const Scalar* panel(Index first_key) const {
     pack();
@@ -101,11 +107,7 @@ class ScoredKeys {
   }
   /// By whichever thread comes first.
   void pack() const {
-    if (packed()) return;
-    const std::lock_guard<std::mutex> lock(packing_);
-    if (packed()) return;
-    rows_.pack(keys_);
-    packed_.store(true, std::memory_order_release);
+    packing_([&] { rows_.pack(keys_); });
   }
   const Scalar* norms(Index first_key) const { return norms_.data() + first_key; }
 
@@ -114,8 +116,7 @@ class ScoredKeys {
   Arena* memory_;  ///< of the call; null for keys that outlive it
   StoredRows<Scalar> keys_;
   bool in_panels_ = false;
-  mutable std::mutex packing_;
-  mutable std::atomic<bool> packed_{false};
+  mutable Once packing_;
   mutable PackedRows<Scalar> rows_;
   LineVector<Scalar> norms_;
   LineVector<Scalar> widened_;  ///< a key that is stored in 16 bits

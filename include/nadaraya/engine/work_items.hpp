@@ -17,7 +17,10 @@ class WorkItems {
   explicit WorkItems(Arena& memory) : ends_(&memory) {}
 
   /// Those of the next head.
-  void add(Index items) { ends_.push_back(total() + items); }
+  void add(Index items) {
+    alike_ = alike_ && (ends_.empty() || items == ends_.front());
+    ends_.push_back(total() + items);
+  }
   Index total() const { return ends_.empty() ? 0 : ends_.back(); }
 
   struct Item {
@@ -29,8 +32,15 @@ class WorkItems {
     return Item{head, head == 0 ? i : i - ends_[head - 1]};
   }
 
+  /// In an order in which heads take turns, if they have equally many.
+  Item in_turn(Index i) const {
+    const auto heads = static_cast<Index>(ends_.size());
+    return alike_ ? Item{static_cast<std::size_t>(i % heads), i / heads} : (*this)[i];
+  }
+
  private:
   LineVector<Index> ends_;
+  bool alike_ = true;
 };
 
 }  // namespace nadaraya::engine
