@@ -69,9 +69,9 @@ constexpr bool check_executor() {
 struct Cost {
   double multiply_adds = std::numeric_limits<double>::infinity();  ///< estimated multiply-adds
 
-  /// A thread is used for at least so many, some 50 us. To wake a sleeping one takes 5 to 50 us, and to make the scratch
-  /// memory of its first block as much again.
-  static constexpr double share = 1 << 21;
+  /// A thread is used for at least so many, some 25 us. To wake a sleeping one takes 5 to 50 us, one that still spins after
+  /// its last work about one.
+  static constexpr double share = 1 << 20;
 
   /// How many threads have a share each, from 1 to `most`.
   int threads(int most) const {
@@ -116,7 +116,7 @@ extern template void run_on_processors<Index>(Index, int, nadaraya::detail::Func
 /// Up to `count` threads, the calling one among them; the others are those of the pool of the process
 /// (engine/thread_pool.hpp), which starts them when first needed and keeps them. Each takes the next piece of work when it is
 /// done with its last. At most 1,024 work on a call, and where the system has no more threads to give, those there
-/// are. Operators use a thread only where it has some 50 us of work, and no more threads than there are processors.
+/// are. Operators use a thread only where it has some 25 us of work, and no more threads than there are processors.
 /// Pieces of work must not wait for each other. If some throw, the exception of the lowest index reaches the caller;
 /// work that has not begun is left out.
 /// Throws std::invalid_argument if count < 1.

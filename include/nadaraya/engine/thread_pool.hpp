@@ -13,6 +13,7 @@
 #include <exception>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 #if defined(__unix__) || defined(__APPLE__)
 #include <pthread.h>
@@ -74,13 +75,15 @@ class ThreadPool {
     Index failed = 0;      ///< whose exception `error` is
     std::exception_ptr error = nullptr;
     Call* after = nullptr;
-    std::atomic<int> left{0};                 ///< 1 when the last helper has left a waiting call
+    std::atomic<int> left{0};                 ///< a flag: has the last helper left a waiting call?
     alignas(64) std::atomic<Index> next{0};  ///< in a cache line of its own: every thread writes to it
   };
 
+  /// What a thread makes of a flag, which is 0 or set to 1, before it sleeps until it is set.
+  static constexpr int asleep = 2;
   /// On the stack of a helper, which never ends.
   struct Helper {
-    std::atomic<int> awake{1};
+    std::atomic<int> awake{1};  ///< a flag
     Helper* below = nullptr;  ///< in the stack of idle helpers, or among those to be woken
   };
 
@@ -111,42 +114,40 @@ class ThreadPool {
     if (*place != nullptr) *place = call.after;
   }
 
-  /// Takes up to two idle helpers for a call. They wake two more each as they join, so that no thread makes more than two
-  /// system calls for it, and nobody is woken for work that is already done.
+  /// Takes idle helpers for a call: those that spin, and up to two that sleep. These wake two more each as they join, so that
+  /// no thread makes many system calls for it, and nobody is woken for work that is already done.
   Helper* take_idle(Call& call) {
-    Helper* taken = nullptr;
-    for (int i = 0; i < 2 && call.to_wake > 0 && idle_ != nullptr; ++i) {
-      Helper* const helper = idle_;
-      idle_ = helper->below;
-      helper->below = taken;
-      taken = helper;
-      --call.to_wake;
+    Helper* const taken = idle_;
+    Helper* last = nullptr;
+    for (int sleeping = 0; call.to_wake > 0 && idle_ != nullptr; --call.to_wake) {
+      if (idle_->awake == asleep && ++sleeping > 2) break;
+      last = std::exchange(idle_, idle_->below);
     }
+    if (last == nullptr) return nullptr;
+    last->below = nullptr;
     return taken;
   }
 
   static void wake(Helper* taken) {
-    while (taken != nullptr) {
-      Helper* const helper = taken;
-      taken = taken->below;
-      helper->awake = 1;
-      helper->awake.notify_one();
-    }
+    while (taken != nullptr) set(std::exchange(taken, taken->below)->awake);
+  }
+  static void set(std::atomic<int>& flag) {
+    if (flag.exchange(1) == asleep) flag.notify_one();
   }
 
-  /// Returns when `flag` is no longer 0.
-  void wait(const std::atomic<int>& flag) {
+  /// Returns when a flag is set.
+  void wait(std::atomic<int>& flag) {
     constexpr std::chrono::microseconds longest_spin(25);  // as long as it takes to wake a thread
-    const int most = processors();
     const auto until = std::chrono::steady_clock::now() + longest_spin;
     do {
       for (int spin = 0; spin < 16; ++spin) {
-        if (flag != 0) return;
+        if (flag == 1) return;
         detail::relax();
       }
-    } while (active_ <= most && std::chrono::steady_clock::now() < until);
+    } while (active_ <= processors() && std::chrono::steady_clock::now() < until);
     --active_;
-    flag.wait(0);
+    int unset = 0;
+    if (flag.compare_exchange_strong(unset, asleep)) flag.wait(asleep);
     ++active_;
   }
 
@@ -246,8 +247,7 @@ inline void ThreadPool::help() {
       work_on(*call);
       lock_.lock();
       if (--call->inside == 0 && call->waiting) {
-        call->left = 1;
-        call->left.notify_one();
+        set(call->left);
       }
     } else {
       self.awake = 0;
