@@ -68,7 +68,7 @@ add_library(test_headers OBJECT ${alone} "${generated}/poisoned.cpp")
 target_link_libraries(test_headers PRIVATE nadaraya::nadaraya)
 target_include_directories(test_headers PRIVATE "${generated}")
 nadaraya_warnings(test_headers)
-# Half of the time would go into reading Eigen/Core. Precompiled, it hides nothing from a header that includes it, by itself
+# Half of the time would go into reading Eigen/Core. Precompiled, it hides nothing from a header that includes it, itself
 # or through others of these; those that do not are compiled without.
 set(found "${reach_eigen}")
 while(NOT found STREQUAL "")

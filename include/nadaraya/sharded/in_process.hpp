@@ -63,10 +63,10 @@ struct Slot {
 
 /// What the ranks of a process share.
 struct Group {
-  explicit Group(int size) : barrier(size), slots(static_cast<std::size_t>(size)) {}
+  explicit Group(int size) : barrier(size), shares(static_cast<std::size_t>(size)) {}
 
   Barrier barrier;
-  std::vector<Slot> slots;
+  std::vector<Slot> shares;
 };
 
 }  // namespace detail
@@ -79,7 +79,7 @@ class InProcessRank {
   InProcessRank(detail::Group& group, int rank) : group_(&group), rank_(rank) {}
 
   int rank() const { return rank_; }  ///< Its number, from 0.
-  int size() const { return static_cast<int>(group_->slots.size()); }  ///< How many ranks there are.
+  int size() const { return static_cast<int>(group_->shares.size()); }  ///< How many ranks there are.
 
   void all_reduce_max(std::span<float> numbers) { reduce(numbers, larger<float>); }  ///< The largest of each number.
   void all_reduce_max(std::span<double> numbers) { reduce(numbers, larger<double>); }  ///< The largest of each number.
@@ -90,10 +90,10 @@ class InProcessRank {
     show(mine.data(), mine.size());
     all.ends.clear();
     std::size_t end = 0;
-    for (const detail::Slot& slot : group_->slots) all.ends.push_back(end += slot.size);
+    for (const detail::Slot& slot : group_->shares) all.ends.push_back(end += slot.size);
     all.bytes.resize(end);
     std::size_t begin = 0;
-    for (const detail::Slot& slot : group_->slots) {
+    for (const detail::Slot& slot : group_->shares) {
       std::copy_n(static_cast<const std::byte*>(slot.data), slot.size, all.bytes.begin() + static_cast<std::ptrdiff_t>(begin));
       begin += slot.size;
     }
@@ -105,7 +105,7 @@ class InProcessRank {
     show(bytes.data(), bytes.size());
     require_equal_sizes(bytes.size());
     if (rank_ != root) {
-      const detail::Slot& slot = group_->slots[static_cast<std::size_t>(root)];
+      const detail::Slot& slot = group_->shares[static_cast<std::size_t>(root)];
       std::copy_n(static_cast<const std::byte*>(slot.data), slot.size, bytes.begin());
     }
     group_->barrier.wait();
@@ -119,12 +119,12 @@ class InProcessRank {
 
   /// Lets the others read `size` items until the next meeting, and returns once all have come.
   void show(const void* data, std::size_t size) {
-    group_->slots[static_cast<std::size_t>(rank_)] = detail::Slot{data, size};
+    group_->shares[static_cast<std::size_t>(rank_)] = detail::Slot{data, size};
     group_->barrier.wait();
   }
 
   void require_equal_sizes(std::size_t size) const {
-    for (const detail::Slot& slot : group_->slots) {
+    for (const detail::Slot& slot : group_->shares) {
       if (slot.size != size) throw std::logic_error("nadaraya::sharded::InProcessRank: ranks call with different sizes");
     }
   }
@@ -137,8 +137,8 @@ class InProcessRank {
     result.reserve(numbers.size());
     for (std::size_t i = 0; i < numbers.size(); ++i) {
       const auto of = [&](const detail::Slot& slot) { return static_cast<const Number*>(slot.data)[i]; };
-      Number reduced = of(group_->slots.front());
-      for (const detail::Slot& slot : std::span(group_->slots).subspan(1)) reduced = of_two(reduced, of(slot));
+      Number reduced = of(group_->shares.front());
+      for (const detail::Slot& slot : std::span(group_->shares).subspan(1)) reduced = of_two(reduced, of(slot));
       result.push_back(reduced);
     }
     group_->barrier.wait();
