@@ -47,7 +47,7 @@ void weigh(const Problem<Scalar>& head, const Execution<Scalar>& execution,
 
 /// visit(rows) for the queries of a head, a block after the other, on the calling thread: each row holds the candidates of a
 /// query, ascending, that exceed every floor known while they were seen, with their similarities; NaN always does. `refine`
-/// raises the floors of rows, and may drop what they rule out. The similarity of a query and a key does not depend on the
+/// raises the floors of rows, and may drop keys that these rule out. The similarity of a query and a key does not depend on the
 /// other queries and keys.
 template <class Scalar>
 void list_candidates(const Problem<Scalar>& head, const Execution<Scalar>& execution,
