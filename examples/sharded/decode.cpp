@@ -59,9 +59,9 @@ void print_stages(const Measured& measured) {
   std::cout << line << std::flush;
 }
 
-/// How many of the first queries have the bits that one rank with all keys gives; rank 0 computes them.
+/// How many of the first calls have the bits that one rank with all keys gives; rank 0 computes them.
 Index same_as_one_rank(Ranks& ranks, const Options& o, const Decode& decode, const Cache& cache) {
-  const Index sample = (std::min)(o.check, o.queries);
+  const Index sample = (std::min)(o.check, o.calls);
   Recorder all(ranks);
   std::vector<RowMatrix<float>> sharded;
   for (Index i = 0; i < sample; ++i) sharded.push_back(decode(all, query(o, i), cache));
@@ -92,23 +92,23 @@ void run_decode(Ranks& ranks, const Options& o) {
   Recorder recorder(ranks);
   const Measured measured = measure(recorder, o, decode, *cache);
   std::cout << *o.tokens << " keys of " << o.dim << " and values of " << o.value_dim << " float32 over " << ranks.size()
-            << (ranks.size() == 1 ? " rank, " : " ranks, ") << o.op.kernel << ", " << o.queries
-            << " queries one after the other.\nA query: median times of the slowest rank, mean bytes of a rank\n";
+            << (ranks.size() == 1 ? " rank, " : " ranks, ") << o.op.kernel << ", " << o.calls
+            << " calls one after the other.\nA call, of " << unit(o) << ": median times of the slowest rank, mean bytes of a rank\n";
   print_stages(measured);
-  const Index sample = (std::min)(o.check, o.queries), same = same_as_one_rank(ranks, o, decode, *cache);
+  const Index sample = (std::min)(o.check, o.calls), same = same_as_one_rank(ranks, o, decode, *cache);
   agree(ranks, [&] {
     if (ranks.rank() == 0 && same != sample) {
-      refuse("only " + std::to_string(same) + " of " + std::to_string(sample) + " queries have the bits that one rank gives");
+      refuse("only " + std::to_string(same) + " of " + std::to_string(sample) + " calls have the bits that one rank gives");
     }
   });
-  if (sample > 0) std::cout << "checked: " << sample << " queries have the same bits as on one rank\n";
+  if (sample > 0) std::cout << "checked: " << sample << " calls give the same bits as on one rank\n";
 }
 
 void run_weak_scaling(Ranks& ranks, const Options& o) {
   Decode decode;
   agree(ranks, [&] { decode = make_decode(o); });
-  std::cout << *o.tokens << " keys on every rank, " << o.op.kernel << ", " << o.queries << " queries one after the other\n"
-            << " ranks   a query, ms   efficiency   bytes received   rounds\n";
+  std::cout << *o.tokens << " keys on every rank, " << o.op.kernel << ", " << o.calls << " calls of " << unit(o)
+            << " one after the other\n ranks    a call, ms   efficiency   bytes received   rounds\n";
   double one_rank = 0;
   for (int size = 1;; size = (std::min)(2 * size, ranks.size())) {
     std::optional<Measured> measured;

@@ -10,12 +10,13 @@
 #include <nadaraya/types.hpp>
 
 #include <functional>
+#include <string>
 
 namespace program {
 
 using Cache = nadaraya::sharded::KeyValueCache<float, nadaraya::DotProduct>;
 
-/// The output [1 x Dv] of a query [1 x D], the same on all ranks.
+/// The outputs [batch x Dv] of queries [batch x D], the same on all ranks.
 using Decode = std::function<nadaraya::RowMatrix<float>(Recorder& ranks, const nadaraya::RowMatrix<float>& query, const Cache& cache)>;
 
 /// The operator of the options. Throws UsageError for one that generated tokens cannot be decoded with.
@@ -30,7 +31,12 @@ inline void append(Cache& cache, const Options& o, Index first, Index count) {
   cache.append(text.keys<float>(first, count, o.dim), text.values<float>(first, count, o.value_dim));
 }
 
-/// The i-th query.
-inline nadaraya::RowMatrix<float> query(const Options& o, Index i) { return SyntheticText(o.seed).queries<float>(i, 1, o.dim); }
+/// The queries of the i-th call.
+inline nadaraya::RowMatrix<float> query(const Options& o, Index i) {
+  return SyntheticText(o.seed).queries<float>(i * o.batch, o.batch, o.dim);
+}
+
+/// "a query", or how many there are in a call.
+inline std::string unit(const Options& o) { return o.batch == 1 ? "a query" : std::to_string(o.batch) + " queries"; }
 
 }  // namespace program

@@ -113,7 +113,7 @@ auto head(npy::Array& array, Index index) {
 struct Support {
   double sum = 0;
   Index rows = 0, empty = 0;
-  bool known = true;  ///< every rank sees only its part of the weights of a softmax
+  bool known = true;  ///< false if a row is NaN
 
   double mean() const { return rows == 0 ? 0.0 : sum / static_cast<double>(rows); }
 };

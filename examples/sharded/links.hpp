@@ -46,11 +46,10 @@ inline double received(const std::vector<Round>& rounds) {
   return sum;
 }
 
-/// Softmax as a tree of merges has it: the maximum, the sum and the weighted sum of the values of a query, of float, in one
-/// reduction.
-inline std::vector<Round> softmax_tree(int ranks, double value_dim) {
+/// Softmax as a tree of merges has it: maxima, sums and weighted sums of values, numbers of float, in one reduction.
+inline std::vector<Round> softmax_tree(int ranks, double numbers) {
   if (ranks == 1) return {};
-  const double bytes = 4 * (value_dim + 2);
+  const double bytes = 4 * numbers;
   return {Round{"all_reduce", bytes, bytes}};
 }
 

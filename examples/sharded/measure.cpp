@@ -21,7 +21,7 @@ Measured measure(Recorder& ranks, const Options& o, const Decode& decode, const 
   // The first call makes scratch memory.
   decode(ranks, query(o, 0), cache);
   std::vector<std::vector<Recorder::Stage>> calls;
-  for (Index i = 0; i < o.queries; ++i) {
+  for (Index i = 0; i < o.calls; ++i) {
     const nadaraya::RowMatrix<float> one = query(o, i);
     double nothing = 0;
     ranks.all_reduce_max(std::span(&nothing, 1));  // all begin together
@@ -31,7 +31,7 @@ Measured measure(Recorder& ranks, const Options& o, const Decode& decode, const 
   }
   const std::size_t stages = calls.front().size();
   for (const auto& call : calls) {
-    if (call.size() != stages) refuse("queries take different numbers of rounds");
+    if (call.size() != stages) refuse("calls take different numbers of rounds");
   }
 
   // For each stage: bytes, to be added over the ranks, and seconds, of which the largest counts.
@@ -59,7 +59,7 @@ Measured measure(Recorder& ranks, const Options& o, const Decode& decode, const 
 
   Measured result;
   result.seconds = times.back();
-  const double shares = static_cast<double>(o.queries) * ranks.size();
+  const double shares = static_cast<double>(o.calls) * ranks.size();
   for (std::size_t s = 0; s < stages; ++s) {
     result.before.push_back(times[2 * s]);
     result.exchange.push_back(times[2 * s + 1]);

@@ -11,14 +11,14 @@
 
 namespace program {
 
-/// Of one query; the number of rounds is the same for all.
+/// Of one call; the number of rounds is the same for all.
 struct Measured {
-  std::vector<Round> rounds;            ///< bytes: means over queries and ranks
-  std::vector<double> before, exchange;  ///< seconds, see Recorder: medians over queries, of the slowest rank; one entry more
+  std::vector<Round> rounds;            ///< bytes: means over calls and ranks
+  std::vector<double> before, exchange;  ///< seconds, see Recorder: medians over calls, of the slowest rank; one entry more
   double seconds = 0;                   ///< of a call, likewise
 };
 
-/// Decodes the queries of the options one after the other. All ranks get the same.
+/// Makes the calls of the options one after the other. All ranks get the same.
 Measured measure(Recorder& ranks, const Options& options, const Decode& decode, const Cache& cache);
 
 }  // namespace program

@@ -66,8 +66,8 @@ std::vector<Round> in_process(const Options& o, int size) {
   return rounds;
 }
 
-void print(const std::vector<Case>& cases) {
-  std::cout << "A query: bytes that a rank receives and rounds, counted; microseconds of its messages on links, computed\n";
+void print(const Options& o, const std::vector<Case>& cases) {
+  std::cout << "A call, of " << unit(o) << ": bytes that a rank receives and rounds, counted; microseconds of its messages on links, computed\n";
   char line[160];
   std::snprintf(line, sizeof line, "%-28s %6s %8s %14s %18s %18s\n", "", "ranks", "rounds", "bytes", links[0].name, links[1].name);
   std::cout << line;
@@ -79,7 +79,7 @@ void print(const std::vector<Case>& cases) {
 }
 
 nlohmann::json json(const Options& o, const std::vector<Case>& cases) {
-  nlohmann::json all{{"tokens", *o.tokens}, {"dim", o.dim}, {"value_dim", o.value_dim}, {"queries", o.queries},
+  nlohmann::json all{{"tokens", *o.tokens}, {"dim", o.dim}, {"value_dim", o.value_dim}, {"calls", o.calls}, {"batch", o.batch},
                      {"kernel", o.op.kernel}, {"cases", nlohmann::json::array()}};
   for (const Case& one : cases) {
     nlohmann::json entry{{"protocol", one.name}, {"ranks", one.ranks}, {"bytes_received", received(one.rounds)},
@@ -112,8 +112,8 @@ void draw(const std::string& folder, const std::vector<Case>& cases) {
   }
   const std::string script =
       "set terminal svg size 760,460 background 'white' enhanced font 'sans-serif,13'\nset output 'traffic.svg'\n"
-      "set logscale xy\nset format y '10^{%T}'\nset xlabel 'ranks'\nset ylabel 'bytes that a rank receives for a query'\n"
-      "set key outside right top\nset grid\nset xtics (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)\n" +
+      "set logscale xy\nset format y '10^{%T}'\nset xlabel 'ranks'\nset ylabel 'bytes that a rank receives in a call'\n"
+      "set key top left\nset grid\nset xrange [1.8:1150]\nset xtics (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)\n" +
       data + plots + '\n';
   if (!gnuplot::draw(folder, "traffic.gnuplot", script, {"traffic.svg"}, "--output-dir " + folder)) {
     refuse("--output-dir " + folder + ": " + gnuplot::advice(folder, "traffic.gnuplot"));
@@ -155,9 +155,9 @@ void run_model(Ranks& ranks, const Options& o) {
   agree(ranks, [&] {
     if (ranks.rank() != 0) return;
     for (int size = 1; size <= o.most_ranks; size *= 2) {
-      cases.push_back({"softmax, one tree", size, softmax_tree(size, static_cast<double>(o.value_dim)), false});
+      cases.push_back({"softmax, one tree", size, softmax_tree(size, static_cast<double>(o.batch * (o.value_dim + 2))), false});
     }
-    print(cases);
+    print(o, cases);
     if (o.output_dir.empty()) return;
     make_folder(o.output_dir, "--output-dir " + o.output_dir);
     write_file(o.output_dir + "/traffic.json", json(o, cases).dump(2) + '\n', "--output-dir " + o.output_dir + ": traffic.json");

@@ -19,7 +19,7 @@ struct Options : ArrayPaths {
   nadaraya::OperatorOptions op{.spelling = nadaraya::OptionSpelling::command_line};
   std::optional<Index> tokens;  ///< of generated keys; without it, arrays of files
   bool model = false, weak_scaling = false, sum_values = false;
-  Index queries = 16, dim = 64, value_dim = 64, page = 64, check = 4, most_ranks = 1024;
+  Index calls = 16, dim = 64, value_dim = 64, page = 64, check = 4, most_ranks = 1024, batch = 1;
   std::uint64_t seed = 1;
 };
 

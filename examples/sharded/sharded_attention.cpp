@@ -30,7 +30,7 @@ void check(const Options& o) {
   if (!o.query.empty() || !o.key.empty() || !o.value.empty() || o.grad_output) refuse("--tokens goes with no arrays of files");
   if (!o.output_dir.empty() && !o.model) refuse("--tokens writes files with --model only");
   if (o.model && o.weak_scaling) refuse("--model and --weak-scaling exclude each other");
-  for (const auto& [name, value] : {std::pair("--tokens", *o.tokens), std::pair("--queries", o.queries), std::pair("--dim", o.dim),
+  for (const auto& [name, value] : {std::pair("--tokens", *o.tokens), std::pair("--calls", o.calls), std::pair("--batch", o.batch), std::pair("--dim", o.dim),
                                     std::pair("--value-dim", o.value_dim), std::pair("--page", o.page), std::pair("--most-ranks", o.most_ranks)}) {
     if (value < 1) refuse(std::string(name) + " must be at least 1");
   }
@@ -62,12 +62,13 @@ int main(int argc, char** argv) {
   program::add_operator_flags(app, o.op);
   app.add_flag("--sum-values", o.sum_values, "let ranks send sums of their values, and not the values of candidates");
   app.add_option("--tokens", o.tokens, "number of keys and values to generate; with --weak-scaling, on every rank");
-  app.add_option("--queries", o.queries, "number of generated queries, default 16");
+  app.add_option("--calls", o.calls, "number of calls, one after the other, default 16");
+  app.add_option("--batch", o.batch, "generated queries of a call, default 1");
   app.add_option("--dim", o.dim, "length of generated keys, default 64");
   app.add_option("--value-dim", o.value_dim, "length of generated values, default 64");
   app.add_option("--page", o.page, "tokens that follow each other on a rank, default 64");
   app.add_option("--seed", o.seed, "seed of generated numbers, default 1");
-  app.add_option("--check", o.check, "queries that rank 0 computes alone as well, with all keys in its memory, default 4");
+  app.add_option("--check", o.check, "calls that rank 0 computes alone as well, with all keys in its memory, default 4");
   app.add_flag("--weak-scaling", o.weak_scaling, "print the time of a query on 1, 2, 4, ... ranks with --tokens keys on each");
   app.add_flag("--model", o.model,
                "count messages on 1, 2, 4, ... ranks, and print their time on links between machines; --output-dir gets a picture "

@@ -108,11 +108,11 @@ TEST_CASE("any number of ranks writes the same files: more ranks than keys, floa
 TEST_CASE("generated tokens are decoded as on one rank", "[mpi]") {
   const Folder folder;
   const Outcome outcome =
-      run_program(NADARAYA_MPIEXEC, folder, ranks(3, {"--tokens", "5000", "--queries", "3", "--kernel", "biweight"}));
+      run_program(NADARAYA_MPIEXEC, folder, ranks(3, {"--tokens", "5000", "--calls", "3", "--batch", "2", "--kernel", "biweight"}));
   INFO(outcome.out << outcome.err);
   REQUIRE(outcome.exit_code == 0);
   REQUIRE_THAT(outcome.out, catch_shim::contains("\n  scores and floor "));
-  REQUIRE_THAT(outcome.out, catch_shim::contains("checked: 3 queries have the same bits as on one rank\n"));
+  REQUIRE_THAT(outcome.out, catch_shim::contains("checked: 3 calls give the same bits as on one rank\n"));
 }
 
 TEST_CASE("a rank that cannot read its file ends the job with one message", "[mpi]") {
@@ -133,7 +133,7 @@ TEST_CASE("a rank that cannot read its file ends the job with one message", "[mp
 
 TEST_CASE("a rank that is killed ends the job, with a message", "[mpi]") {
   const Folder folder;
-  const std::string endless = " --tokens 100 --queries 1000000000 --kernel biweight";
+  const std::string endless = " --tokens 100 --calls 1000000000 --kernel biweight";
   const auto shell = [&](const std::string& before) {
     return Words{"-n", "1", "sh", "-c", before + "exec " + NADARAYA_SHARDED + endless};
   };
