@@ -169,7 +169,7 @@ def loo_error(p: Problem, kernel: str, degree: int, bandwidth: Any) -> float:
     return float(nd.KernelRegressor(kernel, bandwidth, degree=degree).fit(p.x, p.y).criterion("loo"))
 
 
-def times(r: R, sizes: list[int], limit: float) -> None:
+def times(r: R, sizes: list[int], columns_of_x: list[int], limit: float) -> None:
     peers: list[tuple[str, Callable[[Problem], Result], tuple[str, int] | None, int, float]] = [
         # name, run, kernel and degree of a leave-one-out error to compare, most columns, growth of the time with n
         ("nadaraya, biweight", ours("biweight"), ("biweight", 1), 9, 1.3),
@@ -189,7 +189,7 @@ def times(r: R, sizes: list[int], limit: float) -> None:
             print(f"left out: R's {package} is not installed")
     print("\n| columns | n | peer | selection, CPU s | 1,000 predictions, CPU s | leave-one-out error | RMSE |")
     print("|---:|---:|---|---:|---:|---:|---:|")
-    for columns in (1, 2):
+    for columns in columns_of_x:
         expected = {name: 0.0 for name, *_ in peers}
         last = sizes[0]
         for n in sizes:
@@ -214,6 +214,7 @@ def times(r: R, sizes: list[int], limit: float) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10000, 100000, 1000000])
+    parser.add_argument("--columns", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--limit", type=float, default=300.0, help="seconds for one peer and size (default 300)")
     arguments = parser.parse_args()
     print(f"{cpu_model()}, Python {platform.python_version()}, nadaraya {nd.__version__}\n")
@@ -221,7 +222,7 @@ def main() -> int:
     agree = agreement(r)
     print("\nKernSmooth cuts its Gaussian at four standard deviations and bins the points: its curves differ by the cut and the")
     print("bins, and tests/data/regression compares them with such a kernel.\n")
-    times(r, sorted(arguments.sizes), arguments.limit)
+    times(r, sorted(arguments.sizes), arguments.columns, arguments.limit)
     return 0 if agree else 1
 
 
