@@ -26,8 +26,8 @@ struct BandwidthSearch {
 
 /// What a search has found.
 struct BandwidthChoice {
-  Eigen::VectorXd bandwidths;
-  double criterion = 0;
+  Eigen::VectorXd bandwidths;  ///< h or lambda, one for each column
+  double criterion = 0;  ///< at these bandwidths, on all points
   int evaluations = 0;  ///< of the criterion with its gradient, on all points and on samples
 };
 

@@ -18,8 +18,8 @@ struct LeftOutClass {
 
 /// What a prediction costs, and the derivative by the probability.
 struct ClassLoss {
-  double value = 0;
-  double by_probability = 0;
+  double value = 0;           ///< the loss
+  double by_probability = 0;  ///< its derivative
 };
 
 /// A loss whose mean over the points, each left out, is to be minimized.

@@ -14,7 +14,8 @@ namespace nadaraya {
 
 /// Data without the rows in which a value is missing.
 struct CompleteRows {
-  RowMatrix<double> x, y;
+  RowMatrix<double> x;         ///< [n x Dx]
+  RowMatrix<double> y;         ///< [n x Dy]
   std::vector<Index> kept;     ///< their rows in the data, ascending
   std::vector<Index> dropped;  ///< the others, ascending
 };

@@ -20,9 +20,9 @@ struct SmootherError {
 
 /// A criterion and its derivatives.
 struct CriterionValue {
-  double value = 0;
-  double by_mean_square = 0;
-  double by_trace = 0;
+  double value = 0;           ///< the criterion
+  double by_mean_square = 0;  ///< its derivative by the mean square of the residuals
+  double by_trace = 0;        ///< its derivative by the trace of the hat matrix
 };
 
 /// A criterion to minimize. A model has
@@ -37,15 +37,17 @@ concept BandwidthCriterion = std::copyable<C> && requires(const C criterion, con
 
 /// The mean of |y_i - f_i(x_i)|^2, f_i fitted without point i (Stone 1974; Clark 1975).
 struct LeaveOneOut {
-  static constexpr bool leaves_out = true;
+  static constexpr bool leaves_out = true;  ///< Residuals are those without the point itself.
 
+  /// The criterion and its derivatives.
   CriterionValue operator()(const SmootherError& error) const { return {error.mean_square, 1, 0}; }
 };
 
 /// Generalized cross-validation, mean square / (1 - trace / N)^2 (Craven and Wahba 1979).
 struct GeneralizedCrossValidation {
-  static constexpr bool leaves_out = false;
+  static constexpr bool leaves_out = false;  ///< Residuals are those of the fit to all points.
 
+  /// The criterion and its derivatives.
   CriterionValue operator()(const SmootherError& error) const {
     const double left = 1 - error.trace / error.points;
     if (!(left > 0)) return {std::numeric_limits<double>::infinity(), 0, 0};
@@ -56,8 +58,9 @@ struct GeneralizedCrossValidation {
 
 /// log(mean square) + 1 + 2 (trace + 1) / (N - trace - 2) (Hurvich, Simonoff and Tsai 1998).
 struct CorrectedAic {
-  static constexpr bool leaves_out = false;
+  static constexpr bool leaves_out = false;  ///< Residuals are those of the fit to all points.
 
+  /// The criterion and its derivatives.
   CriterionValue operator()(const SmootherError& error) const {
     const double left = error.points - error.trace - 2;
     if (!(left > 0)) return {std::numeric_limits<double>::infinity(), 0, 0};

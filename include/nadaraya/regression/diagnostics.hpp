@@ -29,7 +29,8 @@ struct RegressionDiagnostics {
 struct IntervalPrediction {
   RowMatrix<double> values;           ///< [Nq x Dy]
   RowMatrix<double> standard_errors;  ///< of the mean of the fit, robust against unequal variances
-  RowMatrix<double> lower, upper;     ///< of the interval of each value
+  RowMatrix<double> lower;            ///< end of the interval of each value
+  RowMatrix<double> upper;            ///< likewise
   std::vector<Index> empty_rows;      ///< queries without a point in the bandwidth, ascending
 };
 
@@ -37,7 +38,7 @@ struct IntervalPrediction {
 struct SlopePrediction {
   std::vector<RowMatrix<double>> values;           ///< by each continuous column of x: [Nq x Dy]
   std::vector<RowMatrix<double>> standard_errors;  ///< likewise
-  std::vector<Index> empty_rows;
+  std::vector<Index> empty_rows;  ///< queries without a point in the bandwidth, ascending
 };
 
 /// The random errors by which a band is made as wide as it must be. Each is a function of seed, draw and point.

@@ -120,14 +120,14 @@ class LocalRegression {
     return LocalRegression(kernel, NearestNeighbors{chosen}, x, y, model);
   }
 
-  const K& kernel() const { return kernel_; }
-  int degree() const { return data_.degree; }
+  const K& kernel() const { return kernel_; }  ///< The kernel.
+  int degree() const { return data_.degree; }  ///< Of the polynomial.
   /// The bandwidths h or lambda, one for each column. With neighbors, the standard deviations.
   const Eigen::VectorXd& scales() const { return scales_; }
   /// 0 with a fixed bandwidth.
   Index neighbors() const { return neighbors_; }
-  const RowMatrix<double>& x() const { return data_.x; }
-  const RowMatrix<double>& y() const { return data_.y; }
+  const RowMatrix<double>& x() const { return data_.x; }  ///< The points [N x Dx].
+  const RowMatrix<double>& y() const { return data_.y; }  ///< Their values [N x Dy].
 
   /// A criterion of this fit.
   template <BandwidthCriterion C, class E = Serial>
