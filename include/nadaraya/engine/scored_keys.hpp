@@ -52,7 +52,7 @@ class ScoredKeys {
   explicit ScoredKeys(const SimilarityTraits& similarity, Arena* memory = nullptr)
       : similarity_(similarity), memory_(memory), rows_(memory), norms_(memory) {}
 
-  /// Says what a read() of keys with so many columns is going to make, if it makes no grid.
+  /// Says what a read() of keys with that number of columns is going to make, if it makes no grid.
   void expect([[maybe_unused]] Index cols, [[maybe_unused]] const Search<Scalar>& search) {
     if constexpr (vectorized<Scalar>) {
       if (!similarity_.bounded_by_product) return;
