@@ -155,17 +155,20 @@ void pull_dense_queries(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& o
 ///   dV += P^T dO,   G = dO V^T,   dQ = dZ K,   dK += dZ^T Q.
 /// The queries for which NaN and infinity in an operand matter go row by row, except where NaN among the similarities has
 /// made all weights NaN. The queries that are pulled back together are 24, so that their rows of pairs stay in the
-/// second-level cache for a few thousand keys; of more keys fewer, such that they make no more than 2^20 numbers, but 6 at
-/// least.
+/// second-level cache for a few thousand keys; 48 where the gradients of the keys and values they see are 2^17 numbers or
+/// more, which pass through the caches each time. Of more keys there are fewer, such that they make no more than 2^20
+/// numbers, but 6 at least.
 template <class Scalar>
 void backward_dense(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& operands, Index block, KeySums<Scalar>& to,
                     BlockScratch<Scalar>& scratch) {
-  constexpr Index most_queries = 24;
   constexpr Index most_numbers = Index(1) << 20;
+  constexpr Index many_gradients = Index(1) << 17;
   const Head<Scalar>& head = of.head;
   const QueryRange range = block_range(block, head.query.rows);
   const KeyRange seen = begin_block(head, range.first, range.count, scratch);
-  const Index fitting = most_numbers / (3 * (std::max<Index>)(1, seen.last - seen.first)) / tile_queries * tile_queries;
+  const Index keys = (std::max<Index>)(1, seen.last - seen.first);
+  const Index most_queries = keys * (head.key().cols + head.value().cols) < many_gradients ? 24 : 48;
+  const Index fitting = most_numbers / (3 * keys) / tile_queries * tile_queries;
   const Index some = std::clamp(fitting, tile_queries, most_queries);
   for (Index r = 0; r < range.count; r += some) {
     pull_dense_queries(of, operands, block, r, (std::min)(some, range.count - r), to, scratch);
