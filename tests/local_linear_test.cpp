@@ -92,7 +92,6 @@ TEST_CASE("local linear attention against least squares and finite differences",
   check("1.5-entmax, causal", entmax);
   check("more columns than keys", entmax, 12);
   check("alpha-entmax of distances", NadarayaWatson{RectifiedPower::with_alpha(1.3), Adaptive{}, SquaredDistance{0.5}, Causal{}, mix});
-  check("fixed", NadarayaWatson{Biweight{}, FixedBandwidth{2.5}, SquaredDistance{}, NoMask{}, mix});
   check("fixed, causal, cosine", NadarayaWatson{Triweight{}, FixedBandwidth{1.5}, Cosine{}, Causal{}, mix});
   check("anchored", NadarayaWatson{Biweight{}, Anchored{1.5}, dot, Causal{}, mix});
   check("nearest, borrowing the bandwidth", NadarayaWatson{Biweight{}, NearestNeighbors{5}, SquaredDistance{}, Causal{}, mix});
@@ -168,6 +167,9 @@ TEST_CASE("local linear attention is flat where the ridge is large, and exact on
   REQUIRE(difference(plain.with(LocalLinear{1e-12})(q, k, plane), expected, 1e-8L) == "");
   REQUIRE(difference(attend(Biweight{}, Adaptive{}, SquaredDistance{0.3}, LocalLinear{1e-12}, q, k, plane), expected, 1e-8L) == "");
   REQUIRE(attend(Biweight{}, Adaptive{}, LocalLinear{0.1}, q, k, v) == NadarayaWatson{Biweight{}}.with(LocalLinear{0.1})(q, k, v));
+  const RowMatrix<double> no_query_columns(30, 0), no_key_columns(80, 0);
+  REQUIRE(difference(attend(Biweight{}, Adaptive{}, LocalLinear{0.1}, no_query_columns, no_key_columns, v),
+                     attend(Biweight{}, Adaptive{}, no_query_columns, no_key_columns, v), 1e-13L) == "");
   REQUIRE(attend(Biweight{}, Adaptive{}, DotProduct{}, Causal{}, LocalLinear{0.1}, q, k, v) ==
           NadarayaWatson{Biweight{}, Adaptive{}, Causal{}}.with(LocalLinear{0.1})(q, k, v));
 }
