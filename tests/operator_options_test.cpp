@@ -56,6 +56,23 @@ TEST_CASE("messages spell options as their user has", "[options]") {
   REQUIRE_THAT(complaint(OptionSpelling::command_line), contains(": --alpha must be finite and exceed 1"));
 }
 
+TEST_CASE("a ridge goes with the mixes that fit", "[options]") {
+  auto o = OperatorOptions::parse("kernel=biweight mix=linear ridge=1e-3");
+  REQUIRE(o.mix == "linear");
+  REQUIRE(o.ridge == 1e-3);
+  o.set("ridge", 0.5);
+  REQUIRE(o.fractions() == "ridge=0.5");
+  REQUIRE_THAT(message([&] { o.set("ridge", 0); }), contains("ridge must be positive and finite, got 0"));
+  REQUIRE(o.ridge == 0.5);
+  o.spelling = OptionSpelling::command_line;
+  o.mix = "constant";
+  REQUIRE_THAT(message([&] { o.validate(); }), contains(": --ridge goes with --mix linear, quadratic or cubic only"));
+  o.mix = "square";
+  REQUIRE_THAT(message([&] { o.validate(); }), contains("--mix must be one of constant, linear, quadratic, cubic; got 'square'"));
+  REQUIRE(OperatorOptions::parse("kernel=biweight").mix == "constant");
+  OperatorOptions::parse("kernel=biweight mix=cubic").validate();
+}
+
 TEST_CASE("the checks of a similarity and of a mask read nothing else", "[options]") {
   OperatorOptions o{.kernel = "none such", .similarity = "cosine", .mask = "causal"};
   o.validate_similarity();

@@ -22,7 +22,7 @@ inline void add_array_flags(CLI::App& app, ArrayPaths& paths, bool required, con
   app.add_option("--output-dir", paths.output_dir, "folder for out.npy and the gradients")->required(required);
 }
 
-/// --kernel, which is required, --normalization, --similarity, --mask and their numbers.
+/// --kernel, which is required, --normalization, --similarity, --mask, --mix and their numbers.
 inline void add_operator_flags(CLI::App& app, nadaraya::OperatorOptions& op) {
   using Names = nadaraya::OperatorOptions;
   app.add_option("--kernel", op.kernel, "kernel")->required()->check(CLI::IsMember(Names::kernels));
@@ -37,6 +37,9 @@ inline void add_operator_flags(CLI::App& app, nadaraya::OperatorOptions& op) {
   app.add_option("--scale", op.scale, "scale of the similarity; dot: default 1/sqrt(D), others 1");
   app.add_option("--mask", op.mask, "mask, default none")->check(CLI::IsMember(Names::masks));
   app.add_option("--window", op.window, "number of keys that mask window leaves visible");
+  app.add_option("--mix", op.mix, "fit to the values around a query, default constant: their weighted mean")
+      ->check(CLI::IsMember(Names::mixes));
+  app.add_option("--ridge", op.ridge, "ridge of the mixes linear, quadratic and cubic, default 1e-6");
 }
 
 }  // namespace program

@@ -9,12 +9,15 @@
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/kernel/uniform.hpp"
 #include "nadaraya/mask/causal.hpp"
+#include "nadaraya/mix/local_linear.hpp"
+#include "nadaraya/mix/local_polynomial.hpp"
 #include "nadaraya/normalization/adaptive.hpp"
 #include "nadaraya/normalization/anchored.hpp"
 #include "nadaraya/normalization/fixed_bandwidth.hpp"
 #include "nadaraya/normalization/nearest_neighbors.hpp"
 #include "nadaraya/normalization/unnormalized.hpp"
 #include "nadaraya/operator_options.hpp"
+#include "nadaraya/screening.hpp"
 #include "nadaraya/similarity/cosine.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/similarity/squared_distance.hpp"
@@ -109,11 +112,23 @@ AnyMask<Scalar> mask_of(const OperatorOptions& o) {
   return AnyMask<Scalar>(NoMask{});
 }
 
+template <class Scalar>
+AnyMix<Scalar> mix_of(const OperatorOptions& o) {
+  require_in_range<Scalar>(o, "ridge", o.ridge, o.ridge.value_or(0));
+  const double ridge = o.ridge.value_or(LocalLinear{}.ridge);
+  if (o.mix == "linear") return AnyMix<Scalar>(LocalLinear{ridge});
+  if (o.mix == "quadratic") return AnyMix<Scalar>(LocalPolynomial<2>{ridge});
+  if (o.mix == "cubic") return AnyMix<Scalar>(LocalPolynomial<3>{ridge});
+  return {};
+}
+
 #if defined(NADARAYA_COMPILED)
 extern template std::pair<AnyRule<float>, AnySimilarity<float>> policies_of(const OperatorOptions&);
 extern template std::pair<AnyRule<double>, AnySimilarity<double>> policies_of(const OperatorOptions&);
 extern template AnyMask<float> mask_of(const OperatorOptions&);
 extern template AnyMask<double> mask_of(const OperatorOptions&);
+extern template AnyMix<float> mix_of(const OperatorOptions&);
+extern template AnyMix<double> mix_of(const OperatorOptions&);
 #endif
 
 }  // namespace detail
@@ -131,7 +146,8 @@ AnyMask<Scalar> make_mask(const OperatorOptions& options) {
 template <class Scalar>
 ChosenOperator<Scalar> make_operator(const OperatorOptions& options) {
   auto [rule, similarity] = detail::policies_of<Scalar>(options);
-  return ChosenOperator<Scalar>(std::move(rule), std::move(similarity), make_mask<Scalar>(options));
+  return ChosenOperator<Scalar>(std::move(rule), std::move(similarity), make_mask<Scalar>(options), Screening::automatic,
+                                detail::mix_of<Scalar>(options));
 }
 
 /// Returns the operator of the other options and a mask in place of theirs. Throws, too, for a mask that shifts similarities
@@ -139,7 +155,8 @@ ChosenOperator<Scalar> make_operator(const OperatorOptions& options) {
 template <class Scalar>
 ChosenOperator<Scalar> make_operator(const OperatorOptions& options, AnyMask<Scalar> mask) {
   auto [rule, similarity] = detail::policies_of<Scalar>(options);
-  return ChosenOperator<Scalar>(std::move(rule), std::move(similarity), std::move(mask));
+  return ChosenOperator<Scalar>(std::move(rule), std::move(similarity), std::move(mask), Screening::automatic,
+                                detail::mix_of<Scalar>(options));
 }
 
 }  // namespace nadaraya

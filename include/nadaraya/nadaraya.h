@@ -66,7 +66,7 @@ typedef struct nadaraya_output {
 
 /* ---- Operators ------------------------------------------------------------------------------------------------------- */
 
-/// A choice of kernel, normalization, similarity and mask. It never changes.
+/// A choice of kernel, normalization, similarity, mask and mix. It never changes.
 typedef struct nadaraya_operator nadaraya_operator;
 
 /// Creates an operator from options, name=value, with spaces between them, in any order:
@@ -82,10 +82,14 @@ typedef struct nadaraya_operator nadaraya_operator;
 ///   scale          of the similarity; default 1/sqrt(dim) for dot, 1 for the others
 ///   mask           none (default), causal, strictly-causal, window; aligned to the last key
 ///   window         keys that the mask window leaves visible, >= 1
+///   mix            constant (default): the weighted mean of the values; linear, quadratic, cubic: the value at the query of
+///                  the polynomial of that degree fitted to them (quadratic and cubic: dim at most 3)
+///   ridge          of the fits, a squared distance > 0, default 1e-6
 /// Numbers are written as in C, whatever the locale.
 NADARAYA_EXPORTED nadaraya_status nadaraya_operator_create(const char* options, nadaraya_operator** created);
 
-/// Creates an operator like another, but for one number: exponent, alpha, bandwidth, mass, neighbors, scale or window.
+/// Creates an operator like another, but for one number: exponent, alpha, bandwidth, mass, neighbors, scale, window or
+/// ridge.
 /// It must be one that the other was given, or scale, which every operator has. An operator for several heads changes it in
 /// all of them.
 NADARAYA_EXPORTED nadaraya_status nadaraya_operator_with(const nadaraya_operator* op, const char* name, double value,
@@ -178,6 +182,7 @@ typedef struct nadaraya_parameters {
   double scale;
   double bandwidth;
   double alpha; /* of the polynomial kernel; alpha = 1 + 1/exponent */
+  double ridge; /* of the mixes but constant */
 } nadaraya_parameters;
 
 /// Overwrites the gradients of a loss by query, key and value, given that by the output of the forward pass. Where

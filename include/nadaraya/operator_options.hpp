@@ -50,17 +50,20 @@ struct OperatorOptions {
   static constexpr std::array normalizations{"adaptive", "fixed", "anchored", "nearest", "unnormalized"};
   static constexpr std::array similarities{"dot", "cosine", "euclidean"};           ///< what similarity may be
   static constexpr std::array masks{"none", "causal", "strictly-causal", "window"};  ///< what mask may be
+  static constexpr std::array mixes{"constant", "linear", "quadratic", "cubic"};     ///< what mix may be
 
   OptionSpelling spelling = OptionSpelling::assignment;  ///< how messages write options
   std::string kernel = {};                               ///< one of kernels; there is no default
   std::string normalization = "adaptive";                ///< one of normalizations
   std::string similarity = "dot";                        ///< one of similarities
   std::string mask = "none";                             ///< one of masks
+  std::string mix = "constant";                          ///< one of mixes: the degree of the fit to the values of a support
   std::optional<double> exponent = {};   ///< r > 0, of the polynomial kernel
   std::optional<double> alpha = {};      ///< 1 + 1/r, in place of the exponent
   std::optional<double> bandwidth = {};  ///< of fixed, anchored and unnormalized
   std::optional<double> mass = {};       ///< of unnormalized, default 1
   std::optional<double> scale = {};      ///< of the similarity, default 1/sqrt(D) for dot, 1 for others
+  std::optional<double> ridge = {};      ///< of the mixes but constant, default that of LocalLinear
   std::optional<Index> neighbors = {};   ///< of nearest
   std::optional<Index> window = {};      ///< of the mask window
 

@@ -184,6 +184,9 @@ TEST_CASE("options that are missing, unknown or out of range are refused", "[pro
       {{"similarity=euclidean", "scale=-1"}, "--scale must be positive with --similarity euclidean"},
       {{"mask=window"}, "--mask window needs --window"},
       {{"mask=causal", "window=2"}, "--window goes with --mask window only"},
+      {{"mix=square"}, "--mix: square not in"},
+      {{"ridge=1"}, "--ridge goes with --mix linear, quadratic or cubic only"},
+      {{"mix=linear", "ridge=0"}, "--ridge must be positive and finite, got 0"},
       {{"mask=window", "window=0"}, "--window must be at least 1"},
       {{"mask=window", "window=-2"}, "--window must be at least 1"},
   });

@@ -302,6 +302,31 @@ TEST_CASE("every combination of names is computed, or has no meaning", "[program
   }
 }
 
+TEST_CASE("a mix is that of the library", "[program]") {
+  const Folder folder;
+  const npy::Array q = normal<double>(1, {7, 2}), k = normal<double>(2, {16, 2}), v = normal<double>(3, {16, 2}),
+                   g = normal<double>(4, {7, 2});
+  npy::write(folder / "q.npy", q);
+  npy::write(folder / "k.npy", k);
+  npy::write(folder / "v.npy", v);
+  npy::write(folder / "g.npy", g);
+  const auto check = [&](const std::vector<std::string>& options, const auto& mix) {
+    INFO(options.front());
+    require_success(folder, all.with({"kernel=gaussian", "mask=causal"}).with(options).text());
+    const auto op = NadarayaWatson{Gaussian{}, Adaptive{}, DotProduct{}, Causal{}}.with(mix);
+    RowMatrix<double> expected;
+    const RowMatrix<double> query = head<double>(q, 0), key = head<double>(k, 0), value = head<double>(v, 0);
+    const auto tape = op.forward(query, key, value, expected);
+    const auto grads = op.backward(tape, head<double>(g, 0));
+    REQUIRE(difference(head<double>(npy::read(folder / "out/out.npy"), 0), expected, 1e-10L) == "");
+    REQUIRE(difference(head<double>(npy::read(folder / "out/grad_key.npy"), 0), grads.key, 1e-8L) == "");
+  };
+  check({"mix=linear"}, LocalLinear{});
+  check({"mix=linear", "ridge=0.3"}, LocalLinear{0.3});
+  check({"mix=quadratic", "ridge=0.02"}, LocalPolynomial<2>{0.02});
+  check({"mix=cubic", "ridge=0.02"}, LocalPolynomial<3>{0.02});
+}
+
 TEST_CASE("help goes to standard output", "[program]") {
   const Folder folder;
   const Outcome outcome = run_attend(folder, " --help");

@@ -258,7 +258,7 @@ static void gradients(void) {
   for (i = 0; i < heads; ++i) {
     scale += parameters[i].scale;
     alpha += parameters[i].alpha;
-    CHECK(parameters[i].bandwidth == 0);
+    CHECK(parameters[i].bandwidth == 0 && parameters[i].ridge == 0);
   }
   CHECK_CLOSE(scale, difference_of_parameter(op, "scale", 0.7), 1e-6);
   CHECK_CLOSE(alpha, difference_of_parameter(op, "alpha", 1.3), 1e-6);
@@ -275,6 +275,33 @@ static void gradients(void) {
   CHECK(memcmp(dk, serial_dk, sizeof dk) == 0);
   nadaraya_tape_destroy(tape);
   nadaraya_workspace_destroy(workspace);
+}
+
+/* A plane through the values of the support, and the gradient of its ridge. */
+static void linear_mix(void) {
+  const nadaraya_input query = nadaraya_input_f64(q, batch, heads, tokens, dim),
+                       key = nadaraya_input_f64(k, batch, key_heads, tokens, dim),
+                       value = nadaraya_input_f64(v, batch, key_heads, tokens, value_dim),
+                       grad_out = nadaraya_input_f64(g, batch, heads, tokens, value_dim);
+  const nadaraya_output result = nadaraya_output_f64(out, batch, heads, tokens, value_dim),
+                        grad_query = nadaraya_output_f64(dq, batch, heads, tokens, dim),
+                        grad_key = nadaraya_output_f64(dk, batch, key_heads, tokens, dim),
+                        grad_value = nadaraya_output_f64(dv, batch, key_heads, tokens, value_dim);
+  nadaraya_operator* const op = make("kernel=biweight scale=0.7 mask=causal mix=linear ridge=0.3");
+  nadaraya_operator* none;
+  nadaraya_parameters parameters[heads];
+  nadaraya_tape* tape;
+  double ridge = 0;
+  int i;
+  SUCCEED(nadaraya_forward(op, &query, &key, &value, &result, NULL, &tape));
+  SUCCEED(nadaraya_backward(tape, &grad_out, &grad_query, &grad_key, &grad_value, parameters, NULL));
+  for (i = 0; i < heads; ++i) ridge += parameters[i].ridge;
+  CHECK_CLOSE(ridge, difference_of_parameter(op, "ridge", 0.3), 1e-6);
+  CHECK(fabs(ridge) > 1e-3);
+  CHECK_CLOSE(dk[11], difference(op, k + 11), 1e-6);
+  nadaraya_tape_destroy(tape);
+  nadaraya_operator_destroy(op);
+  REFUSE(nadaraya_operator_create("kernel=biweight ridge=0.3", &none), "ridge goes with mix=linear, quadratic or cubic only");
 }
 
 /* Views with strides, an operator for each head, and the weights of all heads. */
@@ -629,6 +656,7 @@ int main(void) {
   losses_of_scores();
   fill();
   gradients();
+  linear_mix();
   many_heads();
   masks();
   sequences();

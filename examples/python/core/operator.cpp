@@ -51,18 +51,20 @@ class Operator {
   Operator(std::string kernel, std::string normalization, std::string similarity,
            const std::vector<std::tuple<std::string, nb::object>>& masks, const nb::object& exponent,
            const nb::object& alpha, const nb::object& bandwidth, const nb::object& neighbors, const nb::object& scale,
-           const nb::object& mass) {
+           const nb::object& mass, std::string mix, const nb::object& ridge) {
     auto choice = std::make_shared<Choice>();
     nadaraya::OperatorOptions& o = choice->options;
     o.kernel = std::move(kernel);
     o.normalization = std::move(normalization);
     o.similarity = std::move(similarity);
+    o.mix = std::move(mix);
     if (!neighbors.is_none()) o.neighbors = integer("neighbors", neighbors);
     choice->exponent = PerHead("exponent", exponent);
     choice->alpha = PerHead("alpha", alpha);
     choice->bandwidth = PerHead("bandwidth", bandwidth);
     choice->scale = PerHead("scale", scale);
     choice->mass = PerHead("mass", mass);
+    choice->ridge = PerHead("ridge", ridge);
     for (const auto& [name, value] : masks) choice->masks.push_back(mask_part(name, value));
     check_numbers(*choice, o);
     choice_ = std::move(choice);
@@ -128,7 +130,7 @@ class Operator {
     return result;
   }
 
-  /// Of the parameters scale, bandwidth and alpha: None if the operator has none, else whether each head has its own.
+  /// Of the parameters scale, bandwidth, alpha and ridge: None if the operator has none, else whether each head has its own.
   nb::tuple parameters() const {
     const auto own = [](bool exists, bool each) {
       return exists ? nb::object(nb::bool_(each)) : nb::object(nb::none());
@@ -136,14 +138,16 @@ class Operator {
     const Choice& c = *choice_;
     return nb::make_tuple(
         own(true, c.scale.for_each_head()), own(c.bandwidth.given(), c.bandwidth.for_each_head()),
-        own(c.exponent.given() || c.alpha.given(), c.exponent.for_each_head() || c.alpha.for_each_head()));
+        own(c.exponent.given() || c.alpha.given(), c.exponent.for_each_head() || c.alpha.for_each_head()),
+        own(c.options.mix != "constant", c.ridge.for_each_head()));
   }
 
  private:
   /// The options with each head's numbers.
   static void check_numbers(const Choice& choice, nadaraya::OperatorOptions o) {
     std::size_t heads = 1;
-    const PerHead* const numbers[] = {&choice.exponent, &choice.alpha, &choice.bandwidth, &choice.mass, &choice.scale};
+    const PerHead* const numbers[] = {&choice.exponent, &choice.alpha, &choice.bandwidth,
+                                      &choice.mass,     &choice.scale, &choice.ridge};
     for (const PerHead* number : numbers) {
       if (number->for_each_head()) heads = number->size();
     }
@@ -157,6 +161,7 @@ class Operator {
       o.bandwidth = value(choice.bandwidth);
       o.mass = value(choice.mass);
       o.scale = value(choice.scale);
+      o.ridge = value(choice.ridge);
       program::as_usage([&] { o.validate(); });
     }
   }
@@ -187,10 +192,11 @@ void bind_operator(nb::module_& m) {
   nb::class_<Operator>(m, "Operator")
       .def(nb::init<std::string, std::string, std::string, const std::vector<std::tuple<std::string, nb::object>>&,
                     const nb::object&, const nb::object&, const nb::object&, const nb::object&, const nb::object&,
-                    const nb::object&>(),
+                    const nb::object&, std::string, const nb::object&>(),
            nb::arg("kernel"), nb::arg("normalization"), nb::arg("similarity"), nb::arg("masks"),
            nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("bandwidth").none(),
-           nb::arg("neighbors").none(), nb::arg("scale").none(), nb::arg("mass").none())
+           nb::arg("neighbors").none(), nb::arg("scale").none(), nb::arg("mass").none(), nb::arg("mix"),
+           nb::arg("ridge").none())
       .def("__call__", &Operator::call, nb::arg("query").none(), nb::arg("key").none(), nb::arg("value").none(),
            nb::arg("out") = nb::none(), nb::arg("threads") = nb::none(), nb::arg("sequences") = nb::none())
       .def("forward", &Operator::forward, nb::arg("query").none(), nb::arg("key").none(), nb::arg("value").none(),

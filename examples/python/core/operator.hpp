@@ -68,11 +68,11 @@ struct Group {
 /// The choice, before the scalar and the sizes are known.
 struct Choice {
   nadaraya::OperatorOptions options{.spelling = nadaraya::OptionSpelling::keyword};
-  PerHead exponent, alpha, bandwidth, mass, scale;
+  PerHead exponent, alpha, bandwidth, mass, scale, ridge;
   std::vector<MaskPart> masks;
 
   bool of_heads() const {
-    for (const PerHead* number : {&exponent, &alpha, &bandwidth, &mass, &scale}) {
+    for (const PerHead* number : {&exponent, &alpha, &bandwidth, &mass, &scale, &ridge}) {
       if (number->for_each_head()) return true;
     }
     return std::any_of(masks.begin(), masks.end(), [](const MaskPart& one) { return one.of_heads(); });
@@ -85,6 +85,7 @@ struct Choice {
     o.bandwidth = bandwidth.value(h);
     o.mass = mass.value(h);
     o.scale = scale.value(h);
+    o.ridge = ridge.value(h);
     return o;
   }
 
@@ -96,7 +97,8 @@ struct Choice {
   template <class Scalar>
   std::vector<Group<Scalar>> groups(const MaskSizes& n) const {
     const std::pair<const char*, const PerHead*> numbers[] = {
-        {"exponent", &exponent}, {"alpha", &alpha}, {"bandwidth", &bandwidth}, {"mass", &mass}, {"scale", &scale}};
+        {"exponent", &exponent}, {"alpha", &alpha}, {"bandwidth", &bandwidth},
+        {"mass", &mass},         {"scale", &scale}, {"ridge", &ridge}};
     for (const auto& [name, number] : numbers) number->check(name, n.heads);
     for (const MaskPart& one : masks) one.check(n);
     const bool of_batch =

@@ -53,7 +53,7 @@ class Tape {
     return out;
   }
 
-  /// (query, key, value, scale, bandwidth, alpha): the gradients of the inputs, and those of the parameters for each
+  /// (query, key, value, scale, bandwidth, alpha, ridge): the gradients of the inputs, and those of the parameters for each
   /// query head.
   nb::tuple backward(nb::handle grad_output, nb::handle threads) const {
     const Input gradient = input("grad_output", grad_output);
@@ -70,7 +70,8 @@ class Tape {
       const auto grad_query = head_view<Scalar>(query.array), grad_key = head_view<Scalar>(key.array),
                  grad_value = head_view<Scalar>(value.array);
       const auto by = executor(threads);
-      std::vector<double> scale(static_cast<std::size_t>(grad_query.heads())), bandwidth(scale), alpha(scale);
+      std::vector<double> scale(static_cast<std::size_t>(grad_query.heads())), bandwidth(scale), alpha(scale),
+          ridge(scale);
       without_gil([&] { return operands_.shapes(); },
                   [&] {
                     for (std::size_t i = 0; i < record.groups.size(); ++i) {
@@ -83,11 +84,13 @@ class Tape {
                           scale[h] += static_cast<double>(sums[h].scale);
                           bandwidth[h] += static_cast<double>(sums[h].bandwidth);
                           alpha[h] += static_cast<double>(sums[h].alpha);
+                          ridge[h] += static_cast<double>(sums[h].ridge);
                         }
                       });
                     }
                   });
-      return nb::make_tuple(query.object, key.object, value.object, copied(scale), copied(bandwidth), copied(alpha));
+      return nb::make_tuple(query.object, key.object, value.object, copied(scale), copied(bandwidth), copied(alpha),
+                            copied(ridge));
     });
   }
 

@@ -163,6 +163,48 @@ def test_parameters_of_each_head():
         nd.attend(query, key, value, kernel="polynomial", alpha=[1.1, 1.2])
 
 
+def fitted(query, key, value, degree, ridge, **choice):
+    """At each query the value of the polynomial of the keys that weighted least squares fits, for one head."""
+    powers = [p for p in itertools.product(range(degree + 1), repeat=key.shape[1]) if 1 <= sum(p) <= degree]
+    out = np.zeros((len(query), value.shape[1]))
+    for i, w in enumerate(oracle.weights(query, key, **choice)):
+        x = np.stack([np.ones(len(key)), *(np.prod((key - query[i]) ** p, axis=1) for p in powers)], axis=1)
+        penalty = ridge * w.sum() * np.diag([0.0] + [1.0] * len(powers))
+        out[i] = np.linalg.solve(x.T @ (w[:, None] * x) + penalty, x.T @ (w[:, None] * value))[0]
+    return out
+
+
+@pytest.mark.parametrize("mix", ["linear", "quadratic", "cubic"])
+def test_mixes_are_fits_of_least_squares(mix):
+    query, key, value = arrays(dim=2)
+    degree = 1 + ["linear", "quadratic", "cubic"].index(mix)
+    expected = fitted(query, key, value, degree, 0.1, kernel="gaussian")
+    assert abs(nd.attend(query, key, value, kernel="gaussian", mix=mix, ridge=0.1) - expected).max() <= 1e-10
+    weights = nd.weights(query, key, kernel="gaussian", mix=mix, ridge=0.1)
+    assert abs(weights @ value - expected).max() <= 1e-10
+
+
+def test_the_gradient_of_the_ridge():
+    query, key, value = arrays(heads=(3,), key_heads=3)
+    out, tape = nd.forward(query, key, value, mix="linear", ridge=[0.1, 0.2, 0.3])
+    gradients = tape.backward(np.ones_like(out))
+    for h, ridge in enumerate([0.1, 0.2, 0.3]):
+        more, less = (nd.attend(query[h], key[h], value[h], mix="linear", ridge=ridge + e).sum() for e in (1e-6, -1e-6))
+        assert abs(gradients.ridge[h] - (more - less) / 2e-6) <= 1e-6
+    out, tape = nd.forward(query, key, value, mix="linear")
+    assert isinstance(tape.backward(out).ridge, float)
+    out, tape = nd.forward(query, key, value)
+    assert tape.backward(out).ridge is None
+    with pytest.raises(ValueError, match="ridge goes with mix linear, quadratic or cubic only"):
+        nd.attend(query, key, value, ridge=0.1)
+    with pytest.raises(ValueError, match="mix must be one of constant, linear, quadratic, cubic; got 'square'"):
+        nd.attend(query, key, value, mix="square")
+    with pytest.raises(ValueError, match="a quadratic or cubic fit takes keys of at most 3 columns, got 4"):
+        nd.attend(query, key, value, mix="cubic")
+    with pytest.raises(TypeError, match="mix must be a name, got int"):
+        nd.attend(query, key, value, mix=1)
+
+
 def test_masks_by_name_object_and_array():
     query, key, value = arrays(batch=(3,), heads=(2,), key_heads=2)
     run = lambda **options: nd.attend(query, key, value, **options)

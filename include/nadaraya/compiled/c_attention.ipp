@@ -88,8 +88,9 @@ struct SparseWeights : nadaraya_sparse {
 };
 
 /// What query heads have as parameters, and others do not.
-inline nadaraya_parameters parameters_of(const OperatorOptions& options, double scale, double bandwidth, double alpha) {
-  return {scale, options.bandwidth ? bandwidth : 0.0, options.kernel == "polynomial" ? alpha : 0.0};
+inline nadaraya_parameters parameters_of(const OperatorOptions& options, double scale, double bandwidth, double alpha,
+                                          double ridge) {
+  return {scale, options.bandwidth ? bandwidth : 0.0, options.kernel == "polynomial" ? alpha : 0.0, ridge};
 }
 
 }  // namespace nadaraya::c
@@ -151,7 +152,8 @@ nadaraya_status nadaraya_backward(const nadaraya_tape* tape, const nadaraya_inpu
           for (std::size_t h = 0; h < sums.size(); ++h) {
             const OperatorOptions& options = detail::of_head(of_forward.heads, static_cast<Index>(h))->options;
             parameters[h] = c::parameters_of(options, static_cast<double>(sums[h].scale),
-                                             static_cast<double>(sums[h].bandwidth), static_cast<double>(sums[h].alpha));
+                                             static_cast<double>(sums[h].bandwidth), static_cast<double>(sums[h].alpha),
+                                             static_cast<double>(sums[h].ridge));
           }
         },
         of_forward.of);

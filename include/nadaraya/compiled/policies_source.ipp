@@ -42,6 +42,7 @@ template nadaraya::HeadWeights<NADARAYA_SOURCE_SCALAR> nadaraya::detail::weigh_h
 template std::pair<nadaraya::AnyRule<NADARAYA_SOURCE_SCALAR>, nadaraya::AnySimilarity<NADARAYA_SOURCE_SCALAR>>
 nadaraya::detail::policies_of(const nadaraya::OperatorOptions&);
 template nadaraya::AnyMask<NADARAYA_SOURCE_SCALAR> nadaraya::detail::mask_of(const nadaraya::OperatorOptions&);
+template nadaraya::AnyMix<NADARAYA_SOURCE_SCALAR> nadaraya::detail::mix_of(const nadaraya::OperatorOptions&);
 template const nadaraya::engine::LoopTable<NADARAYA_SOURCE_SCALAR>& nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR>();
 
 #include "nadaraya/detail/end_precise.hpp"

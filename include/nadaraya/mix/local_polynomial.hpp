@@ -42,7 +42,7 @@ struct LocalPolynomial {
   template <class Scalar>
   void validate(Index dimension) const {
     detail::require_ridge<Scalar>(ridge, "LocalPolynomial");
-    detail::require(dimension <= max_dimension, "LocalPolynomial: keys have at most 3 columns, got ", dimension);
+    detail::require(dimension <= max_dimension, "LocalPolynomial: a quadratic or cubic fit takes keys of at most 3 columns, got ", dimension);
   }
 
   /// c from w.

@@ -23,6 +23,7 @@ std::string* find_choice(Options& o, std::string_view name) {
   if (name == "normalization") return &o.normalization;
   if (name == "similarity") return &o.similarity;
   if (name == "mask") return &o.mask;
+  if (name == "mix") return &o.mix;
   return nullptr;
 }
 
@@ -33,6 +34,7 @@ auto* find_fraction(Options& o, std::string_view name) {
          : name == "bandwidth" ? &o.bandwidth
          : name == "mass"      ? &o.mass
          : name == "scale"     ? &o.scale
+         : name == "ridge"     ? &o.ridge
                                : nullptr;
 }
 
@@ -112,7 +114,7 @@ void set_option(Options& o, std::string_view name, double value) {
 template <class Options>
 std::string fractions(const Options& o) {
   std::string all;
-  for (const char* const name : {"exponent", "alpha", "bandwidth", "mass", "scale"}) {
+  for (const char* const name : {"exponent", "alpha", "bandwidth", "mass", "scale", "ridge"}) {
     const std::optional<double>& value = *find_fraction(o, name);
     if (!value) continue;
     if (!all.empty()) all += ' ';
@@ -165,6 +167,14 @@ void check_mask_options(const Options& o) {
 }
 
 template <class Options>
+void check_mix_options(const Options& o) {
+  require_known(o, "mix", o.mix, Options::mixes);
+  const bool fits = o.mix != "constant";
+  require_belongs(fits, fits || o.ridge, o.named("ridge"), o.named("mix", "linear, quadratic or cubic"));
+  require_positive(o, "ridge", o.ridge);
+}
+
+template <class Options>
 void check_pairs(const Options& o) {
   const bool compact = o.kernel != "gaussian" && o.kernel != "uniform";
   require(o.kernel != "uniform" || o.normalization != "adaptive", "OperatorOptions: ", o.named("kernel", o.kernel), " has no ",
@@ -203,6 +213,7 @@ void check_options(const Options& o) {
   require_count(o, "neighbors", o.neighbors);
   check_similarity_options(o);
   check_mask_options(o);
+  check_mix_options(o);
   check_pairs(o);
 }
 

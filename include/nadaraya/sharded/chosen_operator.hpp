@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/chosen_operator.hpp"
+#include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/extent.hpp"
 #include "nadaraya/kernel/kernel.hpp"
@@ -36,9 +37,13 @@ struct OperandGradients {
 template <class Scalar>
 class ChosenOperator {
  public:
-  /// Throws std::invalid_argument if the options are not valid.
+  /// Throws std::invalid_argument if the options are not valid, and for a mix other than constant: the others fit to the keys of
+  /// a support, which no rank has.
   explicit ChosenOperator(const OperatorOptions& options, Mixing mixing = Mixing::gather_values)
-      : one_(make_operator<Scalar>(options)), numbers_(numbers_of(options)), mixing_(mixing) {}
+      : one_(make_operator<Scalar>(options)), numbers_(numbers_of(options)), mixing_(mixing) {
+    nadaraya::detail::require(options.mix == "constant", "sharded::ChosenOperator: ", options.named("mix", options.mix),
+                              " needs all keys in one place; ranks compute ", options.named("mix", "constant"), " only");
+  }
 
   /// As Operator::operator() on a cache, whose similarity must be that of the options.
   template <Communicator C, RealExpression Q, class S>

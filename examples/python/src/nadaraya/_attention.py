@@ -58,6 +58,7 @@ class Gradients(NamedTuple):
     scale: Any
     bandwidth: Any
     alpha: Any
+    ridge: Any
 
 
 class Tape:
@@ -67,7 +68,7 @@ class Tape:
 
     def __init__(self, core: _core.Tape, parameters: tuple[Optional[bool], ...]) -> None:
         self._core = core
-        self._parameters = parameters  # scale, bandwidth, alpha: None if there is none, True if each head has one
+        self._parameters = parameters  # scale, bandwidth, alpha, ridge: None if there is none, True if each head has one
 
     def backward(self, grad_output: Any, *, threads: Optional[int] = None) -> Gradients:
         """The gradients of L, given grad_output = dL/dout of the shape of the output."""
@@ -95,7 +96,7 @@ class Tape:
 
 
 class Operator:
-    """Kernel regression with a kernel, a normalization, a similarity and a mask: see `attend` for the keywords.
+    """Kernel regression with a kernel, a normalization, a similarity, a mask and a mix: see `attend` for the keywords.
 
     op(query, key, value) is attend(query, key, value, ...) with the choice made once.
     """
@@ -119,7 +120,11 @@ class Operator:
         key_lengths: Optional[ArrayLike] = None,
         bias: Any = None,
         alibi: Optional[PerHead] = None,
+        mix: str = "constant",
+        ridge: Optional[PerHead] = None,
     ) -> None:
+        if not isinstance(mix, str):
+            raise TypeError(f"mix must be a name, got {type(mix).__name__}")
         if not (type(kernel) is type(normalization) is type(similarity) is str):
             given: dict[str, Any] = dict(
                 exponent=exponent, alpha=alpha, bandwidth=bandwidth, neighbors=neighbors, scale=scale, mass=mass
@@ -133,7 +138,7 @@ class Operator:
             exponent, alpha, bandwidth, neighbors, scale, mass = given.values()
         masks = _mask_parts(mask, window, key_lengths, bias, alibi)
         self._core = _core.Operator(
-            kernel, normalization, similarity, masks, exponent, alpha, bandwidth, neighbors, scale, mass
+            kernel, normalization, similarity, masks, exponent, alpha, bandwidth, neighbors, scale, mass, mix, ridge
         )
 
     def __call__(
@@ -197,6 +202,8 @@ class Options(TypedDict, total=False):
     key_lengths: Optional[ArrayLike]
     bias: Any
     alibi: Optional[PerHead]
+    mix: str
+    ridge: Optional[PerHead]
 
 
 def attend(
@@ -236,7 +243,11 @@ def attend(
         "none", "causal" (key j is visible to query i iff j <= i + Nk - Nq), "strictly-causal" (<), "window" (the last
         `window` keys of those), a boolean array (True: visible) that broadcasts to [B, H, Nq, Nk], or an object;
         `a & b` combines two.
-    exponent, alpha, bandwidth, scale, mass
+    mix: default "constant"
+        The fit to the values around a query whose value there is the output: "constant" (their weighted mean),
+        "linear" (Local Linear Attention), "quadratic" or "cubic"; the last two take D of at most 3. `ridge` > 0, a
+        squared distance, default 1e-6, keeps slopes finite where keys do not determine them.
+    exponent, alpha, bandwidth, scale, mass, ridge
         Parameters of the policies above: one number, or one for each query head.
     key_lengths
         Only the first keys are visible: one number, [B], or [B, Nq].

@@ -44,6 +44,8 @@ class Operator:
         neighbors: Optional[int],
         scale: Any,
         mass: Any,
+        mix: str,
+        ridge: Any,
     ) -> None: ...
     def __call__(
         self,

@@ -43,7 +43,7 @@ def _new_operator(
         masks.append(("boolean" if attn_mask.dtype == torch.bool else "bias", in_float(attn_mask.detach()).numpy()))
     return _core.Operator(
         kernel, normalization, similarity, masks, number(exponent), number(alphas, alpha),
-        number(bandwidths, bandwidth), neighbors, number(scales, scale), number(mass),
+        number(bandwidths, bandwidth), neighbors, number(scales, scale), number(mass), "constant", None,
     )  # fmt: skip
 
 
@@ -69,7 +69,8 @@ def _backward(grad_out: Tensor, handle: Tensor, tensors: Sequence[Any], choice: 
     if tape is None:
         operator, *arrays = _operands(tensors, choice)
         tape = operator.forward(*arrays, None, torch.get_num_threads())[1]
-    return tuple(map(torch.from_numpy, tape.backward(array("grad_out", grad_out), torch.get_num_threads())))
+    gradients = tape.backward(array("grad_out", grad_out), torch.get_num_threads())
+    return tuple(map(torch.from_numpy, gradients[:6]))  # the last is by the ridge, which the mix constant does not have
 
 
 def _gradients(gradients: Tuple[Tensor, ...], tensors: Sequence[Optional[Tensor]]) -> List[Optional[Tensor]]:
