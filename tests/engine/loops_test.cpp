@@ -414,3 +414,62 @@ TEMPLATE_TEST_CASE("products of several rows are those of each, bit by bit, in e
     }
   });
 }
+
+TEMPLATE_TEST_CASE("a small system is solved in every tier", "[engine]", float, double) {
+  using T = TestType;
+  Random random(29);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index n = 1; n <= 40; ++n) {
+      INFO(tier << ", n = " << n);
+      const Index stride = n + 64 / static_cast<Index>(sizeof(T));
+      const RowMatrix<T> w = random.normal<T>(n, n + 3);
+      RowMatrix<T> a = w * w.transpose(), factors = RowMatrix<T>::Constant(n, stride, T(7));
+      // A row here is a column there. Above the diagonal, nothing is read.
+      for (Index j = 0; j < n; ++j) factors.row(j).segment(j, n - j) = a.row(j).tail(n - j);
+      a.diagonal().array() += T(0.5);
+      loops.factorize(n, factors.data(), stride, T(0.5));
+      for (int again = 0; again < 2; ++again) {
+        RowMatrix<T> x = random.normal<T>(1, stride), rest(1, stride);
+        const RowMatrix<T> b = x.leftCols(n);
+        loops.substitute(n, factors.data(), stride, x.data(), rest.data());
+        const auto solution = x.leftCols(n);
+        const T scale = T(n) * a.cwiseAbs().maxCoeff() * solution.cwiseAbs().maxCoeff();
+        REQUIRE((solution * a - b).cwiseAbs().maxCoeff() <= 10 * std::numeric_limits<T>::epsilon() * scale);
+      }
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("a small system without full rank has a finite solution in every tier", "[engine]", float, double) {
+  using T = TestType;
+  with_every_tier([&](auto loops, const char* tier) {
+    INFO(tier);
+    constexpr Index n = 19, stride = n + 16;
+    const T least = std::numeric_limits<T>::epsilon() / 8;  // 1 + least is 1
+    RowMatrix<T> factors = RowMatrix<T>::Ones(n, stride), x = factors.row(0), rest = x;
+    loops.factorize(n, factors.data(), stride, least);
+    loops.substitute(n, factors.data(), stride, x.data(), rest.data());
+    REQUIRE(x.leftCols(n).allFinite());
+    REQUIRE(std::abs(x.leftCols(n).sum() - T(1)) <= T(1e-5));
+  });
+}
+
+TEMPLATE_TEST_CASE("offsets of rows are the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  Random random(31);
+  const std::vector<KeyIndex> keys{4, 0, 6};
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index cols = 1; cols <= 35; ++cols) {
+      INFO(tier << ", " << cols << " columns");
+      const RowMatrix<T> x = random.normal<T>(7, cols), from = random.normal<T>(1, cols), factor = random.normal<T>(1, 3);
+      RowMatrix<T> listed = RowMatrix<T>::Constant(4, cols, T(7)), leading = listed;
+      loops.offset_rows(keys.data(), factor.data(), Index(3), x.data(), cols, cols, from.data(), listed.data());
+      loops.offset_rows(nullptr, factor.data(), Index(3), x.data(), cols, cols, from.data(), leading.data());
+      for (Index j = 0; j < 3; ++j) {
+        REQUIRE(listed.row(j) == RowMatrix<T>(factor(j) * (x.row(keys[static_cast<std::size_t>(j)]) - from)));
+        REQUIRE(leading.row(j) == RowMatrix<T>(factor(j) * (x.row(j) - from)));
+      }
+      REQUIRE((listed.row(3).array() == T(7)).all());
+    }
+  });
+}

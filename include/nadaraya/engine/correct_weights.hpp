@@ -63,10 +63,12 @@ template <class Scalar>
 Scalar pull_corrected(const Head<Scalar>& head, Index query, std::span<const KeyIndex> keys, const RowNormalizer<Scalar>& map,
                       RowOut<Scalar> p, RowOut<Scalar> g, BlockScratch<Scalar>& scratch) {
   MixScratch<Scalar>& kept = scratch.mix;
-  kept.grad_keys.clear();
   kept.grad_query.assign(static_cast<std::size_t>(head.query.cols), Scalar(0));
-  if (keys.empty()) return Scalar(0);
-  if (detail::is_nan(map.mass)) return map.mass;
+  // Otherwise they are resized, not cleared: all are assigned.
+  if (keys.empty() || detail::is_nan(map.mass)) {
+    kept.grad_keys.clear();
+    return keys.empty() ? Scalar(0) : map.mass;
+  }
   const WeightedKeys<Scalar> support = weighted_keys(head, query, keys, RowView<Scalar>(p), scratch);
   const std::size_t count = support.weights.size();
   kept.corrected.resize(count);

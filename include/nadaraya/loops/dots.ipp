@@ -42,7 +42,15 @@ struct Dots {
       }
     }
     for (; j < n; ++j) {
-      for (Index i = 0; i < rows; ++i) z[i * z_stride + j] = dot(x + j * stride, y + i * y_stride, cols) * factor;
+      Index i = 0;
+      for (; i + 4 <= rows; i += 4) {
+        const T* row = y + i * y_stride;
+        T product[4];
+        four_dots({row, row + y_stride, row + 2 * y_stride, row + 3 * y_stride}, cols, x + j * stride, product);
+#pragma GCC unroll 4
+        for (Index k = 0; k < 4; ++k) z[(i + k) * z_stride + j] = product[k] * factor;
+      }
+      for (; i < rows; ++i) z[i * z_stride + j] = dot(x + j * stride, y + i * y_stride, cols) * factor;
     }
   }
 

@@ -12,9 +12,11 @@
 #include "nadaraya/loops/row_sums.ipp"
 #include "nadaraya/loops/kernel_rows.ipp"
 #include "nadaraya/loops/short_rows.ipp"
+#include "nadaraya/loops/small_systems.ipp"
 
 /// All loops of the tier by name.
-struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, KernelRows, ShortRows {
+struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, KernelRows, ShortRows,
+               SmallSystems {
   template <class T>
   static const LoopTable<T>& table();
 };
@@ -56,6 +58,9 @@ inline constexpr LoopTable<T> loop_table = {
     .scatter_weights = &Loops::scatter_weights<T>,
     .scatter_gradients = &Loops::scatter_gradients<T>,
     .fetch_rows = &Loops::fetch_rows<T>,
+    .offset_rows = &Loops::offset_rows<T>,
+    .factorize = &Loops::factorize<T>,
+    .substitute = &Loops::substitute<T>,
 };
 
 template <class T>

@@ -65,6 +65,11 @@ struct LoopTable {
                            KeyIndex first, std::uint16_t* terms);
   void (*scatter_gradients)(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride);
   void (*fetch_rows)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols);
+
+  // A fit on a few rows.
+  void (*offset_rows)(const KeyIndex* key, const T* factor, Index n, const T* x, Index stride, Index cols, const T* from, T* to);
+  void (*factorize)(Index n, T* a, Index stride, T least);
+  void (*substitute)(Index n, const T* factors, Index stride, T* x, T* rest);
 };
 
 }  // namespace nadaraya::engine

@@ -15,8 +15,9 @@ using Square = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic>;
 /// Replaces the lower triangle of A = C + least I by L, A = L L^T, where C is positive semidefinite up to rounding and
 /// least > 0. The exact pivots are at least `least`; one that rounding takes below it counts as `least`, so that the
 /// factor of a singular C is finite. NaN in A gives NaN. O(n^3 / 3).
-template <class Scalar>
-void cholesky(Square<Scalar>& a, const Scalar& least) {
+template <class Matrix>
+void cholesky(Matrix& a, const typename Matrix::Scalar& least) {
+  using Scalar = typename Matrix::Scalar;
   const Index n = a.rows();
   for (Index j = 0; j < n; ++j) {
     const Scalar pivot = a(j, j) < least ? least : a(j, j);

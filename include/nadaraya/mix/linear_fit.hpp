@@ -2,12 +2,13 @@
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
+#include "nadaraya/loops/chosen.hpp"
+#include "nadaraya/loops/operands.hpp"
 #include "nadaraya/mix/small_system.hpp"
 #include "nadaraya/mix/row_products.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/weighted_keys.hpp"
 
-#include <algorithm>
 #include <span>
 #include <vector>
 
@@ -49,11 +50,11 @@ class LinearFit {
     Column solved = vector(solved_, rows_);
     solved = root.array() * rest.array();
     if (by_rows_) {
-      system_.solve_again(solved);
+      system_.solve(solved.data());
       sum_of_rows(scaled(), solved.data(), nu.data());
     } else {
       sum_of_rows(scaled(), solved.data(), nu.data());
-      system_.solve_again(nu);
+      system_.solve(nu.data());
     }
     products_with(scaled(), nu.data(), solved.data());
     for (Index j = 0; j < rows_; ++j) rest(j) -= unscaled(support, j, solved(j), nu);
@@ -72,9 +73,10 @@ class LinearFit {
   using Column = Eigen::Map<Vector>;
   using Memory = std::vector<Scalar>;
 
-  /// Room for n numbers, which stay until there are more.
+  /// Room for n numbers and a pack, which stay until there are more.
   static Scalar* room(Memory& memory, Index n) {
-    if (memory.size() < static_cast<std::size_t>(n)) memory.resize(static_cast<std::size_t>(n));
+    const auto numbers = static_cast<std::size_t>(n + SmallSystem<Scalar>::past);
+    if (memory.size() < numbers) memory.resize(numbers);
     return memory.data();
   }
   static Column vector(Memory& memory, Index n) { return Column(room(memory, n), n); }
@@ -95,8 +97,14 @@ class LinearFit {
     mean_of_keys(support);
     const Column mean = vector(mean_, cols_);
     Scalar* const to = room(scaled_, rows_ * cols_);
-    for (Index j = 0; j < rows_; ++j) {
-      Column(to + j * cols_, cols_) = Scalar(root(j)) * (Eigen::Map<const Vector>(support.key(j), cols_) - mean);
+    if constexpr (engine::vectorized<Scalar>) {
+      const engine::View<Scalar>& rows = support.rows;
+      const Scalar* const first = support.keys.list != nullptr ? rows.data : support.key(0);
+      engine::chosen_loops<Scalar>().offset_rows(support.keys.list, root.data(), rows_, first, rows.stride, cols_, mean.data(), to);
+    } else {
+      for (Index j = 0; j < rows_; ++j) {
+        Column(to + j * cols_, cols_) = Scalar(root(j)) * (Eigen::Map<const Vector>(support.key(j), cols_) - mean);
+      }
     }
     vector(offset_, cols_) = Eigen::Map<const Vector>(support.query, cols_) - mean;
   }
@@ -120,7 +128,9 @@ class LinearFit {
   void fit_columns() {
     Scalar* const c = system_.begin(cols_);
     products_of_columns(scaled(), c, system_.stride());
-    system_.solve(ridge_, offset_.data(), room(beta_, cols_));
+    system_.factorize(ridge_);
+    vector(beta_, cols_) = vector(offset_, cols_);
+    system_.solve(beta_.data());
     products_with(scaled(), beta_.data(), room(tilt_, rows_));
     divide_by_roots(tilt_.data());
   }
@@ -128,9 +138,10 @@ class LinearFit {
   void fit_rows() {
     Scalar* const g = system_.begin(rows_);
     products_of_rows(scaled(), g, system_.stride());
-    products_with(scaled(), offset_.data(), room(tilt_, rows_));
-    system_.solve(ridge_, tilt_.data(), room(dual_, rows_));
-    std::copy_n(dual_.data(), rows_, tilt_.data());
+    products_with(scaled(), offset_.data(), room(dual_, rows_));
+    system_.factorize(ridge_);
+    system_.solve(dual_.data());
+    vector(tilt_, rows_) = vector(dual_, rows_);
     divide_by_roots(tilt_.data());
   }
 
