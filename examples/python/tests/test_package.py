@@ -98,9 +98,10 @@ def test_keywords_are_spelled_alike():
 
 
 def test_every_option_of_the_program_attend_has_a_keyword():
-    source = (pathlib.Path(__file__).parents[2] / "attend" / "attend.cpp").read_text()
+    examples = pathlib.Path(__file__).parents[2]
+    source = "".join((examples / file).read_text() for file in ("attend/attend.cpp", "support/attention_flags.hpp"))
     options = set(re.findall(r'app\.add_option\("--([a-z-]+)"', source))
-    assert {"kernel", "threads", "grad-output"} <= options
+    assert {"kernel", "ridge", "threads", "grad-output"} <= options
     files = {"output-dir", "weights", "plot", "plot-head"}  # results are returned here, weights by a function
     functions = (nd.attend, nd.backward, nd.Operator)
     keywords = {name.replace("_", "-") for function in functions for name in inspect.signature(function).parameters}
