@@ -35,8 +35,9 @@ struct CountedRegression {
     std::vector<KeyIndex> counts(static_cast<std::size_t>(query.rows()));
     for (std::size_t block = 0; block < records.size(); ++block) {
       const auto& sizes = records[block].support_sizes;
+      const Index first = engine::block_begin(static_cast<Index>(block), query.rows());
       for (std::size_t r = 0; r < sizes.size(); ++r) {
-        counts[static_cast<std::size_t>(records[block].query(static_cast<Index>(block), static_cast<Index>(r)))] = sizes[r];
+        counts[static_cast<std::size_t>(records[block].query(first, static_cast<Index>(r)))] = sizes[r];
       }
     }
     return counts;

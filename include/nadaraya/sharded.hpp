@@ -132,8 +132,8 @@ class Operator {
   /// work(the operator as its calls take it).
   template <class Scalar, class Work>
   void called(const Work& work) const {
-    const nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M> policies(one_.kernel(), one_.normalization(), one_.similarity(),
-                                                                         one_.mask(), one_.screening());
+    const nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M, LocalConstant> policies(
+        one_.kernel(), one_.normalization(), one_.similarity(), one_.mask(), one_.mix(), one_.screening());
     const auto validate_mask = [&](const Extent& all) { nadaraya::detail::validate_mask(one_.mask(), all); };
     work(CalledOperator<Scalar>{policies.get(), numbers(), mixing_, validate_mask});
   }

@@ -93,6 +93,7 @@ void list_candidates(const Problem<Scalar>& problem, const Execution<Scalar>& ex
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>* const> rows)>& refine,
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>> rows)>& visit) {
   const Batch<Scalar> batch({&problem, 1}, Queries::alone, true, execution);
+  batch.get_ready(execution.executor());
   const Head<Scalar>& head = batch.head(0);
   const auto scratch = execution.scratch().pieces().borrow();
   for (Index block = 0; block < head.blocks(); ++block) {

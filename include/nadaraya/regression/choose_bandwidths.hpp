@@ -62,7 +62,7 @@ inline LocalData sample_of(const LocalData& data, Index count) {
   for (Index i = 0; i < count; ++i) {
     const Index row = rows[static_cast<std::size_t>(i)];
     sample.x.row(i) = data.x.row(row);
-    sample.y.row(i) = data.y.row(row);
+    if (data.y.cols() > 0) sample.y.row(i) = data.y.row(row);
     if (data.weights.size() > 0) sample.weights(i) = data.weights(row);
     if (data.factors.size() > 0) sample.factors(i) = data.factors(row);
   }

@@ -38,8 +38,8 @@ CompleteRows complete_rows(const X& x, const Y& y) {
   result.y.resize(rows, y.cols());
   for (Index i = 0; i < rows; ++i) {
     const Index row = result.kept[static_cast<std::size_t>(i)];
-    result.x.row(i) = x.row(row).template cast<double>();
-    result.y.row(i) = y.row(row).template cast<double>();
+    for (Index d = 0; d < x.cols(); ++d) result.x(i, d) = static_cast<double>(x(row, d));
+    for (Index d = 0; d < y.cols(); ++d) result.y(i, d) = static_cast<double>(y(row, d));
   }
   return result;
 }

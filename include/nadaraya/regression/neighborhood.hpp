@@ -33,8 +33,8 @@ class Neighborhood {
     if (design_.categories.cols() > 0) weigh_categories(q.tail(design_.categories.cols()));
     if (self_ >= 0) {
       weights_(self_) = 0;
-      slopes_.row(self_).setZero();
-      category_slopes_.row(self_).setZero();
+      for (Index d = 0; d < slopes_.cols(); ++d) slopes_(self_, d) = 0;
+      for (Index c = 0; c < design_.categories.cols(); ++c) category_slopes_(self_, c) = 0;
     }
   }
 
@@ -127,7 +127,7 @@ class Neighborhood {
       shrunk_squares_.resize(found_.offsets.rows());
       for (Index j = 0; j < n; ++j) {
         const double factor = design_.factors(point(j));
-        shrunk_offsets_.row(j) = found_.offsets.row(j) / factor;
+        for (Index d = 0; d < dimension; ++d) shrunk_offsets_(j, d) = found_.offsets(j, d) / factor;
         shrunk_squares_(j) = found_.squares(j) / (factor * factor);
       }
       log_factor_ = design_.kernel({shrunk_offsets_, shrunk_squares_, n, square_}, self_, weights_.data(), slopes_);
@@ -158,7 +158,7 @@ class Neighborhood {
         category_slopes_(j, c) = weights_(j) * slope;
       }
       weights_(j) *= all;
-      slopes_.row(j) *= all;
+      for (Index d = 0; d < slopes_.cols(); ++d) slopes_(j, d) *= all;
     }
   }
 

@@ -37,7 +37,7 @@ struct FoundPoints {
     for (Index j = 0; j < count; ++j) {
       if (!inside(j)) continue;
       points[static_cast<std::size_t>(kept)] = points[static_cast<std::size_t>(j)];
-      offsets.row(kept) = offsets.row(j);
+      for (Index d = 0; d < offsets.cols(); ++d) offsets(kept, d) = offsets(j, d);
       squares(kept) = squares(j);
       ++kept;
     }
@@ -59,7 +59,9 @@ class ScaledPoints {
     std::iota(points_.begin(), points_.end(), KeyIndex(0));
     const Eigen::MatrixXd scaled = x * scales.cwiseInverse().asDiagonal();
     if (radius > 0 && x.cols() >= 1 && x.rows() > 64) sort_into_lines(scaled, radius);
-    for (Index i = 0; i < x.rows(); ++i) axes_.row(i) = scaled.row(points_[static_cast<std::size_t>(i)]);
+    for (Index d = 0; d < x.cols(); ++d) {
+      for (Index i = 0; i < x.rows(); ++i) axes_(i, d) = scaled(points_[static_cast<std::size_t>(i)], d);
+    }
     if (lines_.empty()) lines_.push_back({0, 0, 0, x.rows()});
   }
 
