@@ -12,33 +12,15 @@
 #include <limits>
 #include <vector>
 
-// Tiers of the tests' own, their lanes in arrays: 2, 4, 8 and 16 floats, or 1, 2, 4 and 8 doubles.
+// A tier of the tests' own: the vectors of the baseline as arrays, which compilers without vectors get.
 namespace nadaraya::engine {
 
 #define NADARAYA_TIER_ARRAYS
-#define NADARAYA_TIER_BYTES 8
-namespace arrays8 {
-#include "nadaraya/simd/tier.ipp"
-#include "nadaraya/loops/loops.ipp"
-}  // namespace arrays8
-#undef NADARAYA_TIER_BYTES
 #define NADARAYA_TIER_BYTES 16
 namespace arrays16 {
 #include "nadaraya/simd/tier.ipp"
 #include "nadaraya/loops/loops.ipp"
 }  // namespace arrays16
-#undef NADARAYA_TIER_BYTES
-#define NADARAYA_TIER_BYTES 32
-namespace arrays32 {
-#include "nadaraya/simd/tier.ipp"
-#include "nadaraya/loops/loops.ipp"
-}  // namespace arrays32
-#undef NADARAYA_TIER_BYTES
-#define NADARAYA_TIER_BYTES 64
-namespace arrays64 {
-#include "nadaraya/simd/tier.ipp"
-#include "nadaraya/loops/loops.ipp"
-}  // namespace arrays64
 #undef NADARAYA_TIER_BYTES
 #undef NADARAYA_TIER_ARRAYS
 
@@ -48,21 +30,21 @@ namespace nadaraya::test {
 
 inline constexpr Index slack = 16;
 
-/// work(loops, name) for every tier. With sanitizers, which take half a minute to compile each, one of the tests' own
-/// has to do.
+/// work(loops, name) for every tier of this machine.
 template <class Work>
 void with_every_tier(const Work& work) {
   work(engine::arrays16::Loops{}, "arrays of 16 bytes");
-  if constexpr (!sanitized) {
-    work(engine::arrays8::Loops{}, "arrays of 8 bytes");
-    work(engine::arrays32::Loops{}, "arrays of 32 bytes");
-    work(engine::arrays64::Loops{}, "arrays of 64 bytes");
-  }
   work(engine::baseline::Loops{}, "baseline");
 #if NADARAYA_HAS_AVX
   if (simd::runs(simd::Tier::avx2)) work(engine::avx2::Loops{}, "avx2");
   if (simd::runs(simd::Tier::avx512)) work(engine::avx512::Loops{}, "avx512");
 #endif
+}
+
+/// work(table, name) with the loops of every tier that call no kernel: compiled once for all tiers.
+template <class T, class Work>
+void with_every_table(const Work& work) {
+  with_every_tier([&](auto loops, const char* tier) { work(decltype(loops)::template table<T>(), tier); });
 }
 
 template <class T>

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <type_traits>
 #include <utility>
@@ -44,7 +45,7 @@ TEST_CASE("a scalar without vector loops gets the portable ones", "[engine]") {
 TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(3);
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (Index n = 0; n <= 70; ++n) {
       INFO(tier << ", n = " << n);
       std::vector<T> z = numbers<T>(n, random);
@@ -82,44 +83,75 @@ TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, d
   });
 }
 
-TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]", float, double) {
-  using T = TestType;
+/// What the loops that take a kernel make of a row.
+template <class T>
+struct KernelRow {
+  std::vector<engine::ProfileSums<T>> sums;  // at the row's own offset, and for a compact kernel at every step down
+  struct Weighed {
+    Index kept = 0;
+    std::vector<T> t, p, again;
+    std::vector<KeyIndex> keys;
+  } weighed[2];  // the keys with weight, and all
+};
+
+/// By the loops of a tier, or the portable ones.
+template <class T, class L, class K>
+KernelRow<T> kernel_row(const L& loops, const K& kernel, const RowNormalizer<T>& map, const std::vector<T>& z, Index n) {
+  KernelRow<T> row;
+  row.sums.push_back(loops.profile_sums(kernel, map, T(0), z.data(), n));
+  if constexpr (CompactKernel<K>) {
+    RowNormalizer<T> moved = map;
+    const auto next = [&] { moved.offset = map.offset - T(0.25) * static_cast<T>(row.sums.size()); };
+    if constexpr (std::is_same_v<L, Portable>) {
+      for (; row.sums.size() <= 4; next()) row.sums.push_back(loops.profile_sums(kernel, moved, T(0), z.data(), n));
+    } else {
+      loops.descend(kernel, moved, T(0), z.data(), n, [&](const engine::ProfileSums<T>& at) NADARAYA_INLINE_LAMBDA {
+        row.sums.push_back(at);
+        next();
+        return row.sums.size() <= 4;
+      });
+    }
+  }
+  for (const bool keep_all : {false, true}) {
+    typename KernelRow<T>::Weighed& made = row.weighed[keep_all ? 1 : 0];
+    made.t = z;
+    made.p.resize(z.size());
+    made.keys = run_of_keys(n);
+    made.kept = loops.weigh(kernel, map, T(0), keep_all, made.t.data(), made.keys.data(), n, made.p.data());
+    made.again.assign(static_cast<std::size_t>(made.kept) + 1, T(42));
+    loops.weights(kernel, map, T(0), made.t.data(), made.kept, made.again.data());
+  }
+  return row;
+}
+
+template <class T>
+void require_same_row(const KernelRow<T>& row, const KernelRow<T>& expected) {
   // Sums of n terms of at most 3, each a few roundings.
   const T tolerance = 64 * std::numeric_limits<T>::epsilon();
-  const auto compare = [&](auto loops, const auto& kernel, Index n, double width, test::Random& random) {
+  REQUIRE(row.sums.size() == expected.sums.size());
+  for (std::size_t i = 0; i < row.sums.size(); ++i) {
+    const engine::ProfileSums<T>&at = row.sums[i], &expected_at = expected.sums[i];
+    REQUIRE(std::abs(at.value - expected_at.value) <= tolerance * (1 + expected_at.value));
+    REQUIRE(std::abs(at.slope - expected_at.slope) <= tolerance * (1 + expected_at.slope));
+  }
+  for (int i = 0; i < 2; ++i) {
+    const auto &made = row.weighed[i], &made_portably = expected.weighed[i];
+    const Index kept = made.kept;
+    REQUIRE(kept == made_portably.kept);
+    REQUIRE(first(made.keys, kept) == first(made_portably.keys, kept));
+    REQUIRE(largest_difference(first(made.t, kept), first(made_portably.t, kept)) <= tolerance);
+    REQUIRE(largest_difference(first(made.p, kept), first(made_portably.p, kept)) <= tolerance);
+    REQUIRE(largest_difference(first(made.again, kept), first(made.p, kept)) <= tolerance);
+    REQUIRE(made.again.back() == T(42));
+  }
+}
+
+TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  const auto compare = [](auto loops, const auto& kernel, Index n, double width, test::Random& random) {
     const RowNormalizer<T> map{T(0.1), T(width), T(0.5), T(1.5)};
     const std::vector<T> z = numbers<T>(n, random);
-    const auto sums = loops.profile_sums(kernel, map, T(0), z.data(), n);
-    const auto expected = Portable::profile_sums(kernel, map, T(0), z.data(), n);
-    REQUIRE(std::abs(sums.value - expected.value) <= tolerance * (1 + expected.value));
-    REQUIRE(std::abs(sums.slope - expected.slope) <= tolerance * (1 + expected.slope));
-    if constexpr (CompactKernel<std::remove_cvref_t<decltype(kernel)>>) {
-      RowNormalizer<T> moved = map;
-      int step = 0;
-      loops.descend(kernel, moved, T(0), z.data(), n, [&](const engine::ProfileSums<T>& at) NADARAYA_INLINE_LAMBDA {
-        const auto expected_at = Portable::profile_sums(kernel, moved, T(0), z.data(), n);
-        REQUIRE(std::abs(at.value - expected_at.value) <= tolerance * (1 + expected_at.value));
-        REQUIRE(std::abs(at.slope - expected_at.slope) <= tolerance * (1 + expected_at.slope));
-        moved.offset = map.offset - T(0.25) * static_cast<T>(step + 1);
-        return ++step < 4;
-      });
-      REQUIRE(step == 4);
-    }
-    for (const bool keep_all : {false, true}) {
-      std::vector<T> t = z, t_portably = z;
-      std::vector<T> p(z.size()), p_portably(z.size());
-      std::vector<KeyIndex> keys = run_of_keys(n), keys_portably = keys;
-      const Index kept = loops.weigh(kernel, map, T(0), keep_all, t.data(), keys.data(), n, p.data());
-      REQUIRE(kept == Portable::weigh(kernel, map, T(0), keep_all, t_portably.data(), keys_portably.data(), n,
-                                      p_portably.data()));
-      REQUIRE(first(keys, kept) == first(keys_portably, kept));
-      REQUIRE(largest_difference(first(t, kept), first(t_portably, kept)) <= tolerance);
-      REQUIRE(largest_difference(first(p, kept), first(p_portably, kept)) <= tolerance);
-      std::vector<T> again(static_cast<std::size_t>(kept) + 1, T(42));
-      loops.weights(kernel, map, T(0), t.data(), kept, again.data());
-      REQUIRE(largest_difference(first(again, kept), first(p, kept)) <= tolerance);
-      REQUIRE(again.back() == T(42));
-    }
+    require_same_row(kernel_row(loops, kernel, map, z, n), kernel_row(Portable{}, kernel, map, z, n));
   };
   test::Random random(5);
   with_every_tier([&](auto loops, const char* tier) {
@@ -140,31 +172,34 @@ TEMPLATE_TEST_CASE("a row under a kernel is the same in every tier", "[engine]",
 TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", float, double) {
   using T = TestType;
   const T epsilon = std::numeric_limits<T>::epsilon();
-  const auto compare = [&]<int Root>(std::integral_constant<int, Root>, auto loops, const auto& kernel, std::size_t count, test::Random& random) {
+  using Maps = std::vector<RowNormalizer<T>>;
+  using StepDown = std::function<void(int steps, const T* const* z, const Index* n, const T* floor_bounds, Index count, RowNormalizer<T>* maps)>;
+  using Sums = std::function<engine::ProfileSums<T>(const RowNormalizer<T>& map, const T* z, Index n)>;
+  const auto compare_rows = [&](const StepDown& step_down_rows, const Sums& sums, double width, std::size_t count, test::Random& random) {
     std::vector<std::vector<T>> rows;
     std::vector<const T*> z;
     std::vector<Index> n;
     std::vector<T> floor_bounds;
-    std::vector<RowNormalizer<T>> maps(count + 1);
+    Maps maps(count + 1);
     for (std::size_t i = 0; i < count; ++i) {
       n.push_back(1 + static_cast<Index>(random.below(i == 0 ? 128 : 40)));
       rows.push_back(numbers<T>(n.back(), random));
       floor_bounds.push_back(-std::numeric_limits<T>::infinity());
-      maps[i].width = T(kernel.width());
+      maps[i].width = T(width);
     }
     for (const auto& row : rows) z.push_back(row.data());
     maps.back().mass = T(42);
     const auto excess = [&](std::size_t i, T offset) {
       RowNormalizer<T> at = maps[i];
       at.offset = offset;
-      return Portable::profile_sums(kernel, at, T(0), z[i], n[i]).value - 1;
+      return sums(at, z[i], n[i]).value - 1;
     };
     const auto step_down = [&](int steps) {
-      loops.template step_down<Root>(kernel, T(0), steps, z.data(), n.data(), floor_bounds.data(), static_cast<Index>(count), maps.data());
+      step_down_rows(steps, z.data(), n.data(), floor_bounds.data(), static_cast<Index>(count), maps.data());
     };
     // Of two rows of three a floor is floor_bounds, where a step more starts.
     step_down(2);
-    const std::vector<RowNormalizer<T>> two_steps = maps;
+    const Maps two_steps = maps;
     step_down(1);
     for (std::size_t i = 0; i < count; ++i) {
       if (i % 3 != 0) floor_bounds[i] = maps[i].pivot - maps[i].width * (maps[i].offset + 16 * epsilon);
@@ -181,7 +216,7 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
         // Downwards, and never past the root.
         REQUIRE(maps[i].offset <= before[i]);
         before[i] = maps[i].offset;
-        const T slope = Portable::profile_sums(kernel, maps[i], T(0), z[i], n[i]).slope;
+        const T slope = sums(maps[i], z[i], n[i]).slope;
         REQUIRE(excess(i, maps[i].offset) >= -8 * epsilon * (1 + slope));
         if (i % 3 != 0) REQUIRE(maps[i].pivot - maps[i].width * maps[i].offset >= floor_bounds[i]);
         if (steps < 1000) continue;
@@ -194,11 +229,18 @@ TEMPLATE_TEST_CASE("short rows step down together in every tier", "[engine]", fl
     for (std::size_t i = 0; i < count; ++i) {
       RowNormalizer<T> alone;
       alone.width = maps[i].width;
-      loops.template step_down<Root>(kernel, T(0), 1000, &z[i], &n[i], &floor_bounds[i], Index(1), &alone);
+      step_down_rows(1000, &z[i], &n[i], &floor_bounds[i], Index(1), &alone);
       REQUIRE(alone.pivot == maps[i].pivot);
       REQUIRE(alone.offset == maps[i].offset);
       REQUIRE(alone.mass == maps[i].mass);
     }
+  };
+  const auto compare = [&]<int Root>(std::integral_constant<int, Root>, auto loops, const auto& kernel, std::size_t count, test::Random& random) {
+    const auto step_down = [&](int steps, const T* const* z, const Index* n, const T* floor_bounds, Index rows, RowNormalizer<T>* maps) {
+      loops.template step_down<Root>(kernel, T(0), steps, z, n, floor_bounds, rows, maps);
+    };
+    const auto sums = [&](const RowNormalizer<T>& map, const T* z, Index n) { return Portable::profile_sums(kernel, map, T(0), z, n); };
+    compare_rows(step_down, sums, kernel.width(), count, random);
   };
   test::Random random(7);
   with_every_tier([&](auto loops, const char* tier) {
@@ -247,7 +289,7 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
   using T = TestType;
   test::Random random(9);
   const T tolerance = 64 * std::numeric_limits<T>::epsilon();
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (const Index cols : {0, 1, 3, 7, 15, 16, 17, 31, 33, 64, 65, 130}) {
       INFO(tier << ", " << cols << " columns");
       const Index stride = cols + 1;
@@ -303,7 +345,7 @@ TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in ev
   const long double sum = static_cast<long double>(n) * static_cast<long double>(T(0.1));
   const long double tolerance = (engine::run_terms + n / engine::list_run_terms) * sum * std::numeric_limits<T>::epsilon() / 2;
   const auto wrong = [&](T actual, long double expected) { return !(std::abs(static_cast<long double>(actual) - expected) <= tolerance); };
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     INFO(tier);
     T out = T(42);
     loops.multiply(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
@@ -332,7 +374,7 @@ TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in ev
 TEMPLATE_TEST_CASE("rows are multiplied and divided in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(17);
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (Index n = 0; n <= 40; ++n) {
       INFO(tier << ", n = " << n);
       const std::vector<T> x = numbers<T>(n, random);
@@ -351,7 +393,7 @@ TEMPLATE_TEST_CASE("rows are multiplied and divided in every tier", "[engine]", 
 TEMPLATE_TEST_CASE("rows are transposed in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(11);
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (const Index n : {0, 1, 2, 7, 8, 16, 19, 33}) {
       for (const Index cols : {0, 1, 4, 15, 16, 17, 34}) {
         INFO(tier << ", " << n << " rows, " << cols << " columns");
@@ -369,7 +411,7 @@ TEMPLATE_TEST_CASE("rows are transposed in every tier", "[engine]", float, doubl
 TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(13);
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (Index rows = 0; rows <= 6; ++rows) {
       for (const Index depth : {0, 1, 5, 64}) {
         INFO(tier << ", " << rows << " rows, depth " << depth);
@@ -399,7 +441,7 @@ TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, dou
 TEMPLATE_TEST_CASE("products of several rows are those of each, bit by bit, in every tier", "[engine]", float, double) {
   using T = TestType;
   Random random(23);
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (const Index cols : {1, 16, 37}) {
       const RowMatrix<T> x = random.normal<T>(11, cols), y = random.normal<T>(9, cols);
       for (Index rows = 1; rows <= 9; ++rows) {
@@ -418,7 +460,7 @@ TEMPLATE_TEST_CASE("products of several rows are those of each, bit by bit, in e
 TEMPLATE_TEST_CASE("a small system is solved in every tier", "[engine]", float, double) {
   using T = TestType;
   Random random(29);
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (Index n = 1; n <= 40; ++n) {
       INFO(tier << ", n = " << n);
       const Index stride = n + 64 / static_cast<Index>(sizeof(T));
@@ -442,7 +484,7 @@ TEMPLATE_TEST_CASE("a small system is solved in every tier", "[engine]", float, 
 
 TEMPLATE_TEST_CASE("a small system without full rank has a finite solution in every tier", "[engine]", float, double) {
   using T = TestType;
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     INFO(tier);
     constexpr Index n = 19, stride = n + 16;
     const T least = std::numeric_limits<T>::epsilon() / 8;  // 1 + least is 1
@@ -458,7 +500,7 @@ TEMPLATE_TEST_CASE("offsets of rows are the same in every tier", "[engine]", flo
   using T = TestType;
   Random random(31);
   const std::vector<KeyIndex> keys{4, 0, 6};
-  with_every_tier([&](auto loops, const char* tier) {
+  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
     for (Index cols = 1; cols <= 35; ++cols) {
       INFO(tier << ", " << cols << " columns");
       const RowMatrix<T> x = random.normal<T>(7, cols), from = random.normal<T>(1, cols), factor = random.normal<T>(1, 3);
