@@ -1,9 +1,10 @@
-# cmake -DCOMPILER=... -DSOURCE=... -DFOLDER=... -DFLAGS=<;-list> -DCOMMON=<;-list> -P FastMath.cmake
+# cmake -DCOMPILER=... -DSOURCES=... -DFOLDER=... -DFLAGS=<;-list> -DCOMMON=<;-list> -P FastMath.cmake
 #
-# Builds a program with FLAGS and runs it in every vector tier; then one whose other translation unit is
-# built without them, the first to be linked being the one that has them.
+# Builds the checks with FLAGS and runs them in every vector tier; where FLAGS allow everything, then beside the same checks
+# without FLAGS in another translation unit. Not optimized, these call every function of the library that has a copy in the
+# first, which is the one that the linker keeps.
 file(MAKE_DIRECTORY "${FOLDER}")
-set(compile "${COMPILER}" ${COMMON} -O2)
+set(compile "${COMPILER}" ${COMMON})
 
 function(run)
   execute_process(COMMAND ${ARGN} RESULT_VARIABLE result OUTPUT_VARIABLE output ERROR_VARIABLE output)
@@ -19,12 +20,11 @@ function(run_in_every_tier program)
   endforeach()
 endfunction()
 
-if(TWO)
-  run(${compile} ${FLAGS} -DNADARAYA_FAST_MATH_SECOND -c "${SOURCE}" -o "${FOLDER}/fast.o")
-  run(${compile} -DNADARAYA_FAST_MATH_TWO -c "${SOURCE}" -o "${FOLDER}/plain.o")
-  run("${COMPILER}" "${FOLDER}/fast.o" "${FOLDER}/plain.o" -o "${FOLDER}/two")
+run(${compile} -O2 ${FLAGS} -DNADARAYA_CHECKS=checks_with_flags -c "${SOURCES}/checks.cpp" -o "${FOLDER}/fast.o")
+run(${compile} "${SOURCES}/main.cpp" "${FOLDER}/fast.o" -o "${FOLDER}/one")
+run_in_every_tier("${FOLDER}/one")
+if(FLAGS STREQUAL "-Ofast")
+  run(${compile} -O0 -DNADARAYA_CHECKS=checks_without_flags -c "${SOURCES}/checks.cpp" -o "${FOLDER}/plain.o")
+  run(${compile} -DNADARAYA_TWO "${SOURCES}/main.cpp" "${FOLDER}/fast.o" "${FOLDER}/plain.o" -o "${FOLDER}/two")
   run_in_every_tier("${FOLDER}/two")
-else()
-  run(${compile} ${FLAGS} "${SOURCE}" -o "${FOLDER}/one")
-  run_in_every_tier("${FOLDER}/one")
 endif()

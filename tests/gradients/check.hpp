@@ -10,9 +10,11 @@
 
 #include <Eigen/SparseCore>
 
+#include <cmath>
 #include <functional>
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace nadaraya::test {
 
@@ -89,71 +91,116 @@ inline void compare_parameter(double gradient, double x, const std::function<std
   compare(gradient, (high - low) / width, same_support(low_support, high_support), tally, name);
 }
 
-template <class K, class N, class S, class M>
-void check(const K& kernel, const N& normalization, const S& similarity, const M& mask, Tally& tally) {
-  INFO("mask " << mask.name);
-  const NadarayaWatson op(kernel, normalization, similarity, mask);
-  Random random(7);
-  const RowMatrix<double> q = random.normal<double>(5, 3);
-  const RowMatrix<double> k = random.normal<double>(7, 3);
-  const RowMatrix<double> v = random.normal<double>(7, 2);
-  const RowMatrix<double> g = random.normal<double>(5, 2);
+/// What every combination is run on: five queries, seven keys.
+struct Operands {
+  RowMatrix<double> q, k, v, g;
 
-  RowMatrix<double> out;
-  const auto tape = op.forward(q, k, v, out);
-  REQUIRE(difference(out, reference::attend<long double>(op, q, k, v), 1e-10L) == "");
-  REQUIRE(difference(op(q, k, v), out, 0) == "");
-  const RowMatrix<double> weights = op.weights(q, k);
-  REQUIRE(difference(weights, reference::weights<long double>(op, q, k), 1e-10L) == "");
+  Operands() {
+    Random random(7);
+    q = random.normal<double>(5, 3);
+    k = random.normal<double>(7, 3);
+    v = random.normal<double>(7, 2);
+    g = random.normal<double>(5, 2);
+  }
+};
+
+/// What the operator made of them, but for the gradients by parameters.
+struct Found {
+  RowMatrix<double> out, out_alone, weights;
+  std::vector<Index> support_sizes;
+  Index empty_rows = 0;
+  RowMatrix<double> by_query, by_key, by_value;
+};
+
+/// Fills what was found, and gives the gradients.
+template <class Op>
+auto run(const Op& op, const Operands& in, Found& found) {
+  const auto tape = op.forward(in.q, in.k, in.v, found.out);
+  found.out_alone = op(in.q, in.k, in.v);
+  found.weights = op.weights(in.q, in.k);
+  for (Index i = 0; i < in.q.rows(); ++i) found.support_sizes.push_back(tape.support_size(i));
+  found.empty_rows = tape.empty_rows();
+  auto gradients = op.backward(tape, in.g);
+  found.by_query = gradients.query;
+  found.by_key = gradients.key;
+  found.by_value = gradients.value;
+  return gradients;
+}
+
+/// A parameter's gradient, and the oracle's weights of the operands by its value.
+struct Parameter {
+  std::string name;
+  double gradient, value;
+  std::function<Wide(double)> weights;
+};
+
+/// Against the oracle, whose weights are given by query and key.
+inline void compare(const Operands& in, const Found& found, const std::function<Wide(const Wide&, const Wide&)>& weights,
+                    const std::vector<Parameter>& parameters, Tally& tally) {
+  const Wide q = in.q.cast<long double>(), k = in.k.cast<long double>(), v = in.v.cast<long double>();
+  const Wide expected = weights(q, k);
+  REQUIRE(difference(found.out, Wide(expected * v), 1e-10L) == "");
+  REQUIRE(difference(found.out_alone, found.out, 0) == "");
+  REQUIRE(difference(found.weights, expected, 1e-10L) == "");
   Index empty = 0;
   for (Index i = 0; i < 5; ++i) {
-    const auto supported = (weights.row(i).array() > 0).count();
-    REQUIRE(tape.support_size(i) == supported);
+    const auto supported = (found.weights.row(i).array() > 0).count();
+    REQUIRE(found.support_sizes[static_cast<std::size_t>(i)] == supported);
     empty += supported == 0 ? 1 : 0;
   }
-  REQUIRE(tape.empty_rows() == empty);
+  REQUIRE(found.empty_rows == empty);
 
-  const auto grads = op.backward(tape, g);
-  const Wide wq = q.cast<long double>(), wk = k.cast<long double>(), wv = v.cast<long double>();
-  const auto solved = [&](const auto& varied, const Wide& at_q, const Wide& at_k, const Wide& at_v) {
-    return std::pair<long double, Wide>(loss(varied, at_q, at_k, at_v, g), reference::weights<long double>(varied, at_q, at_k));
+  const auto solved = [&](Wide p, const Wide& value) {
+    const long double loss = (p * value).cwiseProduct(in.g.cast<long double>()).sum();
+    return std::pair<long double, Wide>(loss, std::move(p));
   };
-  const auto moved = [&](const Wide& by_q, const Wide& by_k, const Wide& by_v) {
-    return solved(op, wq + by_q, wk + by_k, wv + by_v);
-  };
-  compare_operands(grads.query, grads.key, grads.value, moved, tally);
+  const auto moved = [&](const Wide& by_q, const Wide& by_k, const Wide& by_v) { return solved(weights(q + by_q, k + by_k), v + by_v); };
+  compare_operands(found.by_query, found.by_key, found.by_value, moved, tally);
+  for (const Parameter& parameter : parameters) {
+    compare_parameter(parameter.gradient, parameter.value, [&](double x) { return solved(parameter.weights(x), v); }, tally,
+                      parameter.name);
+  }
+}
 
-  const auto at_inputs = [&](const auto& varied) { return solved(varied, wq, wk, wv); };
+/// The mask of the oracle may be another type than the operator's, so that the oracle is compiled for fewer.
+template <class K, class N, class S, class M, class OracleMask>
+void check(const K& kernel, const N& normalization, const S& similarity, const M& mask, const OracleMask& oracle_mask, Tally& tally) {
+  INFO("mask " << mask.name);
+  static const Operands in;
+  Found found;
+  const auto gradients = run(NadarayaWatson(kernel, normalization, similarity, mask), in, found);
+  const auto oracle = [&](const K& of, const N& by, const S& compared, const Wide& q, const Wide& k) {
+    return reference::weights<long double>(NadarayaWatson(of, by, compared, oracle_mask), q, k);
+  };
+  const Wide q = in.q.cast<long double>(), k = in.k.cast<long double>();
+  std::vector<Parameter> parameters;
   if constexpr (HasBandwidth<N>) {
-    const auto with = [&](double h) {
-      N varied = normalization;
-      varied.bandwidth = h;
-      return at_inputs(NadarayaWatson(kernel, varied, similarity, mask));
-    };
-    compare_parameter(grads.bandwidth, normalization.bandwidth, with, tally, "bandwidth");
+    parameters.push_back({"bandwidth", gradients.bandwidth, normalization.bandwidth, [&](double h) {
+                            N varied = normalization;
+                            varied.bandwidth = h;
+                            return oracle(kernel, varied, similarity, q, k);
+                          }});
   }
   if constexpr (ScaledSimilarity<S>) {
-    S varied = similarity;
-    if constexpr (std::is_same_v<S, DotProduct>) varied.scale = varied.scale.value_or(1.0 / std::sqrt(3.0));
-    const auto with = [&](double s) {
-      S scaled = varied;
-      scaled.scale = s;
-      return at_inputs(NadarayaWatson(kernel, normalization, scaled, mask));
-    };
     double scale = 0;
-    if constexpr (requires { *varied.scale; }) {
-      scale = *varied.scale;
+    if constexpr (requires { *similarity.scale; }) {
+      scale = similarity.scale.value_or(1.0 / std::sqrt(3.0));
     } else {
-      scale = varied.scale;
+      scale = similarity.scale;
     }
-    compare_parameter(grads.scale, scale, with, tally, "scale");
+    parameters.push_back({"scale", gradients.scale, scale, [&](double s) {
+                            S varied = similarity;
+                            varied.scale = s;
+                            return oracle(kernel, normalization, varied, q, k);
+                          }});
   }
   if constexpr (AlphaKernel<K>) {
-    const auto with = [&](double alpha) {
-      return at_inputs(NadarayaWatson(K::with_alpha(alpha), normalization, similarity, mask));
-    };
-    compare_parameter(grads.alpha, kernel.alpha(), with, tally, "alpha");
+    parameters.push_back({"alpha", gradients.alpha, kernel.alpha(), [&](double alpha) {
+                            return oracle(K::with_alpha(alpha), normalization, similarity, q, k);
+                          }});
   }
+  const auto weights = [&](const Wide& at_q, const Wide& at_k) { return oracle(kernel, normalization, similarity, at_q, at_k); };
+  compare(in, found, weights, parameters, tally);
 }
 
 /// The same under every mask, those with a bias where they have a meaning.
@@ -161,11 +208,19 @@ template <class K, class N, class S>
 void check_masks(const std::string& name, const K& kernel, const N& normalization, const S& similarity) {
   INFO(name);
   Tally tally;
-  for (const AnyMask& mask : masks()) check(kernel, normalization, similarity, mask, tally);
   constexpr bool distances = std::is_same_v<N, FixedBandwidth> || std::is_same_v<N, Unnormalized> ||
                              (std::is_same_v<N, NearestNeighbors> && NearestNeighbors::borrows_bandwidth<K>);
-  if constexpr (!distances) {
-    for (const AnyBias& mask : biases()) check(kernel, normalization, similarity, mask, tally);
+  if constexpr (distances) {
+    for (const AnyMask& mask : masks()) check(kernel, normalization, similarity, mask, mask, tally);
+  } else {
+    // How a mask is asked does not depend on the kernel: for one kernel, as masks without bias too.
+    const auto none = [](Index, Index, const Extent&) { return 0.0; };
+    for (const AnyMask& mask : masks()) {
+      const AnyBias biased{mask, none};
+      check(kernel, normalization, similarity, biased, biased, tally);
+      if constexpr (std::is_same_v<K, Biweight>) check(kernel, normalization, similarity, mask, biased, tally);
+    }
+    for (const AnyBias& mask : biases()) check(kernel, normalization, similarity, mask, mask, tally);
   }
   INFO(tally.left_out << " derivatives at an edge of the support left out, " << tally.compared << " compared");
   REQUIRE(tally.compared > 0);
