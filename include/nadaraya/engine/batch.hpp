@@ -5,7 +5,6 @@
 #include "nadaraya/engine/cost.hpp"
 #include "nadaraya/engine/execution.hpp"
 #include "nadaraya/engine/executor.hpp"
-#include "nadaraya/engine/grid_lookup.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/head_group.hpp"
 #include "nadaraya/engine/offset_mask.hpp"
@@ -40,7 +39,7 @@ template <class Scalar>
 KnownFloor<Scalar> known_floor(const Problem<Scalar>& head) {
   KnownFloor<Scalar> known;
   const HeadPolicies<Scalar>& policies = head.policies;
-  if (!policies.similarity->traits().local || policies.mask->traits().biased || head.cached != nullptr) return known;
+  if (policies.similarity->grid() == nullptr || policies.mask->traits().biased || head.cached != nullptr) return known;
   CandidateRow<Scalar> none;
   CandidateRow<Scalar>* const row = &none;
   policies.rule->refine({&row, 1});
@@ -198,7 +197,7 @@ class Batch {
       return;
     }
     const bool quantized = scored && screens(screening(head), query_count(key_head), head.key->rows(), head.key->cols());
-    keys_[key_head].emplace(similarity, *head.key, *head.value, Search<Scalar>{queries, radii_[key_head], quantized}, memory_);
+    keys_[key_head].emplace(similarity, *head.key, *head.value, Search<Scalar>{queries, radii_[key_head], quantized, similarity.grid()}, memory_);
   }
 
   /// Replaces a head's mask by one for which the first keys do not exist; heads with one mask share it.
@@ -221,7 +220,9 @@ class Batch {
     if constexpr (vectorized<Scalar>) {
       const Scalar radius = radii_[static_cast<std::size_t>(head.key_head)];
       // Neighbours look at the same keys and values, which are then still in the cache.
-      if (in_any_order && detail::is_finite(radius)) orders_[h] = morton_order(head.query->view(), radius);
+      if (in_any_order && detail::is_finite(radius)) {
+        orders_[h] = head.policies.similarity->grid()->morton_order(head.query->view(), radius);
+      }
     }
   }
 
@@ -230,7 +231,8 @@ class Batch {
     const Scalar infinity(Eigen::NumTraits<Scalar>::infinity());
     if constexpr (vectorized<Scalar>) {
       const Problem<Scalar>& first = problems_[first_head(key_head)];
-      if (!scored || first.cached != nullptr || !first.policies.similarity->traits().local) return infinity;
+      const GridFunctions<Scalar>* const grid = first.policies.similarity->grid();
+      if (!scored || first.cached != nullptr || grid == nullptr) return infinity;
       const View<Scalar> key = first.key->view();
       Scalar radius(0);
       double seen = double(key.rows);
@@ -239,7 +241,7 @@ class Batch {
         radius = (std::max)(radius, known.radius);
         seen = (std::min)(seen, known.seen);
       }
-      if (worth_a_grid(key, radius, query_count(key_head), seen)) return radius;
+      if (grid->worth_a_grid(key, radius, query_count(key_head), seen)) return radius;
     }
     return infinity;
   }

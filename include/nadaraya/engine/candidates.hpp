@@ -4,7 +4,6 @@
 
 #include "nadaraya/engine/block_scratch.hpp"
 #include "nadaraya/engine/candidate_lists.hpp"
-#include "nadaraya/engine/grid_lookup.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/query_block.hpp"
 #include "nadaraya/engine/scan.hpp"
@@ -56,8 +55,8 @@ bool find_candidates(const Head<Scalar>& head, Index block, bool sparse, const R
   const QueryRange range = block_range(block, head.query.rows);
   clear_rows(range, refine, scratch);
   if constexpr (vectorized<Scalar>) {
-    if (!head.mask().traits().biased && !head.keys->scored().grid().empty()) {
-      find_by_grid(head, range, scratch);
+    if (!head.mask().traits().biased && head.keys->scored().grid() != nullptr) {
+      head.similarity().grid()->find_by_grid(head, range, scratch);
       return true;
     }
   }

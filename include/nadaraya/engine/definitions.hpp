@@ -4,6 +4,7 @@
 #include "nadaraya/engine/backward_heads.hpp"
 #include "nadaraya/engine/engine.hpp"
 #include "nadaraya/engine/forward_heads.hpp"
+#include "nadaraya/engine/grid_lookup.hpp"
 #include "nadaraya/engine/prepared_keys.hpp"
 
 #include "nadaraya/detail/precise.hpp"

@@ -4,6 +4,7 @@
 
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/block_scratch.hpp"
+#include "nadaraya/engine/grid_functions.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/index/grid.hpp"
 #include "nadaraya/loops/tiers.hpp"
@@ -13,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
@@ -80,7 +82,7 @@ void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, Index key_count
 /// does), ascending.
 template <class Scalar>
 void find_by_grid(const Head<Scalar>& head, Index query, BlockScratch<Scalar>& scratch, CandidateRow<Scalar>& row) {
-  const Grid<Scalar>& grid = head.keys->scored().grid();
+  const Grid<Scalar>& grid = *head.keys->scored().grid();
   const View<Scalar>& key = head.key();
   const Extent n = head.extent();
   const KeyRange range = head.mask().range(query, n);
@@ -128,6 +130,18 @@ void find_by_grid(const Head<Scalar>& head, const QueryRange& range, BlockScratc
     if (r + 8 < range.count) simd::prefetch(head.query.row(head.query_at(range.first + r + 8)));
     find_by_grid(head, head.query_at(range.first + r), scratch, scratch.rows[static_cast<std::size_t>(r)]);
   }
+}
+
+template <class Scalar>
+std::shared_ptr<const Grid<Scalar>> make_grid(const View<Scalar>& keys, const Scalar& radius) {
+  return std::make_shared<const Grid<Scalar>>(keys, radius);
+}
+
+template <class Scalar>
+const GridFunctions<Scalar>& grid_functions() {
+  static constexpr GridFunctions<Scalar> functions{&worth_a_grid<Scalar>, &make_grid<Scalar>, &morton_order<Scalar>,
+                                                   &find_by_grid<Scalar>};
+  return functions;
 }
 
 }  // namespace nadaraya::engine

@@ -2,6 +2,7 @@
 // similarities.
 #pragma once
 
+#include "nadaraya/engine/grid_functions.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/loops/operands.hpp"
 #include "nadaraya/product_bound.hpp"
@@ -20,7 +21,6 @@ namespace nadaraya::engine {
 struct SimilarityTraits {
   bool bounded_by_product = false;  ///< by a multiple of the dot product, of scalars that the product loop takes
   bool is_product = false;          ///< ... with equality
-  bool local = false;               ///< can keys be found by a grid?
   bool prepares = false;            ///< does it transform rows before it compares them?
 };
 
@@ -35,7 +35,9 @@ class RowSimilarity {
 
   /// Only where traits().bounded_by_product.
   virtual ProductBound<Scalar> product_bound(const Scalar& query_norm, Index dimension) const = 0;
-  /// The radius outside which no similarity exceeds a floor. Only where traits().local.
+  /// Null if no grid can find the keys.
+  virtual const GridFunctions<Scalar>* grid() const = 0;
+  /// The radius outside which no similarity exceeds a floor. Only where there is a grid().
   virtual Scalar radius(const Scalar& floor, Index dimension) const = 0;
 
   /// Rows as they are compared; they may refer to those given.
@@ -46,10 +48,11 @@ class RowSimilarity {
   /// z[j] of a query and the j-th of some keys.
   virtual void score(const Scalar* query, const View<Scalar>& key, const KeyList& keys, Scalar* z) const = 0;
 
-  /// Adds the part of some keys to dL/dq, in runs of list_run_terms, given dz[j] = dL/dz; returns that of dL/dscale.
+  /// Adds the part of some keys to dL/dq, in runs of list_run_terms, given dz[j] = dL/dz; returns that of dL/dscale. Not for a
+  /// product, whose rows the loops sum up.
   virtual Scalar pull_query(const Scalar* query, const View<Scalar>& key, const KeyList& keys, const Scalar* dz,
                             Scalar* grad_query) const = 0;
-  /// Adds the part of some pairs to the rows of dL/dkey, in order.
+  /// Adds the part of some pairs to the rows of dL/dkey, in order. Not for a product.
   virtual void pull_keys(const View<Scalar>& query, const View<Scalar>& key, std::span<const Pair<Scalar>> pairs,
                          MatrixMap<Scalar>& grad_key) const = 0;
 

@@ -1,9 +1,9 @@
 // Keys prepared for being scored.
 #pragma once
 
-#include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/engine/grid_functions.hpp"
 #include "nadaraya/engine/once.hpp"
-#include "nadaraya/index/grid.hpp"
+#include "nadaraya/engine/row_similarity.hpp"
 #include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/packed.hpp"
@@ -12,6 +12,7 @@
 #include "nadaraya/types.hpp"
 
 #include <cstddef>
+#include <memory>
 #include <optional>
 
 #include "nadaraya/detail/precise.hpp"
@@ -38,6 +39,7 @@ struct Search {
   Index queries = 0;                                              ///< their number
   Scalar radius = Scalar(Eigen::NumTraits<Scalar>::infinity());   ///< if finite, they look no farther: through a grid
   bool quantized = false;                                          ///< with the keys screened
+  const GridFunctions<Scalar>* grid = nullptr;                      ///< of the similarity
 };
 
 /// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
@@ -66,10 +68,10 @@ class ScoredKeys {
     keys_ = stored;
     [[maybe_unused]] const View<Scalar>& keys = stored.view();
     if constexpr (vectorized<Scalar>) {
-      if (similarity_.local && search.radius < Eigen::NumTraits<Scalar>::infinity()) grid_ = Grid<Scalar>(keys, search.radius);
+      if (search.grid != nullptr && search.radius < Eigen::NumTraits<Scalar>::infinity()) grid_ = search.grid->make_grid(keys, search.radius);
       if (!similarity_.bounded_by_product) return;
       expect(keys.cols, search);
-      in_panels_ = in_panels_ && grid_.empty();
+      in_panels_ = in_panels_ && grid_ == nullptr;
       packing_.reset();
       if (in_panels_ && !search.quantized) pack();
       if (search.quantized) quantized_->update(stored, kept);
@@ -95,7 +97,8 @@ class ScoredKeys {
     }
   }
 
-  const Grid<Scalar>& grid() const { return grid_; }
+  /// Null if keys are not found by one.
+  const Grid<Scalar>* grid() const { return grid_.get(); }
   /// Are they to be read in panels?
   bool in_panels() const { return in_panels_; }
   /// ... and ready for it?
@@ -121,7 +124,7 @@ class ScoredKeys {
   LineVector<Scalar> norms_;
   LineVector<Scalar> widened_;  ///< a key that is stored in 16 bits
   std::optional<QuantizedKeys<Scalar>> quantized_;
-  Grid<Scalar> grid_;
+  std::shared_ptr<const Grid<Scalar>> grid_;
 };
 
 }  // namespace nadaraya::engine

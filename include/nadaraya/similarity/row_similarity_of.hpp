@@ -18,10 +18,13 @@ constexpr SimilarityTraits traits_of_similarity() {
   SimilarityTraits traits;
   traits.bounded_by_product = vectorized<Scalar> && ProductSimilarity<S>;
   if constexpr (requires { requires S::is_product; }) traits.is_product = traits.bounded_by_product;
-  traits.local = vectorized<Scalar> && LocalSimilarity<S, Scalar> && !PreparingSimilarity<S>;
   traits.prepares = PreparingSimilarity<S>;
   return traits;
 }
+
+/// Can a grid find the keys near a query?
+template <class Scalar, class S>
+inline constexpr bool finds_by_grid = vectorized<Scalar> && LocalSimilarity<S, Scalar> && !PreparingSimilarity<S>;
 
 /// Room for a row, uninitialized: on the stack, unless it is long or of a class.
 template <class Scalar>
@@ -50,6 +53,7 @@ class RowSimilarityOf final : public RowSimilarity<Scalar> {
       : RowSimilarity<Scalar>(traits_of_similarity<Scalar, S>()), similarity_(similarity) {}
 
   ProductBound<Scalar> product_bound(const Scalar& query_norm, Index dimension) const override;
+  const GridFunctions<Scalar>* grid() const override;
   Scalar radius(const Scalar& floor, Index dimension) const override;
   Rows<Scalar> prepare(const Rows<Scalar>& rows) const override;
   void pull_prepared_back(const Rows<Scalar>& rows, const Rows<Scalar>& prepared, MatrixMap<Scalar>& grad) const override;
@@ -81,8 +85,17 @@ ProductBound<Scalar> RowSimilarityOf<Scalar, S>::product_bound([[maybe_unused]] 
 }
 
 template <class Scalar, class S>
+const GridFunctions<Scalar>* RowSimilarityOf<Scalar, S>::grid() const {
+  if constexpr (finds_by_grid<Scalar, S>) {
+    return &grid_functions<Scalar>();
+  } else {
+    return nullptr;
+  }
+}
+
+template <class Scalar, class S>
 Scalar RowSimilarityOf<Scalar, S>::radius([[maybe_unused]] const Scalar& floor, [[maybe_unused]] Index dimension) const {
-  if constexpr (traits_of_similarity<Scalar, S>().local) {
+  if constexpr (finds_by_grid<Scalar, S>) {
     return similarity_.radius(floor, dimension);
   } else {
     return Scalar(Eigen::NumTraits<Scalar>::infinity());
@@ -118,41 +131,48 @@ void RowSimilarityOf<Scalar, S>::score(const Scalar* query, const View<Scalar>& 
 }
 
 template <class Scalar, class S>
-Scalar RowSimilarityOf<Scalar, S>::pull_query(const Scalar* query, const View<Scalar>& key, const KeyList& keys,
-                                              const Scalar* dz, Scalar* grad_query) const {
-  const auto q = row_of(query, key.cols);
-  Eigen::Map<RowVector> grad(grad_query, key.cols);
-  RowRoom<Scalar> room(key.cols), unused_room(key.cols);
-  auto run = room.row(), unused = unused_room.row();
-  run.setZero();
-  unused.setZero();
-  Scalar by_scale(0), run_by_scale(0);
-  const auto end_run = [&] {
-    grad += run;
+Scalar RowSimilarityOf<Scalar, S>::pull_query([[maybe_unused]] const Scalar* query, [[maybe_unused]] const View<Scalar>& key,
+                                              [[maybe_unused]] const KeyList& keys, [[maybe_unused]] const Scalar* dz,
+                                              [[maybe_unused]] Scalar* grad_query) const {
+  Scalar by_scale(0);
+  if constexpr (!traits_of_similarity<Scalar, S>().is_product) {
+    const auto q = row_of(query, key.cols);
+    Eigen::Map<RowVector> grad(grad_query, key.cols);
+    RowRoom<Scalar> room(key.cols), unused_room(key.cols);
+    auto run = room.row(), unused = unused_room.row();
     run.setZero();
-    by_scale += run_by_scale;
-    run_by_scale = Scalar(0);
-  };
-  for (Index j = 0; j < keys.count; ++j) {
-    if (j > 0 && j % list_run_terms == 0) end_run();
-    if (dz[j] == Scalar(0)) continue;
-    const auto k = key.eigen_row(keys[j]);
-    similarity_.pullback(q, k, dz[j], run, unused);
-    if constexpr (ScaledSimilarity<S>) run_by_scale += similarity_.scale_pullback(q, k, dz[j]);
+    unused.setZero();
+    Scalar run_by_scale(0);
+    const auto end_run = [&] {
+      grad += run;
+      run.setZero();
+      by_scale += run_by_scale;
+      run_by_scale = Scalar(0);
+    };
+    for (Index j = 0; j < keys.count; ++j) {
+      if (j > 0 && j % list_run_terms == 0) end_run();
+      if (dz[j] == Scalar(0)) continue;
+      const auto k = key.eigen_row(keys[j]);
+      similarity_.pullback(q, k, dz[j], run, unused);
+      if constexpr (ScaledSimilarity<S>) run_by_scale += similarity_.scale_pullback(q, k, dz[j]);
+    }
+    end_run();
   }
-  end_run();
   return by_scale;
 }
 
 template <class Scalar, class S>
-void RowSimilarityOf<Scalar, S>::pull_keys(const View<Scalar>& query, const View<Scalar>& key,
-                                           std::span<const Pair<Scalar>> pairs, MatrixMap<Scalar>& grad_key) const {
-  RowRoom<Scalar> room(key.cols);
-  auto unused = room.row();
-  unused.setZero();
-  for (const Pair<Scalar>& pair : pairs) {
-    if (pair.dz == Scalar(0)) continue;
-    similarity_.pullback(query.eigen_row(pair.query), key.eigen_row(pair.key), pair.dz, unused, grad_key.row(pair.key));
+void RowSimilarityOf<Scalar, S>::pull_keys([[maybe_unused]] const View<Scalar>& query, [[maybe_unused]] const View<Scalar>& key,
+                                           [[maybe_unused]] std::span<const Pair<Scalar>> pairs,
+                                           [[maybe_unused]] MatrixMap<Scalar>& grad_key) const {
+  if constexpr (!traits_of_similarity<Scalar, S>().is_product) {
+    RowRoom<Scalar> room(key.cols);
+    auto unused = room.row();
+    unused.setZero();
+    for (const Pair<Scalar>& pair : pairs) {
+      if (pair.dz == Scalar(0)) continue;
+      similarity_.pullback(query.eigen_row(pair.query), key.eigen_row(pair.key), pair.dz, unused, grad_key.row(pair.key));
+    }
   }
 }
 
