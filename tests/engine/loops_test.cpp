@@ -26,15 +26,15 @@ TEMPLATE_TEST_CASE("the table holds the loops of the machine's tier", "[engine]"
   const engine::LoopTable<T>& table = engine::loops<T>();
 #if NADARAYA_HAS_AVX
   if (simd::tier() == simd::Tier::avx512) {
-    REQUIRE(&table == &engine::avx512::loop_table<T>);
+    REQUIRE(&table == &engine::avx512::loop_table<engine::LoopTable<T>>);
     return;
   }
   if (simd::tier() == simd::Tier::avx2) {
-    REQUIRE(&table == &engine::avx2::loop_table<T>);
+    REQUIRE(&table == &engine::avx2::loop_table<engine::LoopTable<T>>);
     return;
   }
 #endif
-  REQUIRE(&table == &engine::baseline::loop_table<T>);
+  REQUIRE(&table == &engine::baseline::loop_table<engine::LoopTable<T>>);
 }
 
 TEST_CASE("a scalar without vector loops gets the portable ones", "[engine]") {

@@ -44,5 +44,9 @@ nadaraya::detail::policies_of(const nadaraya::OperatorOptions&);
 template nadaraya::AnyMask<NADARAYA_SOURCE_SCALAR> nadaraya::detail::mask_of(const nadaraya::OperatorOptions&);
 template nadaraya::AnyMix<NADARAYA_SOURCE_SCALAR> nadaraya::detail::mix_of(const nadaraya::OperatorOptions&);
 template const nadaraya::engine::LoopTable<NADARAYA_SOURCE_SCALAR>& nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR>();
+template const nadaraya::engine::BackwardLoops<NADARAYA_SOURCE_SCALAR>&
+nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::BackwardLoops>();
+template const nadaraya::engine::FitLoops<NADARAYA_SOURCE_SCALAR>&
+nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::FitLoops>();
 
 #include "nadaraya/detail/end_precise.hpp"

@@ -80,7 +80,8 @@ void pull_row(BackwardHead<Scalar>& of, Index block, Index r, std::span<const Ke
   const RowOut<Scalar> dz(g.data() + n, keys.size());
   head.rule().weights(map, t, p);
   const View<Scalar>& value = head.value();
-  loops<Scalar>().dots(keys.data(), p.data(), n, value.data, value.stride, value.cols, of.grad_out.row(query), g.data());
+  loops<Scalar, BackwardLoops>().dots(keys.data(), p.data(), n, value.data, value.stride, value.cols, of.grad_out.row(query),
+                                      g.data());
   const bool corrected = head.policies.mix != nullptr;
   if (corrected) of.parameters_of(block).ridge += Wide<Scalar>(pull_corrected(head, query, keys, map, p, g, scratch));
   head.rule().unweigh(map, t, RowView<Scalar>(g), dz, parameters);
@@ -109,13 +110,13 @@ template <class Scalar>
 void scatter(const BackwardHead<Scalar>& of, std::span<const Pair<Scalar>> pairs, KeySums<Scalar>& to) {
   const Head<Scalar>& head = of.head;
   while (!pairs.empty()) {
-    const Index done = loops<Scalar>().scatter_weights(pairs.data(), static_cast<Index>(pairs.size()), of.grad_out.data,
-                                                       of.grad_out.stride, to.value.cols(), to.value.data(),
-                                                       to.value.outerStride(), to.first(), to.terms());
+    const auto& sums = loops<Scalar, BackwardLoops>();
+    const Index done = sums.scatter_weights(pairs.data(), static_cast<Index>(pairs.size()), of.grad_out.data, of.grad_out.stride,
+                                            to.value.cols(), to.value.data(), to.value.outerStride(), to.first(), to.terms());
     const auto some = pairs.first(static_cast<std::size_t>(done));
     if (head.is_product()) {
-      loops<Scalar>().scatter_gradients(some.data(), done, head.query.data, head.query.stride, to.key.cols(), to.key.data(),
-                                        to.key.outerStride());
+      sums.scatter_gradients(some.data(), done, head.query.data, head.query.stride, to.key.cols(), to.key.data(),
+                             to.key.outerStride());
     } else {
       head.similarity().pull_keys(head.query, head.key(), some, to.key);
     }

@@ -63,12 +63,13 @@ template <class Scalar>
 void sort_by_key(const KeyIndex* keys, const Scalar* z, Index n, Index key_count, NearKeys& near_keys, CandidateRow<Scalar>& row) {
   // All with all is faster for few entries, though there are n^2 pairs, a vector of them at a time.
   if (n * n / 32 <= 3 * n + key_count / 64) {
-    loops<Scalar>().ranks(keys, n, near_keys.ranks.data());
+    loops<Scalar, GridLoops>().ranks(keys, n, near_keys.ranks.data());
   } else {
     const Index words = key_count / 64 + 1;
     near_keys.bits.resize(std::size_t(words));
     near_keys.before.resize(std::size_t(words));
-    loops<Scalar>().ranks_by_bits(keys, n, words, near_keys.bits.data(), near_keys.before.data(), near_keys.ranks.data());
+    loops<Scalar, GridLoops>().ranks_by_bits(keys, n, words, near_keys.bits.data(), near_keys.before.data(),
+                                             near_keys.ranks.data());
   }
   row.reserve(std::size_t(n));
   for (std::size_t j = 0; j < std::size_t(n); ++j) {

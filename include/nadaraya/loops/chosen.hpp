@@ -1,4 +1,4 @@
-// The table of loops of this machine for those who call loops without compiling them.
+// The tables of loops of this machine for those who call loops without compiling them.
 #pragma once
 
 #include "nadaraya/loops/table.hpp"
@@ -11,14 +11,13 @@
 
 namespace nadaraya::engine {
 
-/// loops<Scalar>(), of float and double; defined in loops/tiers.hpp. Not inline, so that `extern template` keeps the loops
-/// from being compiled again: where NADARAYA_COMPILED is defined, they are the library's.
-template <class Scalar>
-const LoopTable<Scalar>& chosen_loops();
-
 #if defined(NADARAYA_COMPILED)
 extern template const LoopTable<float>& chosen_loops<float>();
 extern template const LoopTable<double>& chosen_loops<double>();
+extern template const BackwardLoops<float>& chosen_loops<float, BackwardLoops>();
+extern template const BackwardLoops<double>& chosen_loops<double, BackwardLoops>();
+extern template const FitLoops<float>& chosen_loops<float, FitLoops>();
+extern template const FitLoops<double>& chosen_loops<double, FitLoops>();
 #endif
 
 }  // namespace nadaraya::engine

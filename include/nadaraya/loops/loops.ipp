@@ -17,13 +17,16 @@
 /// All loops of the tier by name.
 struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, KernelRows, ShortRows,
                SmallSystems {
-  template <class T>
-  static const LoopTable<T>& table();
+  template <class Table>
+  static const Table& table();
 };
 
 /// Those that call no kernel by pointer.
+template <class Table>
+inline constexpr Table loop_table{};
+
 template <class T>
-inline constexpr LoopTable<T> loop_table = {
+inline constexpr LoopTable<T> loop_table<LoopTable<T>> = {
     .multiply = &Loops::multiply<T>,
     .add_product = &Loops::add_product<T>,
     .score_panel = &Loops::score_panel<T>,
@@ -46,24 +49,36 @@ inline constexpr LoopTable<T> loop_table = {
     .prune = &Loops::prune<T>,
     .count_above = &Loops::count_above<T>,
     .between = &Loops::between<T>,
-    .within = &Loops::within<T>,
-    .ranks = &Loops::ranks,
-    .ranks_by_bits = &Loops::ranks_by_bits,
     .coordinates = &Loops::coordinates<T>,
     .moments = &Loops::moments<T>,
     .deviate = &Loops::deviate<T>,
     .mix = &Loops::mix<T>,
-    .dots = &Loops::dots<T>,
     .scores = &Loops::scores<T>,
+    .fetch_rows = &Loops::fetch_rows<T>,
+};
+
+template <class T>
+inline constexpr BackwardLoops<T> loop_table<BackwardLoops<T>> = {
+    .dots = &Loops::dots<T>,
     .scatter_weights = &Loops::scatter_weights<T>,
     .scatter_gradients = &Loops::scatter_gradients<T>,
-    .fetch_rows = &Loops::fetch_rows<T>,
+};
+
+template <class T>
+inline constexpr GridLoops<T> loop_table<GridLoops<T>> = {
+    .within = &Loops::within<T>,
+    .ranks = &Loops::ranks,
+    .ranks_by_bits = &Loops::ranks_by_bits,
+};
+
+template <class T>
+inline constexpr FitLoops<T> loop_table<FitLoops<T>> = {
     .offset_rows = &Loops::offset_rows<T>,
     .factorize = &Loops::factorize<T>,
     .substitute = &Loops::substitute<T>,
 };
 
-template <class T>
-const LoopTable<T>& Loops::table() {
-  return loop_table<T>;
+template <class Table>
+const Table& Loops::table() {
+  return loop_table<Table>;
 }

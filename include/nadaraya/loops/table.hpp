@@ -1,4 +1,5 @@
-// The loops that know no kernel, as a table of functions: one table for each scalar and vector tier.
+// The loops that know no kernel, as tables of functions: for each scalar and vector tier one of what every call needs, and one
+// each for the way back, for grids and for fits, which are compiled where they are called.
 #pragma once
 
 #include "nadaraya/loops/operands.hpp"
@@ -46,10 +47,6 @@ struct LoopTable {
   Index (*prune)(T* z, KeyIndex* key, Index n, T floor);
   Index (*count_above)(const T* z, Index n, T bound);
   Index (*between)(const T* z, Index n, T low, T high, KeyIndex* place);
-  Index (*within)(int dimension, const T* const* axes, const KeyIndex* key, KeyIndex first, Index n, const T* q, T bound,
-                  KeyIndex* out, KeyIndex* places);
-  void (*ranks)(const KeyIndex* key, Index n, KeyIndex* rank);
-  void (*ranks_by_bits)(const KeyIndex* key, Index n, Index words, std::uint64_t* bits, KeyIndex* before, KeyIndex* rank);
 
   // One row.
   void (*coordinates)(const RowNormalizer<T>& map, T* z, Index n);
@@ -58,19 +55,41 @@ struct LoopTable {
 
   // Rows gathered by key.
   void (*mix)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out);
-  void (*dots)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g);
   void (*scores)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
                  T* z, T factor);
+  void (*fetch_rows)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols);
+};
+
+/// For the way back.
+template <class T>
+struct BackwardLoops {
+  void (*dots)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, const T* y, T* g);
   Index (*scatter_weights)(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride,
                            KeyIndex first, std::uint16_t* terms);
   void (*scatter_gradients)(const Pair<T>* pairs, Index n, const T* y, Index y_stride, Index cols, T* x, Index x_stride);
-  void (*fetch_rows)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols);
+};
 
-  // A fit on a few rows.
+/// For points in a grid.
+template <class T>
+struct GridLoops {
+  Index (*within)(int dimension, const T* const* axes, const KeyIndex* key, KeyIndex first, Index n, const T* q, T bound,
+                  KeyIndex* out, KeyIndex* places);
+  void (*ranks)(const KeyIndex* key, Index n, KeyIndex* rank);
+  void (*ranks_by_bits)(const KeyIndex* key, Index n, Index words, std::uint64_t* bits, KeyIndex* before, KeyIndex* rank);
+};
+
+/// For a fit on a few rows.
+template <class T>
+struct FitLoops {
   void (*offset_rows)(const KeyIndex* key, const T* factor, Index n, const T* x, Index stride, Index cols, const T* from, T* to);
   void (*factorize)(Index n, T* a, Index stride, T least);
   void (*substitute)(Index n, const T* factors, Index stride, T* x, T* rest);
 };
+
+/// loops<Scalar, Table>(), of float and double; defined in loops/tiers.hpp. Not inline, so that `extern template` keeps the loops
+/// from being compiled again: where NADARAYA_COMPILED is defined, they are the library's (loops/chosen.hpp).
+template <class Scalar, template <class> class Table = LoopTable>
+const Table<Scalar>& chosen_loops();
 
 }  // namespace nadaraya::engine
 

@@ -108,12 +108,12 @@ decltype(auto) with_tier(const Work& work) {
   return work(baseline::Loops{});
 }
 
-/// The loops without a kernel: those of this machine's tier, chosen at the first call, or Portable for a scalar
-/// without vector loops.
-template <class Scalar>
+/// The loops without a kernel, by one of the tables: those of this machine's tier, chosen at the first call, or Portable for
+/// a scalar without vector loops.
+template <class Scalar, template <class> class Table = LoopTable>
 const auto& loops() {
   if constexpr (vectorized<Scalar>) {
-    static const LoopTable<Scalar>* const chosen = with_tier([](auto tier) { return &tier.template table<Scalar>(); });
+    static const Table<Scalar>* const chosen = with_tier([](auto tier) { return &tier.template table<Table<Scalar>>(); });
     return *chosen;
   } else {
     static constexpr Portable portable{};
@@ -121,9 +121,9 @@ const auto& loops() {
   }
 }
 
-template <class Scalar>
-const LoopTable<Scalar>& chosen_loops() {
-  return loops<Scalar>();
+template <class Scalar, template <class> class Table>
+const Table<Scalar>& chosen_loops() {
+  return loops<Scalar, Table>();
 }
 
 /// The coordinate at and below which a kernel is zero; unused where it is nowhere.

@@ -100,7 +100,8 @@ class LinearFit {
     if constexpr (engine::vectorized<Scalar>) {
       const engine::View<Scalar>& rows = support.rows;
       const Scalar* const first = support.keys.list != nullptr ? rows.data : support.key(0);
-      engine::chosen_loops<Scalar>().offset_rows(support.keys.list, root.data(), rows_, first, rows.stride, cols_, mean.data(), to);
+      const auto& loops = engine::chosen_loops<Scalar, engine::FitLoops>();
+      loops.offset_rows(support.keys.list, root.data(), rows_, first, rows.stride, cols_, mean.data(), to);
     } else {
       for (Index j = 0; j < rows_; ++j) {
         Column(to + j * cols_, cols_) = Scalar(root(j)) * (Eigen::Map<const Vector>(support.key(j), cols_) - mean);

@@ -106,8 +106,9 @@ class DenseBackward {
     to.p.assign(p.begin(), p.end());
     to.g.resize(p.size());
     const Scalar* const grad_out = pulled_.grad_out().row(first + r);
-    engine::chosen_loops<Scalar>().dots(local(r).keys().data(), to.p.data(), n, shard_.value.data, shard_.value.stride,
-                                        shard_.value.cols, grad_out, to.g.data());
+    const auto& loops = engine::chosen_loops<Scalar, engine::BackwardLoops>();
+    loops.dots(local(r).keys().data(), to.p.data(), n, shard_.value.data, shard_.value.stride, shard_.value.cols, grad_out,
+               to.g.data());
     if (!shard_.numbers.divides_by_sum) return;
     // |g| is at most the sum of |dL/dout| times the largest value; p is at most 1.
     double size = 0;

@@ -75,8 +75,9 @@ class SparseBackward {
         p_mine_.push_back(p_[j]);
       }
       g_.resize(mine_.size());
-      engine::chosen_loops<Scalar>().dots(mine_.data(), p_mine_.data(), static_cast<Index>(mine_.size()), value.data,
-                                          value.stride, value.cols, pulled_.grad_out().row(query), g_.data());
+      const auto& loops = engine::chosen_loops<Scalar, engine::BackwardLoops>();
+      loops.dots(mine_.data(), p_mine_.data(), static_cast<Index>(mine_.size()), value.data, value.stride, value.cols,
+                 pulled_.grad_out().row(query), g_.data());
       message_.add(std::span<const Scalar>(g_));
     }
     for (auto& keys : distinct_) make_distinct(keys);
