@@ -82,23 +82,21 @@ class Footprint {
 
   class Sum {
    public:
+    /// Terms are kept by descending steps, one of each.
     void add(const Term& term) {
-      if (term.most > 0) terms_[count_++] = term;
+      if (term.most <= 0) return;
+      std::size_t k = 0;
+      while (k < count_ && terms_[k].step > term.step) ++k;
+      if (k < count_ && terms_[k].step == term.step) {
+        terms_[k].most += term.most;
+        return;
+      }
+      for (std::size_t i = count_++; i > k; --i) terms_[i] = terms_[i - 1];
+      terms_[k] = term;
     }
 
     /// True if the sum of the terms takes a value.
     bool can_be(std::intptr_t value) {
-      const auto begin = terms_.begin(), end = terms_.begin() + static_cast<std::ptrdiff_t>(count_);
-      std::sort(begin, end, [](const Term& a, const Term& b) { return a.step > b.step; });
-      std::size_t kept = 0;
-      for (std::size_t k = 0; k < count_; ++k) {
-        if (kept > 0 && terms_[kept - 1].step == terms_[k].step) {
-          terms_[kept - 1].most += terms_[k].most;
-        } else {
-          terms_[kept++] = terms_[k];
-        }
-      }
-      count_ = kept;
       for (std::size_t k = count_; k-- > 0;) {
         rest_[k] = rest_[k + 1] + terms_[k].step * terms_[k].most;
         divisor_[k] = std::gcd(divisor_[k + 1], terms_[k].step);
