@@ -131,8 +131,7 @@ struct HeadShape {
   friend bool operator==(const HeadShape&, const HeadShape&) = default;
   /// "[batch x heads x tokens x dim]"
   operator MessagePart() const {
-    return '[' + std::to_string(batch) + " x " + std::to_string(heads) + " x " + std::to_string(tokens) + " x " +
-           std::to_string(dim) + ']';
+    return MessagePart({batch, heads, tokens, dim});
   }
 };
 

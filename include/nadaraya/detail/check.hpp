@@ -8,7 +8,6 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
-#include <utility>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -36,40 +35,73 @@ Shape shape(const M& m) {
   return Shape{m.rows(), m.cols()};
 }
 
-/// A part of a message: text, a number, or a shape as "[rows x cols]".
+/// A part of a message: text, to which it refers, a number, or a shape as "[rows x cols]". It owns nothing: what a check costs
+/// its caller in code is a list of values.
 class MessagePart {
  public:
   MessagePart(const char* text) : text_(text) {}
-  MessagePart(char text) : text_(1, text) {}
-  MessagePart(std::string text) : text_(std::move(text)) {}
+  MessagePart(const std::string& text) : text_(text.c_str()) {}
+  MessagePart(char text) : kind_(Kind::letter), letter_(text) {}
   template <class Number>
     requires(std::is_arithmetic_v<Number>)
   MessagePart(Number number) {
-    if constexpr (std::is_integral_v<Number>) {
-      text_ = std::to_string(number);
+    if constexpr (std::is_floating_point_v<Number>) {
+      kind_ = Kind::real;
+      real_ = static_cast<double>(number);
     } else {
-      append(static_cast<double>(number));
+      kind_ = std::is_signed_v<Number> ? Kind::whole : Kind::natural;
+      sizes_[0] = static_cast<long long>(number);
     }
   }
-  MessagePart(const Shape& shape)
-      : text_('[' + std::to_string(shape.rows) + " x " + std::to_string(shape.cols) + ']') {}
-
-  const std::string& text() const { return text_; }
-
- private:
-  /// In six digits.
-  void append(double number) {
-    char digits[32];
-    std::snprintf(digits, sizeof digits, "%g", number);
-    text_ += digits;
+  MessagePart(const Shape& shape) : MessagePart({shape.rows, shape.cols}) {}
+  /// Up to four sizes of a shape.
+  MessagePart(std::initializer_list<std::ptrdiff_t> sizes) : kind_(Kind::shape) {
+    for (const std::ptrdiff_t size : sizes) sizes_[count_++] = size;
   }
 
-  std::string text_;
+  void append_to(std::string& message) const {
+    char digits[32];
+    switch (kind_) {
+      case Kind::text:
+        message += text_;
+        return;
+      case Kind::letter:
+        message += letter_;
+        return;
+      case Kind::shape:
+        for (int i = 0; i < count_; ++i) {
+          std::snprintf(digits, sizeof digits, "%s%lld", i == 0 ? "[" : " x ", sizes_[i]);
+          message += digits;
+        }
+        message += ']';
+        return;
+      case Kind::whole:
+        std::snprintf(digits, sizeof digits, "%lld", sizes_[0]);
+        break;
+      case Kind::natural:
+        std::snprintf(digits, sizeof digits, "%llu", static_cast<unsigned long long>(sizes_[0]));
+        break;
+      case Kind::real:
+        std::snprintf(digits, sizeof digits, "%g", real_);
+        break;
+    }
+    message += digits;
+  }
+
+ private:
+  enum class Kind { text, letter, whole, natural, real, shape };
+
+  Kind kind_ = Kind::text;
+  char letter_ = 0;
+  int count_ = 0;  ///< sizes
+  const char* text_ = nullptr;
+  double real_ = 0;
+  long long sizes_[4] = {};  ///< or a whole number
 };
 
 [[noreturn]] inline void fail(std::initializer_list<MessagePart> parts) {
   std::string message = "nadaraya::";
-  for (const MessagePart& part : parts) message += part.text();
+  for (const MessagePart& part : parts) part.append_to(message);
   fail(message);
 }
 

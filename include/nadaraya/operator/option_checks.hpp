@@ -118,7 +118,9 @@ std::string fractions(const Options& o) {
     const std::optional<double>& value = *find_fraction(o, name);
     if (!value) continue;
     if (!all.empty()) all += ' ';
-    all += o.named(name, MessagePart(*value).text());
+    std::string digits;
+    MessagePart(*value).append_to(digits);
+    all += o.named(name, digits);
   }
   return all;
 }
