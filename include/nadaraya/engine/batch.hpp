@@ -197,7 +197,8 @@ class Batch {
       return;
     }
     const bool quantized = scored && screens(screening(head), query_count(key_head), head.key->rows(), head.key->cols());
-    keys_[key_head].emplace(similarity, *head.key, *head.value, Search<Scalar>{queries, radii_[key_head], quantized, similarity.grid()}, memory_);
+    const Search<Scalar> search{queries, radii_[key_head], quantized, similarity.grid()};
+    keys_[key_head].emplace(similarity, *head.key, *head.value, search, memory_);
   }
 
   /// Replaces a head's mask by one for which the first keys do not exist; heads with one mask share it.

@@ -1,6 +1,7 @@
 // Keys prepared for being scored.
 #pragma once
 
+#include "nadaraya/detail/math.hpp"
 #include "nadaraya/engine/grid_functions.hpp"
 #include "nadaraya/engine/once.hpp"
 #include "nadaraya/engine/row_similarity.hpp"
@@ -68,7 +69,7 @@ class ScoredKeys {
     keys_ = stored;
     [[maybe_unused]] const View<Scalar>& keys = stored.view();
     if constexpr (vectorized<Scalar>) {
-      if (search.grid != nullptr && search.radius < Eigen::NumTraits<Scalar>::infinity()) grid_ = search.grid->make_grid(keys, search.radius);
+      if (search.grid != nullptr && detail::is_finite(search.radius)) grid_ = search.grid->make_grid(keys, search.radius);
       if (!similarity_.bounded_by_product) return;
       expect(keys.cols, search);
       in_panels_ = in_panels_ && grid_ == nullptr;

@@ -125,8 +125,9 @@ class Grid {
         found.reserve(count + end - begin);
         const Scalar* axes[Dimension];
         for (std::size_t d = 0; d < std::size_t(Dimension); ++d) axes[d] = axes_[d].data() + begin;
-        count += loops<Scalar, GridLoops>().within(Dimension, axes, keys_.data() + begin, static_cast<KeyIndex>(begin), end - begin,
-                                                   q, bound, found.keys.data() + count, found.positions.data() + count);
+        const auto& points = loops<Scalar, GridLoops>();
+        count += points.within(Dimension, axes, keys_.data() + begin, static_cast<KeyIndex>(begin), end - begin, q, bound,
+                               found.keys.data() + count, found.positions.data() + count);
       }
     }
     return count;
