@@ -90,11 +90,10 @@ template <class Scalar>
 void list_tile(const Head<Scalar>& head, Index first_query, Index r, Index rows, Index first_key,
                BlockScratch<Scalar>& scratch) {
   // The product loop takes six: those without a query see nothing.
-  Candidates<Scalar> lists[tile_queries];
+  Candidates<Scalar>* const lists = scratch.lists.data() + r;
   std::uint64_t any = 0;
   for (Index i = 0; i < rows; ++i) {
     make_room(head, r + i, scratch);
-    lists[i] = scratch.lists[static_cast<std::size_t>(r + i)];
     any |= lists[i].visible;
   }
   if (any == 0) return;
@@ -104,19 +103,19 @@ void list_tile(const Head<Scalar>& head, Index first_query, Index r, Index rows,
   if (head.is_product()) {
     loops<Scalar>().candidates(cols, query_data(head, r, scratch), cols, panel, key, lists, head.factor);
   } else {
+    KeyIndex* before[tile_queries];
+    for (Index i = 0; i < rows; ++i) before[i] = lists[i].key;
     loops<Scalar>().shifted_candidates(cols, query_data(head, r, scratch), cols, panel, head.keys->scored().norms(first_key),
                                        bound_of(head, r, scratch).key_norm, key, lists, head.factor);
     for (Index i = 0; i < rows; ++i) {
       CandidateRow<Scalar>& row = scratch.rows[static_cast<std::size_t>(r + i)];
       const auto position = [&](const KeyIndex* at) { return static_cast<std::size_t>(at - row.key_data()); };
       const auto kept = static_cast<std::ptrdiff_t>(
-          score_exactly(head, first_query + r + i, row, position(scratch.lists[static_cast<std::size_t>(r + i)].key),
-                        position(lists[i].key), scratch));
+          score_exactly(head, first_query + r + i, row, position(before[i]), position(lists[i].key), scratch));
       lists[i].key = row.key_data() + kept;
       lists[i].z = row.value_data() + kept;
     }
   }
-  std::copy_n(lists, rows, scratch.lists.data() + r);
 }
 
 /// Adds the candidates that queries [r, r + rows) of the block find in one panel.

@@ -189,14 +189,19 @@ struct CandidateLoops {
       any |= found[k];
     }
     if (any == 0) return;
+    // Ends of the lists in registers: for all that a compiler knows, they lie where a pack is stored.
+    T* z = to.z;
+    KeyIndex* key = to.key;
     // A branch for each pack would be guessed wrongly more often than it saves.
 #pragma GCC unroll 8
     for (int k = 0; k < tile_packs; ++k) {
-      compress(to.z, found[k], score[k]);
-      compress_run(to.key, found[k], first + static_cast<KeyIndex>(j + k * lanes<T>), T());
+      compress(z, found[k], score[k]);
+      compress_run(key, found[k], first + static_cast<KeyIndex>(j + k * lanes<T>), T());
       const int count = simd::count_ones(found[k]);
-      to.z += count;
-      to.key += count;
+      z += count;
+      key += count;
     }
+    to.z = z;
+    to.key = key;
   }
 };
