@@ -20,6 +20,12 @@
 
 namespace nadaraya::engine {
 
+/// How many heads add to the gradients of the same keys and values before and after one.
+struct KeyReaders {
+  std::size_t before = 0;
+  std::size_t after = 0;
+};
+
 /// Pulls back through one head in two rounds of independent work items, whose results do not depend on the order or the
 /// threads they run in:
 ///   1. backward_block(b): dL/dz of the recorded pairs of a block of queries, and its part of dL/dquery;
@@ -33,13 +39,14 @@ template <class Scalar>
 class Backward {
  public:
   /// The gradients are zero, of the shapes of the head's operands; heads may share those of keys and values, if their gathers
-  /// do not run at once: all but the one that gathers first are `later`. Everything must outlive this object.
-  Backward(const Head<Scalar>& head, const HeadGradients<Scalar>& gradients, Index group_limit, bool later, Arena& memory)
+  /// do not run at once. Everything must outlive this object.
+  Backward(const Head<Scalar>& head, const HeadGradients<Scalar>& gradients, Index group_limit, const KeyReaders& readers,
+           Arena& memory)
       : head_(head),
         of_(head, gradients, memory),
         grad_key_(gradients.key),
         grad_value_(gradients.value),
-        later_(later),
+        later_(readers.before > 0),
         ranges_(head.key().rows),
         pairs_(&memory),
         groups_(&memory) {
@@ -50,6 +57,8 @@ class Backward {
     const Index groups = std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()));
     groups_.reserve(static_cast<std::size_t>(groups));
     for (Index g = 0; g < groups; ++g) groups_.emplace_back(head.key(), head.value(), memory);
+    in_place_ = groups == 1 && readers.before == 0 && readers.after == 0 && is_contiguous(grad_key_) && is_contiguous(grad_value_) &&
+                std::all_of(records.begin(), records.end(), [&](const auto& record) { return in_groups(record); });
     if (head.is_product() && !head.policies.lists_keys() && head.keys->scored().in_panels()) {
       dense_.emplace(head, gradients.grad_out, memory);
     }
@@ -72,8 +81,9 @@ class Backward {
 
   void backward_group(Index group, BlockScratch<Scalar>& scratch) {
     Group& sums = groups_[static_cast<std::size_t>(group)];
-    sums.begin();
-    KeySums<Scalar> to(sums.key(), sums.value(), Index(0), head_.key().rows, Index(0), scratch.key_sums);
+    if (!in_place_) sums.begin();
+    KeySums<Scalar> to(in_place_ ? grad_key_ : sums.key(), in_place_ ? grad_value_ : sums.value(), Index(0), head_.key().rows,
+                       Index(0), scratch.key_sums);
     const Index begin = group * blocks() / groups();
     const Index end = (group + 1) * blocks() / groups();
     for (Index block = begin; block < end; ++block) {
@@ -96,6 +106,7 @@ class Backward {
   }
 
   void gather(Index range, BlockScratch<Scalar>& scratch) {
+    if (in_place_) return;
     const Index first = ranges_.first(range);
     const Index count = ranges_.last(range) - first;
     // What other heads have brought is not to take part in every sum of this one.
@@ -119,6 +130,9 @@ class Backward {
  private:
   /// Is a block pulled back by a group? Its pairs were not recorded, or a mix brings a row of numbers for each of them.
   bool in_groups(const Record<Scalar>& record) const { return record.recompute || head_.policies.mix != nullptr; }
+
+  /// Rows that lie far apart would be written over and over, a cache line from many pages at a time.
+  static bool is_contiguous(const MatrixMap<Scalar>& rows) { return rows.outerStride() == rows.cols(); }
 
   static constexpr Index group_queries = 1024;
   /// Blocks per run of a group's sums, and pairs of a head per run where other heads' sums are present.
@@ -149,6 +163,7 @@ class Backward {
   MatrixMap<Scalar> grad_key_;
   MatrixMap<Scalar> grad_value_;
   bool later_;
+  bool in_place_ = false;  ///< does the one group add to the gradients themselves, with nothing to be gathered?
   KeyRanges ranges_;
   LineVector<PairLists<Scalar>> pairs_;
   LineVector<Group> groups_;

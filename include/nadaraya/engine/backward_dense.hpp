@@ -117,8 +117,8 @@ void pull_dense_queries(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& o
   block_products(head, r, count, first, seen.last, scratch, rows.t, ld);
   reweigh(head, record, query, r, count, first, rows, left_out);
   const auto& loop = loops<Scalar>();
-  loop.add_product(n, count, cols, rows.p, Index(1), ld, grad_out.row(query), grad_out.stride, to.value.data() + first * cols,
-                   cols);
+  loop.add_product(n, count, cols, rows.p, Index(1), ld, grad_out.row(query), grad_out.stride,
+                   to.value.data() + first * to.value.outerStride(), to.value.outerStride());
   for (Index key = first; key < seen.last; key += panel_keys) {
     loop.multiply(count, cols, panel_keys, grad_out.row(query), grad_out.stride, Index(1), operands.values.panel(key), panel_keys,
                   rows.g + (key - first), ld);
@@ -132,8 +132,8 @@ void pull_dense_queries(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& o
       parameters.alpha += map_of(i).mass;
     } else {
       leave_out_large(RowView<Scalar>(rows.row(rows.p, i)), rows.row(rows.g, i));
-      head.rule().unweigh(map_of(i), RowView<Scalar>(rows.row(rows.t, i)), RowView<Scalar>(rows.row(rows.g, i)), rows.row(dz, i),
-                          parameters);
+      head.rule().unweigh_weights(map_of(i), RowView<Scalar>(rows.row(rows.t, i)), RowView<Scalar>(rows.row(rows.g, i)),
+                                  rows.row(dz, i), parameters);
     }
     pull_own_parameters(of, block, query + i, KeyList::range(first, seen.last), rows.row(dz, i).data());
     block_sums.add(parameters);
@@ -142,7 +142,8 @@ void pull_dense_queries(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& o
                 of.grad_query.outerStride());
   // Not a query times the factor, which may overflow.
   for (Index i = 0; i < count; ++i) loop.scale(dz + i * ld, n, head.factor, dz + i * ld);
-  loop.add_product(n, count, dim, dz, Index(1), ld, query_rows.row(query), query_rows.stride, to.key.data() + first * dim, dim);
+  loop.add_product(n, count, dim, dz, Index(1), ld, query_rows.row(query), query_rows.stride,
+                   to.key.data() + first * to.key.outerStride(), to.key.outerStride());
   for (Index i = 0; i < count; ++i) {
     if (left_out(i)) continue;
     ParameterGradients<Scalar> parameters;
@@ -154,20 +155,18 @@ void pull_dense_queries(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& o
 /// With P and dZ the weights and their gradients by similarity of some queries and the keys they see,
 ///   dV += P^T dO,   G = dO V^T,   dQ = dZ K,   dK += dZ^T Q.
 /// The queries for which NaN and infinity in an operand matter go row by row, except where NaN among the similarities has
-/// made all weights NaN. The queries that are pulled back together are 24, so that their rows of pairs stay in the
-/// second-level cache for a few thousand keys; 48 where the gradients of the keys and values they see are 2^17 numbers or
-/// more, which pass through the caches each time. Of more keys there are fewer, such that they make no more than 2^20
-/// numbers, but 6 at least.
+/// made all weights NaN. The queries that are pulled back together are 48: of fewer, the gradients of the keys and values they
+/// see pass through the registers too often, and of more, their rows of pairs do not stay in the second-level cache. Of many
+/// keys there are fewer, such that they make no more than 2^20 numbers, but 6 at least.
 template <class Scalar>
 void backward_dense(BackwardHead<Scalar>& of, const DenseOperands<Scalar>& operands, Index block, KeySums<Scalar>& to,
                     BlockScratch<Scalar>& scratch) {
   constexpr Index most_numbers = Index(1) << 20;
-  constexpr Index many_gradients = Index(1) << 17;
+  constexpr Index most_queries = 48;
   const Head<Scalar>& head = of.head;
   const QueryRange range = block_range(block, head.query.rows);
   const KeyRange seen = begin_block(head, range.first, range.count, scratch);
   const Index keys = (std::max<Index>)(1, seen.last - seen.first);
-  const Index most_queries = keys * (head.key().cols + head.value().cols) < many_gradients ? 24 : 48;
   const Index fitting = most_numbers / (3 * keys) / tile_queries * tile_queries;
   const Index some = std::clamp(fitting, tile_queries, most_queries);
   for (Index r = 0; r < range.count; r += some) {

@@ -39,12 +39,13 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
     const std::size_t h = first + i;
     const HeadGradients<Scalar>& to = gradients[h];
     set_zero<Scalar>(to.query);
-    const bool later = h != batch.first_head(static_cast<std::size_t>(batch.problem(h).key_head));
-    if (!later) {
+    const auto key_head = static_cast<std::size_t>(batch.problem(h).key_head);
+    const KeyReaders readers{h - batch.first_head(key_head), batch.last_head(key_head) - h - 1};
+    if (readers.before == 0) {
       set_zero<Scalar>(to.key);
       set_zero<Scalar>(to.value);
     }
-    passes[i].emplace(batch.head(h), to, group_limit, later, memory);
+    passes[i].emplace(batch.head(h), to, group_limit, readers, memory);
   }, cost_of([&](std::size_t h) {
     const Head<Scalar>& head = batch.head(h);
     return Model::rows(head.query.rows) + Model::copies(head.query.rows + head.key().rows, head.query.cols + head.value().cols);

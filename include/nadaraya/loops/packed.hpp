@@ -42,8 +42,11 @@ class FiniteRows {
     view_ = rows;
     if constexpr (vectorized<Scalar>) {
       while (!replaced_.empty() && replaced_.back() >= kept) replaced_.pop_back();
-      for (Index i = kept; i < rows.rows; ++i) {
-        if (!is_finite(stored, i)) replaced_.push_back(i);
+      const bool together = !stored.narrow() && rows.stride == rows.cols;
+      if (!together || !loops<Scalar>().all_finite(rows.row(kept), (rows.rows - kept) * rows.cols)) {
+        for (Index i = kept; i < rows.rows; ++i) {
+          if (!is_finite(stored, i)) replaced_.push_back(i);
+        }
       }
       copied_ = replaced_.empty() ? 0 : (std::min)(copied_, kept);
       if (replaced_.empty() || stored.narrow()) return;

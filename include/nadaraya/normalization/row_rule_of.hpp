@@ -168,6 +168,14 @@ class RowRuleOf final : public RowRule<Scalar> {
     normalization_.pullback(kernel_, map, t, g, dz, parameters);
   }
 
+  void unweigh_weights(const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> p,
+                       ParameterGradients<Scalar>& parameters) const override {
+    if constexpr (WeightPullingNormalization<N, K, Scalar>) {
+      if (!t.empty() && !detail::is_nan(map.mass)) return normalization_.pull_weights(kernel_, g, p);
+    }
+    unweigh(map, t, g, p, parameters);
+  }
+
  private:
   /// Some short rows of many.
   struct Group {

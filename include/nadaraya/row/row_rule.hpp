@@ -74,6 +74,10 @@ class RowRule {
   virtual void unweigh(const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> dz,
                        ParameterGradients<Scalar>& parameters) const = 0;
 
+  /// The same where p holds the weights and becomes dL/dz.
+  virtual void unweigh_weights(const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> p,
+                               ParameterGradients<Scalar>& parameters) const = 0;
+
  private:
   RuleTraits traits_;
 };
