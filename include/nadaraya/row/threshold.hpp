@@ -19,7 +19,7 @@
 // Similarities are taken relative to the row's largest before anything else: x_j = (z_j - max z) / width, and the unknown
 // is the coordinate m of the largest, centre - 1 < m <= centre: below the root a lone key has too little weight, above it
 // too much. The equation is solved by Newton's method for the width-norm of the weights, total^(1/r) = 1 with r the
-// kernel's width. For a power r >= 1 that norm is convex in m (Minkowski), and linear between two changes of the support
+// kernel's width, or for a lower root of the total. For a power r >= 1 that norm is convex in m (Minkowski), and linear between two changes of the support
 // for r = 1, so that steps from the right descend monotonically and never pass the root: for r = 1 (sparsemax) it is
 // Michelot's algorithm (1986), which ends at the exact support after finitely many steps, and for r > 1 it converges
 // quadratically. Powers below 1 are left to steep.hpp.
@@ -35,14 +35,20 @@ Scalar norm_step(const K& kernel, const engine::ProfileSums<Scalar>& sums, const
   return Scalar(m + width * sums.value * detail::expm1(Scalar(-detail::log(sums.value) / width)) / sums.slope);
 }
 
-/// The same where the root of the total is known: with c^N = total, total (1/c - 1) =
-/// c^(N-1) (1 - total) / (1 + c + ... + c^(N-1)), which loses no digits near total = 1.
+/// All roots of the total up to the N-th are convex in m; square roots are what machines have, and packs.
+template <int N>
+inline constexpr int convex_root = static_cast<int>(std::bit_floor(static_cast<unsigned>(N)));
+
+/// The same by the root R = convex_root: with c^R = total, total (1/c - 1) = c^(R-1) (1 - total) / (1 + c + ... + c^(R-1)),
+/// which loses no digits near total = 1.
 template <int N, class Scalar>
 NADARAYA_INLINE Scalar norm_step(const RectifiedPolynomial<N>&, const engine::ProfileSums<Scalar>& sums, const Scalar& m) {
-  const Scalar c = root<N>(sums.value);
+  constexpr int R = convex_root<N>;
+  Scalar c = sums.value;
+  for (int k = R; k > 1; k /= 2) c = detail::sqrt(c);
   Scalar powers(1);
-  for (int i = 1; i < N; ++i) powers = Scalar(1) + c * powers;
-  return Scalar(m + Scalar(N) * (power<N - 1>(c) * (Scalar(1) - sums.value)) / (powers * sums.slope));
+  for (int i = 1; i < R; ++i) powers = Scalar(1) + c * powers;
+  return Scalar(m + Scalar(R) * (power<R - 1>(c) * (Scalar(1) - sums.value)) / (powers * sums.slope));
 }
 
 /// Is the kernel known to be a power of at least 1, so that steps from the right never pass the root?
@@ -193,8 +199,7 @@ void search_thresholds(const RectifiedPolynomial<N>& kernel, std::span<const Row
     maps[i].width = static_cast<Scalar>(kernel.width());
   }
   engine::with_kernel_loops<RectifiedPolynomial<N>, Scalar>([&](auto loops) {
-    // All roots of the total up to the N-th are convex; square roots are what packs have.
-    loops.template step_down<static_cast<int>(std::bit_floor(static_cast<unsigned>(N)))>(
+    loops.template step_down<convex_root<N>>(
         kernel, Scalar(edge(kernel)), steps, z, n, floor_bound.data(), static_cast<Index>(rows.size()), maps, settled);
   });
 }
