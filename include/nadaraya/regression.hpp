@@ -33,11 +33,10 @@ struct CountedRegression {
     for (auto& record : records) record.counts_only = true;
     op.template run<Scalar>({.query = &queries, .key = &keys, .value = &values}, value.cols(), out, records, execution);
     std::vector<KeyIndex> counts(static_cast<std::size_t>(query.rows()));
-    for (std::size_t block = 0; block < records.size(); ++block) {
-      const auto& sizes = records[block].support_sizes;
-      const Index first = engine::block_begin(static_cast<Index>(block), query.rows());
+    for (const auto& record : records) {
+      const auto& sizes = record.support_sizes;
       for (std::size_t r = 0; r < sizes.size(); ++r) {
-        counts[static_cast<std::size_t>(records[block].query(first, static_cast<Index>(r)))] = sizes[r];
+        counts[static_cast<std::size_t>(record.query(static_cast<Index>(r)))] = sizes[r];
       }
     }
     return counts;

@@ -47,14 +47,14 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
     }
     passes[i].emplace(batch.head(h), to, group_limit, readers, memory);
   }, cost_of([&](std::size_t h) {
-    const Head<Scalar>& head = batch.head(h);
+    const Head<Scalar>& head = batch.planned(h);
     return Model::rows(head.query.rows) + Model::copies(head.query.rows + head.key().rows, head.query.cols + head.value().cols);
   }));
 
   WorkItems items(memory);
   for (const auto& pass : passes) items.add(pass->groups() + pass->blocks());
   const Cost backward_cost =
-      cost_of([&](std::size_t h) { return Model::backward(batch.head(h), gradients[h].records, batch.seen(h)); });
+      cost_of([&](std::size_t h) { return Model::backward(batch.planned(h), gradients[h].records, batch.seen(h)); });
   for_each_item<Scalar>(execution, items.total(), backward_cost, [&](Index i, BlockScratch<Scalar>& scratch) {
     const auto [head, item] = items[i];
     Backward<Scalar>& pass = *passes[head];
@@ -68,7 +68,7 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
   WorkItems ranges(memory);
   for (std::size_t k = first_key_head; k < last_key_head; ++k) ranges.add(passes[batch.first_head(k) - first]->ranges());
   const Cost gather_cost = cost_of(
-      [&](std::size_t h) { return Model::gather(batch.head(h), gradients[h].records, passes[h - first]->groups()); });
+      [&](std::size_t h) { return Model::gather(batch.planned(h), gradients[h].records, passes[h - first]->groups()); });
   for_each_item<Scalar>(execution, ranges.total(), gather_cost, [&](Index i, BlockScratch<Scalar>& scratch) {
     const auto [position, range] = ranges[i];
     const std::size_t k = first_key_head + position;

@@ -70,7 +70,7 @@ template <class Scalar, class Visit>
 void pull_row(BackwardHead<Scalar>& of, Index block, Index r, std::span<const KeyIndex> keys, RowView<Scalar> t,
               BlockScratch<Scalar>& scratch, const Visit& visit) {
   const Head<Scalar>& head = of.head;
-  const Index query = of.record(block).query(block_begin(block, of.head.query.rows), r);
+  const Index query = of.record(block).query(r);
   const auto n = static_cast<Index>(keys.size());
   const RowNormalizer<Scalar>& map = of.record(block).maps[static_cast<std::size_t>(r)];
   ParameterGradients<Scalar> parameters;

@@ -53,7 +53,7 @@ KnownFloor<Scalar> known_floor(const Problem<Scalar>& head) {
 template <class Scalar>
 class Batch {
  public:
-  /// In the memory of the call. Keys are ready after get_ready().
+  /// In the memory of the call. Nothing of the keys is read yet.
   Batch(std::span<const Problem<Scalar>> heads, Queries queries_wanted, bool screened, const Execution<Scalar>& execution)
       : problems_(heads),
         screened_(screened),
@@ -96,7 +96,7 @@ class Batch {
     return !executor.serial() && Cost{keys_cost()}.threads(2) > 1;
   }
 
-  /// Gets the keys ready. Otherwise each block has to, before it looks at any (PreparedKeys::get_ready).
+  /// Gets all keys ready at once, in a region of its own.
   void get_ready(const AnyExecutor& executor) const {
     executor.parallel_for(static_cast<Index>(keys_.size()), [&](Index key_head) {
       const auto& keys = keys_[static_cast<std::size_t>(key_head)];
@@ -105,8 +105,16 @@ class Batch {
   }
 
   std::size_t size() const { return heads_.size(); }
-  const Head<Scalar>& head(std::size_t head) const { return heads_[head]; }
+  /// A head whose keys are ready: read by whichever thread comes first.
+  const Head<Scalar>& head(std::size_t head) const { return heads(head, head + 1).front(); }
+  /// Heads [first, last), likewise.
   std::span<const Head<Scalar>> heads(std::size_t first, std::size_t last) const {
+    for (const Head<Scalar>& head : planned(first, last)) head.keys->get_ready();
+    return planned(first, last);
+  }
+  /// The same before their keys are read, so that work can be planned: of the keys, only their number, and how they will be read.
+  const Head<Scalar>& planned(std::size_t head) const { return heads_[head]; }
+  std::span<const Head<Scalar>> planned(std::size_t first, std::size_t last) const {
     return std::span(heads_).subspan(first, last - first);
   }
   const Problem<Scalar>& problem(std::size_t head) const { return problems_[head]; }

@@ -91,9 +91,12 @@ bool mostly_supported(const Head<Scalar>& head, Index first_query, Index first, 
   return listed >= 64 * static_cast<std::size_t>(count) && 2 * listed > static_cast<std::size_t>(visible);
 }
 
-/// Records rows [first, first + count) of a weighed block. Their lists are kept unless `recomputed`.
+/// Records rows [first, first + count) of a weighed block, those of the queries from first_query on unless said otherwise.
+/// Their lists are kept unless `recomputed`.
 template <class Scalar>
-void assign(Record<Scalar>& record, const BlockScratch<Scalar>& scratch, Index first, Index count, bool recomputed) {
+void assign(Record<Scalar>& record, const BlockScratch<Scalar>& scratch, Index first_query, Index first, Index count,
+            bool recomputed) {
+  record.first_query = first_query;
   record.support_sizes.assign(scratch.supports.begin() + first, scratch.supports.begin() + first + count);
   if (record.counts_only) return;
   record.maps.assign(scratch.maps.begin() + first, scratch.maps.begin() + first + count);
@@ -138,7 +141,7 @@ void forward_sparse(const Head<Scalar>& head, const QueryRange& range, BlockScra
   Index first = 0;
   for (Record<Scalar>* const record : records) {
     const Index count = range.count / static_cast<Index>(records.size());
-    assign(*record, scratch, first, count,
+    assign(*record, scratch, head.own_query(range.first + first), first, count,
            !head.rule().traits().sparse || mostly_supported(head, range.first, first, count, scratch));
     first += count;
     if (head.order.empty()) continue;
@@ -156,7 +159,7 @@ void finish_dense(const Head<Scalar>& head, Index block, BlockScratch<Scalar>& s
   Index first = 0;
   for (Record<Scalar>* const record : records) {
     const Index count = range.count / static_cast<Index>(records.size());
-    assign(*record, scratch, first, count, true);
+    assign(*record, scratch, head.own_query(range.first + first), first, count, true);
     first += count;
   }
   if (head.nonfinite_values().empty()) return;

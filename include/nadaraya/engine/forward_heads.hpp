@@ -26,7 +26,7 @@ void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<S
   if (batch.worth_a_region(executor)) batch.get_ready(executor);
   ForwardUnits<Scalar> units(batch, outs, records, execution.memory());
   const Cost cost = total_cost(0, batch.size(), executor, [&](std::size_t h) {
-    return CostModel<Scalar>::forward(batch.head(h), batch.seen(h));
+    return CostModel<Scalar>::forward(batch.planned(h), batch.seen(h));
   });
   const auto work = [&] {
     for_each_item<Scalar>(execution, units.items(), cost, [&](Index item, BlockScratch<Scalar>& scratch) {

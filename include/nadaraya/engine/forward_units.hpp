@@ -25,12 +25,12 @@ class ForwardUnits {
     for (std::size_t h = 0; h < batch.size(); h += units_.back().heads) {
       Unit unit{h, 1, KeyParts{}, parts_};
       if constexpr (vectorized<Scalar>) {
-        unit.heads = group_size(batch.heads(h, batch.size()));
-        unit.parts = key_parts(batch.heads(h, h + unit.heads));
+        unit.heads = group_size(batch.planned(h, batch.size()));
+        unit.parts = key_parts(batch.planned(h, h + unit.heads));
         if (unit.parts.count > 1) parts_ += static_cast<std::size_t>(unit.parts.count);
       }
       units_.push_back(unit);
-      items_.add(unit.parts.count > 1 ? unit.parts.count : batch.head(h).blocks());
+      items_.add(unit.parts.count > 1 ? unit.parts.count : batch.planned(h).blocks());
     }
   }
 
@@ -52,7 +52,6 @@ class ForwardUnits {
   void work_on(const WorkItems::Item& item, BlockScratch<Scalar>& scratch) const {
     const Unit& unit = units_[item.head];
     const Index i = item.item;
-    batch_.head(unit.first_head).keys->get_ready();
     if (unit.heads == 1) {
       work_on(unit, batch_.head(unit.first_head), i, scratch, outs_[unit.first_head]);
       return;

@@ -35,6 +35,10 @@ struct Head {
   const RowMix<Scalar>* mix_of(Index query_index) const {
     return members.empty() ? policies.mix : members[static_cast<std::size_t>(query_index / members.front().query.rows)].policies.mix;
   }
+  /// A query as it is counted in the head that it belongs to.
+  Index own_query(Index query_index) const {
+    return members.empty() ? query_index : query_index % members.front().query.rows;
+  }
   const RowSimilarity<Scalar>& similarity() const { return *policies.similarity; }
   const RowMask<Scalar>& mask() const { return *policies.mask; }
   /// Rows that are stored in 16 bits are read through read_rows.hpp; of them these views have the shape alone.

@@ -15,6 +15,7 @@ namespace nadaraya::engine {
 /// Written by whichever thread has the block. Rows are numbered within it.
 template <class Scalar>
 struct Record {
+  Index first_query = 0;          ///< the query of the first row, if they are consecutive
   std::vector<KeyIndex> queries;  ///< the queries of the rows; consecutive if empty
   std::vector<RowNormalizer<Scalar>> maps;
   std::vector<KeyIndex> support_sizes;
@@ -28,6 +29,7 @@ struct Record {
   /// As a new one, in the memory that it has.
   void clear() {
     for (auto* list : {&queries, &support_sizes, &keys}) list->clear();
+    first_query = 0;
     maps.clear();
     coordinates.clear();
     ends.clear();
@@ -36,9 +38,9 @@ struct Record {
 
   Index rows() const { return static_cast<Index>(maps.size()); }
 
-  /// The query of a row, in the record of a block that begins with a query.
-  Index query(Index first, Index row) const {
-    return queries.empty() ? first + row : Index(queries[static_cast<std::size_t>(row)]);
+  /// The query of a row.
+  Index query(Index row) const {
+    return queries.empty() ? first_query + row : Index(queries[static_cast<std::size_t>(row)]);
   }
 
   /// The entries of a row, in an array with one for each stored key.
