@@ -1,5 +1,5 @@
-// Prefill and decoding at the sizes of language models, for everyday.py: everyday THREADS prints the milliseconds of a call
-// of each case and rule, the median of many calls whose memory is kept.
+// Prefill, training and decoding at the sizes of language models, for everyday.py: everyday THREADS prints the milliseconds of
+// a call of each case and rule, the median of many calls whose memory is kept.
 #include <nadaraya/nadaraya.hpp>
 
 #include <algorithm>
@@ -38,16 +38,46 @@ double median_ms(const std::function<void()>& call) {
   return times[times.size() / 2];
 }
 
+/// 64 dimensions of some heads.
+class Heads {
+ public:
+  Heads(Index heads, Index tokens) : heads_(heads), tokens_(tokens) {}
+
+  std::size_t size() const { return static_cast<std::size_t>(heads_ * tokens_ * dim); }
+  std::vector<float> random(unsigned seed) const { return normal(heads_ * tokens_ * dim, seed); }
+  HeadView<const float> input(const std::vector<float>& x) const {
+    return HeadView<const float>::bhnd(x.data(), 1, heads_, tokens_, dim);
+  }
+  HeadView<float> output(std::vector<float>& x) const { return HeadView<float>::bhnd(x.data(), 1, heads_, tokens_, dim); }
+
+ private:
+  static constexpr Index dim = 64;
+  Index heads_, tokens_;
+};
+
 template <class A>
-void prefill(const char* rule, const A& op, Index tokens, const Workspace<float, Threads>& workspace) {
-  constexpr Index heads = 8, dim = 64;
-  const Index count = heads * tokens * dim;
-  const auto q = normal(count, 1), k = normal(count, 2), v = normal(count, 3);
-  std::vector<float> out(q.size());
-  const auto input = [&](const std::vector<float>& x) { return HeadView<const float>::bhnd(x.data(), 1, heads, tokens, dim); };
-  const double time = median_ms(
-      [&] { op(input(q), input(k), input(v), HeadView<float>::bhnd(out.data(), 1, heads, tokens, dim), workspace); });
-  std::printf("prefill %td %s %.5f\n", tokens, rule, time);
+void prefill(const char* kind, const char* rule, const A& op, Index heads, Index tokens,
+             const Workspace<float, Threads>& workspace) {
+  const Heads of(heads, tokens);
+  const auto q = of.random(1), k = of.random(2), v = of.random(3);
+  std::vector<float> out(of.size());
+  const double time = median_ms([&] { op(of.input(q), of.input(k), of.input(v), of.output(out), workspace); });
+  std::printf("%s %td %s %.5f\n", kind, tokens, rule, time);
+}
+
+/// Forward and backward.
+template <class A>
+void train(const char* rule, const A& op, Index heads, Index tokens, const Workspace<float, Threads>& workspace) {
+  const Heads of(heads, tokens);
+  const auto q = of.random(1), k = of.random(2), v = of.random(3), grad = of.random(4);
+  std::vector<float> out(of.size()), grad_q(of.size()), grad_k(of.size()), grad_v(of.size());
+  AttentionTape<float> tape;
+  std::vector<typename A::template ParametersOf<float>> parameters;
+  const double time = median_ms([&] {
+    op.forward(of.input(q), of.input(k), of.input(v), of.output(out), tape, workspace);
+    op.backward(tape, of.input(grad), of.output(grad_q), of.output(grad_k), of.output(grad_v), parameters, workspace);
+  });
+  std::printf("train %td %s %.5f\n", tokens, rule, time);
 }
 
 template <class A>
@@ -69,12 +99,17 @@ int main(int count, char** arguments) {
   const int threads = count == 2 ? std::atoi(arguments[1]) : 0;
   if (threads < 1) return std::fputs("usage: everyday THREADS\n", stderr), 2;
   const Workspace<float, Threads> workspace(Threads{threads});
-  const Attention entmax{Biweight{}, Adaptive{}};
-  const Attention softmax{Gaussian{}, Adaptive{}};
-  for (const Index tokens : {128, 512, 1024, 2048}) {
-    prefill("1.5-entmax", entmax, tokens, workspace);
-    prefill("softmax", softmax, tokens, workspace);
-  }
+  const auto of_kernel = [&](const char* rule, const auto& kernel) {
+    const Attention op{kernel, Adaptive{}};
+    for (const Index tokens : {128, 512, 1024, 2048}) prefill("prefill", rule, op, 8, tokens, workspace);
+    for (const Index tokens : {128, 384}) prefill("batch", rule, op, 48, tokens, workspace);
+    prefill("causal", rule, Attention{kernel, Adaptive{}, Causal{}}, 8, 2048, workspace);
+    for (const Index tokens : {512, 2048}) train(rule, op, 8, tokens, workspace);
+  };
+  of_kernel("sparsemax", Epanechnikov{});
+  of_kernel("1.5-entmax", Biweight{});
+  of_kernel("4/3-entmax", Triweight{});
+  of_kernel("softmax", Gaussian{});
   for (const Index keys : {1024, 8192}) {
     std::vector<KeyValueCache<float>> caches;
     for (unsigned head = 0; head < 8; ++head) {
@@ -82,7 +117,9 @@ int main(int count, char** arguments) {
       caches.emplace_back(128, 128).append(Eigen::Map<const RowMatrix<float>>(k.data(), keys, 128),
                                            Eigen::Map<const RowMatrix<float>>(v.data(), keys, 128));
     }
-    decode("1.5-entmax", entmax, caches, workspace);
-    decode("softmax", softmax, caches, workspace);
+    decode("sparsemax", Attention{Epanechnikov{}, Adaptive{}}, caches, workspace);
+    decode("1.5-entmax", Attention{Biweight{}, Adaptive{}}, caches, workspace);
+    decode("4/3-entmax", Attention{Triweight{}, Adaptive{}}, caches, workspace);
+    decode("softmax", Attention{Gaussian{}, Adaptive{}}, caches, workspace);
   }
 }

@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
-"""Times prefill and decoding at the sizes of language models with one thread and with all: ours, of a program whose calls
-keep their memory, and PyTorch's softmax in turns with it. Prefill is of 8 heads of 64 dimensions; decoding, one query of
-each of 32 heads against cached keys and values of 8 heads of 128 dimensions, after them. Prints medians of rounds in
-milliseconds, in brackets PyTorch's time over ours.
+"""Times prefill, training and decoding at the sizes of language models with one thread and with all: ours, of a program whose
+calls keep their memory, and PyTorch's softmax in turns with it. Prefill, also under a causal mask, and training, forward and
+backward, are of 8 heads of 64 dimensions; a batch of short texts is one of 48; decoding, one query of each of 32 heads against
+cached keys and values of 8 heads of 128 dimensions, after them. Prints medians of rounds in milliseconds, in brackets
+PyTorch's time over ours.
 
   pip install -r requirements.txt torch
   python everyday.py --rounds 5
@@ -27,8 +28,14 @@ except ImportError:
 
 import native
 
-CASES = [("prefill", 128), ("prefill", 512), ("prefill", 1024), ("prefill", 2048), ("decode", 1024), ("decode", 8192)]
-RULES = ["1.5-entmax", "softmax"]
+CASES = [
+    *(("prefill", tokens) for tokens in (128, 512, 1024, 2048)),
+    *(("batch", tokens) for tokens in (128, 384)),
+    ("causal", 2048),
+    *(("train", tokens) for tokens in (512, 2048)),
+    *(("decode", keys) for keys in (1024, 8192)),
+]
+RULES = ["sparsemax", "1.5-entmax", "4/3-entmax", "softmax"]
 
 
 def median_ms(call: Callable[[], object]) -> float:
@@ -43,16 +50,29 @@ def median_ms(call: Callable[[], object]) -> float:
     return statistics.median(times)
 
 
+def torch_call(kind: str, tokens: int) -> Callable[[], object]:
+    attend = torch.nn.functional.scaled_dot_product_attention
+    heads = key_heads = 48 if kind == "batch" else 8
+    queries, dim = tokens, 64
+    if kind == "decode":
+        queries, heads, dim = 1, 32, 128
+    train = kind == "train"
+    q = torch.randn(1, heads, queries, dim, requires_grad=train)
+    k, v = (torch.randn(1, key_heads, tokens, dim, requires_grad=train) for _ in range(2))
+    grad = torch.randn(1, heads, queries, dim)
+
+    def call() -> object:
+        out = attend(q, k, v, is_causal=kind == "causal", enable_gqa=heads != key_heads)
+        return torch.autograd.grad(out, (q, k, v), grad) if train else out
+
+    return call
+
+
 def torch_times(threads: int) -> dict[tuple[str, int, str], float]:
     torch.set_num_threads(threads)
-    attend = torch.nn.functional.scaled_dot_product_attention
     times = {}
-    with torch.no_grad():
-        for kind, tokens in CASES:
-            queries, heads, key_heads, dim = (tokens, 8, 8, 64) if kind == "prefill" else (1, 32, 8, 128)
-            q = torch.randn(1, heads, queries, dim)
-            k, v = (torch.randn(1, key_heads, tokens, dim) for _ in range(2))
-            times[kind, tokens, "PyTorch"] = median_ms(lambda: attend(q, k, v, enable_gqa=heads != key_heads))
+    for kind, tokens in CASES:
+        times[kind, tokens, "PyTorch"] = median_ms(torch_call(kind, tokens))
     return times
 
 
@@ -88,7 +108,7 @@ def main() -> None:
             peer = medians[kind, tokens, "PyTorch", threads]
             ours = [medians[kind, tokens, rule, threads] for rule in RULES]
             cells = "".join(f" {ms:.3g} ({peer / ms:.2f}) |" for ms in ours)
-            print(f"| {kind}, {tokens:,} {'tokens' if kind == 'prefill' else 'keys'} | {threads} | {peer:.3g} |{cells}")
+            print(f"| {kind}, {tokens:,} {'keys' if kind == 'decode' else 'tokens'} | {threads} | {peer:.3g} |{cells}")
 
 
 if __name__ == "__main__":
