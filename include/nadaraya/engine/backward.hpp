@@ -57,7 +57,8 @@ class Backward {
     const Index groups = std::clamp<Index>(head.query.rows / group_queries, 1, (std::min)(group_limit, blocks()));
     groups_.reserve(static_cast<std::size_t>(groups));
     for (Index g = 0; g < groups; ++g) groups_.emplace_back(head.key(), head.value(), memory);
-    in_place_ = groups == 1 && readers.before == 0 && readers.after == 0 && is_contiguous(grad_key_) && is_contiguous(grad_value_) &&
+    in_place_ = groups == 1 && readers.before == 0 && readers.after == 0 && is_contiguous(grad_key_) &&
+                is_contiguous(grad_value_) &&
                 std::all_of(records.begin(), records.end(), [&](const auto& record) { return in_groups(record); });
     if (head.is_product() && !head.policies.lists_keys() && head.keys->scored().in_panels()) {
       dense_.emplace(head, gradients.grad_out, memory);

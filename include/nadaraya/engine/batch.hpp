@@ -112,7 +112,7 @@ class Batch {
     for (const Head<Scalar>& head : planned(first, last)) head.keys->get_ready();
     return planned(first, last);
   }
-  /// The same before their keys are read, so that work can be planned: of the keys, only their number, and how they will be read.
+  /// The same before their keys are read, to plan the work: of the keys, only their number and how they will be read.
   const Head<Scalar>& planned(std::size_t head) const { return heads_[head]; }
   std::span<const Head<Scalar>> planned(std::size_t first, std::size_t last) const {
     return std::span(heads_).subspan(first, last - first);

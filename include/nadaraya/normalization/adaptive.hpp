@@ -95,17 +95,6 @@ struct Adaptive {
     detail::pull_slopes(g, dz);
   }
 
-  /// `pullback` where p holds the weights of an exponential kernel, from which its slopes differ by a factor, and becomes
-  /// dL/dz: no exponential is formed again.
-  template <ExponentialKernel K, class Scalar>
-  void pull_weights(const K& kernel, RowView<Scalar> g, RowOut<Scalar> p) const {
-    const Scalar factor = static_cast<Scalar>(kernel.derivative(Scalar(centre(kernel))) / Scalar(kernel.width()));
-    if (factor != Scalar(1)) {
-      for (Scalar& p_j : p) p_j *= factor;
-    }
-    detail::pull_slopes(g, p);
-  }
-
  private:
   /// Steps towards the threshold of some candidates that raise the floor of the row.
   static constexpr int floor_steps = 2;

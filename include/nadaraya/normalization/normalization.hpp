@@ -73,12 +73,6 @@ concept NearestNormalization = requires(const N normalization, const K kernel) {
   { normalization.template nearest_width<Scalar>(kernel) } -> std::same_as<Scalar>;
 };
 
-/// A normalization whose pullback under this kernel needs no more than the weights p, for they are proportional to the
-/// slopes: pull_weights(kernel, g, p) makes them what pullback makes of coordinates.
-template <class N, class K, class Scalar>
-concept WeightPullingNormalization =
-    requires(const N normalization, const K kernel, RowView<Scalar> g, RowOut<Scalar> p) { normalization.pull_weights(kernel, g, p); };
-
 /// A normalization with a bandwidth to differentiate by.
 template <class N>
 concept HasBandwidth = requires(const N n) {

@@ -170,8 +170,13 @@ class RowRuleOf final : public RowRule<Scalar> {
 
   void unweigh_weights(const RowNormalizer<Scalar>& map, RowView<Scalar> t, RowView<Scalar> g, RowOut<Scalar> p,
                        ParameterGradients<Scalar>& parameters) const override {
-    if constexpr (WeightPullingNormalization<N, K, Scalar>) {
-      if (!t.empty() && !detail::is_nan(map.mass)) return normalization_.pull_weights(kernel_, g, p);
+    if constexpr (OnlineRule<Scalar, K, N> && !HasBandwidth<N> && !AlphaKernel<K>) {
+      // The weights of an exponential kernel are its slopes but for a factor: no exponential is formed again.
+      if (!t.empty() && !detail::is_nan(map.mass)) {
+        const Scalar factor(kernel_.derivative(Scalar(centre(kernel_))) / map.width);
+        if (factor != Scalar(1)) engine::loops<Scalar>().scale(p.data(), static_cast<Index>(p.size()), factor, p.data());
+        return detail::pull_slopes(g, p);
+      }
     }
     unweigh(map, t, g, p, parameters);
   }

@@ -19,9 +19,9 @@
 // Similarities are taken relative to the row's largest before anything else: x_j = (z_j - max z) / width, and the unknown
 // is the coordinate m of the largest, centre - 1 < m <= centre: below the root a lone key has too little weight, above it
 // too much. The equation is solved by Newton's method for the width-norm of the weights, total^(1/r) = 1 with r the
-// kernel's width, or for a lower root of the total. For a power r >= 1 that norm is convex in m (Minkowski), and linear between two changes of the support
-// for r = 1, so that steps from the right descend monotonically and never pass the root: for r = 1 (sparsemax) it is
-// Michelot's algorithm (1986), which ends at the exact support after finitely many steps, and for r > 1 it converges
+// kernel's width, or for a lower root. For a power r >= 1 that norm is convex in m (Minkowski), and linear between two changes
+// of the support for r = 1, so that steps from the right descend monotonically and never pass the root: for r = 1 (sparsemax)
+// it is Michelot's algorithm (1986), which ends at the exact support after finitely many steps, and for r > 1 it converges
 // quadratically. Powers below 1 are left to steep.hpp.
 
 #include "nadaraya/detail/precise.hpp"
