@@ -38,6 +38,18 @@ namespace nadaraya::engine {
 
 using simd::Pack;
 
+/// Is the width 2^k, so that multiplying by its inverse is dividing? NaN, 0 and infinity are not.
+inline bool is_power_of_two(float width) {
+  std::uint32_t bits;
+  std::memcpy(&bits, &width, sizeof bits);
+  return (bits & 0x7fffffu) == 0 && width > 1e-30f && width < 1e30f;
+}
+inline bool is_power_of_two(double width) {
+  std::uint64_t bits;
+  std::memcpy(&bits, &width, sizeof bits);
+  return (bits & 0xfffffffffffffu) == 0 && width > 1e-300 && width < 1e300;
+}
+
 #define NADARAYA_TIER_BYTES 16
 namespace baseline {
 #include "nadaraya/simd/tier.ipp"
