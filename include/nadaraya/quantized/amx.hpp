@@ -5,6 +5,7 @@
 #include "nadaraya/quantized/avx512.hpp"
 #include "nadaraya/quantized/codes.hpp"
 #include "nadaraya/simd/target.hpp"
+#include "nadaraya/simd/tiles.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cstdint>
@@ -18,21 +19,11 @@ namespace nadaraya::engine::quantized {
 NADARAYA_TARGET(NADARAYA_AVX512 ",avx512vnni,amx-tile,amx-int8")
 namespace tiles {
 
-// The numbers of tiles are part of the instructions, and of the compilers' own functions only literals are taken for these.
-template <int Tile>
-NADARAYA_INLINE void zero() {
-  __asm__ volatile("{tilezero\t%%tmm%c0|tilezero\ttmm%c0}" : : "i"(Tile));
-}
-template <int Tile>
-NADARAYA_INLINE void load(const void* from, Index stride) {
-  __asm__ volatile("{tileloadd\t(%0,%1,1), %%tmm%c2|tileloadd\ttmm%c2, [%0+%1*1]}"
-                   : : "r"(from), "r"(stride), "i"(Tile) : "memory");
-}
-template <int Tile>
-NADARAYA_INLINE void store(void* to, Index stride) {
-  __asm__ volatile("{tilestored\t%%tmm%c2, (%0,%1,1)|tilestored\t[%0+%1*1], tmm%c2}"
-                   : : "r"(to), "r"(stride), "i"(Tile) : "memory");
-}
+using simd::tiles::load;
+using simd::tiles::release;
+using simd::tiles::store;
+using simd::tiles::zero;
+
 /// Sum += A B, of signed bytes and unsigned ones.
 template <int Sum, int A, int B>
 NADARAYA_INLINE void add_product() {
@@ -45,20 +36,11 @@ inline constexpr Index chunk_groups = 16;
 
 /// Gives the thread's tiles their shapes: 0 to 3 are sums; 4 and 5 a chunk of queries and keys; 6 and 7 the last, shorter one.
 inline void configure(Index groups) {
-  const Index rest = groups % chunk_groups;
-  alignas(64) std::uint8_t config[64] = {};
-  config[0] = 1;  // the palette
-  for (int tile = 0; tile < 8; ++tile) {
-    const Index row_bytes = tile == 6 ? group_bytes * rest : tile == 7 && rest == 0 ? 0 : 64;
-    config[16 + 2 * tile] = static_cast<std::uint8_t>(row_bytes);
-    config[48 + tile] = static_cast<std::uint8_t>(tile == 7 ? rest : row_bytes == 0 ? 0 : 16);
-  }
-  // Compilers do not know that all of it is read.
-  __asm__ volatile("" : : "r"(config) : "memory");
-  _tile_loadconfig(config);
+  const auto rest = static_cast<std::uint8_t>(groups % chunk_groups);
+  const auto query_bytes = static_cast<std::uint8_t>(group_bytes * rest);
+  const std::uint8_t query_rows = rest == 0 ? 0 : 16, key_bytes = rest == 0 ? 0 : 64;
+  simd::tiles::configure({16, 16, 16, 16, 16, 16, query_rows, rest}, {64, 64, 64, 64, 64, 64, query_bytes, key_bytes});
 }
-
-inline void release() { _tile_release(); }
 
 /// Adds the products of a chunk, which go through the given tiles.
 template <int Query, int Keys>
