@@ -84,7 +84,8 @@ class Batch {
       const auto k = static_cast<std::size_t>(heads[h].key_head);
       const View<Scalar> query = queries_[h].view();
       heads_.push_back(Head<Scalar>{heads[h].policies, query, keys_[k] ? &*keys_[k] : heads[h].cached, orders_[h],
-                                    heads[h].policies.similarity->product_bound(Scalar(0), query.cols).product});
+                                    heads[h].policies.similarity->product_bound(Scalar(0), query.cols).product,
+                                    heads[h].stream_stored});
       if (!screened) heads_.back().policies.screening = Screening::never;
       if (const Index hidden = heads_.back().keys->hidden(); hidden > 0) hide_keys(heads_.back().policies.mask, hidden);
     }
@@ -199,7 +200,8 @@ class Batch {
     const Index queries = scored && wanted != Queries::alone ? most_queries(key_head) : 0;
     if (head.cached != nullptr) {
       // As it is, for a few queries or where it is screened; many read it in panels.
-      if (queries < ScoredKeys<Scalar>::worth_packing || (queries <= most_grouped && streamed(key_head))) return;
+      const bool as_stored = queries <= most_grouped || head.stream_stored != nullptr;
+      if (queries < ScoredKeys<Scalar>::worth_packing || (as_stored && streamed(key_head))) return;
       if (screening(head) != Screening::never && head.cached->quantized()) return;
       keys_[key_head].emplace(*head.cached, similarity.traits(), queries, memory_);
       return;

@@ -15,6 +15,7 @@
 
 #include <any>
 #include <cstddef>
+#include <cstdint>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
@@ -59,6 +60,8 @@ struct BlockScratch {
   LineVector<Scalar> dense;               ///< rows over all keys of a chunk; what a row's pairs are pulled back by
   LineVector<Scalar> mixed;               ///< rows of values, while they are summed
   LineVector<Scalar> widened;             ///< some keys or values that are stored in 16 bits
+  LineVector<std::uint16_t> narrow;       ///< queries and weights in 16 bits
+  LineVector<Scalar> words;               ///< keys and values, two numbers of 16 bits in one
   LineVector<Scalar> part;                ///< of a row's result
   NearKeys near_keys;
   StreamedRows<Scalar> streamed;          ///< of the block's queries

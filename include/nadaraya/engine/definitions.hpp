@@ -6,6 +6,11 @@
 #include "nadaraya/engine/forward_heads.hpp"
 #include "nadaraya/engine/grid_lookup.hpp"
 #include "nadaraya/engine/prepared_keys.hpp"
+#include "nadaraya/engine/stream_bfloat16.hpp"
+#include "nadaraya/simd/bfloat16_tiles.hpp"
+#include "nadaraya/simd/compiler.hpp"
+
+#include <type_traits>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -34,6 +39,16 @@ void hide_keys(PreparedKeys<Scalar>& keys, Index count) noexcept {
 template <class Scalar>
 void reserve_keys(PreparedKeys<Scalar>& keys, const StoredRows<Scalar>& more_values, Index total) {
   keys.reserve(more_values, total);
+}
+
+template <class Scalar>
+StreamStored<Scalar> bfloat16_stream() {
+#if NADARAYA_HAS_AMX
+  if constexpr (std::is_same_v<Scalar, float>) {
+    if (simd::has_bfloat16_tiles()) return &stream_bfloat16;
+  }
+#endif
+  return nullptr;
 }
 
 }  // namespace nadaraya::engine

@@ -81,6 +81,10 @@ void hide_keys(PreparedKeys<Scalar>& keys, Index count) noexcept;
 template <class Scalar>
 void reserve_keys(PreparedKeys<Scalar>& keys, const StoredRows<Scalar>& more_values, Index total);
 
+/// For queries, keys and values that are all bfloat16, where this machine multiplies these (AMX-BF16); null elsewhere.
+template <class Scalar>
+StreamStored<Scalar> bfloat16_stream();
+
 }  // namespace nadaraya::engine
 
 #include "nadaraya/detail/end_precise.hpp"

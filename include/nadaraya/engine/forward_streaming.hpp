@@ -118,6 +118,7 @@ bool streams_rows(const Head<Scalar>& head) {
 template <class Scalar>
 void stream_keys(const Head<Scalar>& head, const QueryRange& range, const KeyRange& keys, BlockScratch<Scalar>& scratch,
                  StreamedRows<Scalar>& sums) {
+  if (head.stream_stored != nullptr) return head.stream_stored(head, range, keys, scratch, sums);
   const Index cols = head.value().cols;
   const Index ld = streamed_keys + 16;  // not a power of two apart: rows would share their cache sets
   scratch.dense.resize(static_cast<std::size_t>(range.count * ld));

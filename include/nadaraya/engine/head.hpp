@@ -24,6 +24,7 @@ struct Head {
   const PreparedKeys<Scalar>* keys = nullptr;
   std::span<const KeyIndex> order;  ///< the queries as the blocks take them; as they come if empty
   Scalar factor{1};                 ///< of a product, to make a similarity or a bound on one
+  StreamStored<Scalar> stream_stored = nullptr;  ///< instead of stream_keys, if there is one
   std::span<const Head> members{};  ///< the heads whose queries these are, one after the other (head_group.hpp); of one, none
 
   /// The rule of a query. `rule` is that of all as far as its traits go.

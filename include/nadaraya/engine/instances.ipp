@@ -24,6 +24,7 @@ NADARAYA_INSTANTIATE void read_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALA
                                                      const StoredRows<NADARAYA_SCALAR>&, Index);
 NADARAYA_INSTANTIATE void hide_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, Index) noexcept;
 NADARAYA_INSTANTIATE void reserve_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&, const StoredRows<NADARAYA_SCALAR>&, Index);
+NADARAYA_INSTANTIATE StreamStored<NADARAYA_SCALAR> bfloat16_stream<NADARAYA_SCALAR>();
 NADARAYA_INSTANTIATE void DeletePreparedKeys<NADARAYA_SCALAR>::operator()(PreparedKeys<NADARAYA_SCALAR>*) const noexcept;
 NADARAYA_INSTANTIATE const GridFunctions<NADARAYA_SCALAR>& grid_functions<NADARAYA_SCALAR>();
 NADARAYA_INSTANTIATE ScratchPool<NADARAYA_SCALAR>::ScratchPool();

@@ -5,6 +5,8 @@
 #include "nadaraya/engine/row_mask.hpp"
 #include "nadaraya/engine/row_mix.hpp"
 #include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/extent.hpp"
+#include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/row/row_rule.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/screening.hpp"
@@ -19,6 +21,19 @@ namespace nadaraya::engine {
 /// Keys and values prepared for queries; see prepared_keys.hpp.
 template <class Scalar>
 class PreparedKeys;
+
+template <class Scalar>
+struct BlockScratch;
+template <class Scalar>
+struct Head;
+template <class Scalar>
+struct StreamedRows;
+
+/// The sums of a block over the keys of a range that its queries see, by products with keys and values as they are stored:
+/// stream_keys, in another order of sums.
+template <class Scalar>
+using StreamStored = void (*)(const Head<Scalar>& head, const QueryRange& queries, const KeyRange& keys,
+                              BlockScratch<Scalar>& scratch, StreamedRows<Scalar>& sums);
 
 /// The operator of a head; not owned.
 template <class Scalar>
@@ -52,6 +67,7 @@ struct Problem {
   const Rows<Scalar>* value = nullptr;
   Index key_head = 0;
   const PreparedKeys<Scalar>* cached = nullptr;
+  StreamStored<Scalar> stream_stored = nullptr;  ///< for rows that are streamed from cached keys, if there is one
 };
 
 }  // namespace nadaraya::engine

@@ -39,12 +39,15 @@ class StoredRows {
   /// The rows if they are stored as scalars; otherwise their number and length alone.
   const View<Scalar>& view() const { return shape_; }
 
+  /// Row i of those in 16 bits, as they are stored.
+  const std::uint16_t* narrow_row(Index i) const { return static_cast<const std::uint16_t*>(data_) + i * shape_.stride; }
+
   /// The rows from one on.
   StoredRows from(Index first) const {
     StoredRows rest = *this;
     rest.shape_.rows -= first;
     if (narrow()) {
-      rest.data_ = static_cast<const std::uint16_t*>(data_) + first * shape_.stride;
+      rest.data_ = narrow_row(first);
     } else {
       rest.data_ = rest.shape_.data = shape_.row(first);
     }
