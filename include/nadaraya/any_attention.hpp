@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <iterator>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -27,9 +28,14 @@
 
 namespace nadaraya {
 
+namespace detail {
+class StoredAttention;
+}
+
 /// Attention with operators whose policies are chosen at run time: shapes, results, errors and cost are those of
 /// Attention, which calls this class. Nothing in it is compiled again for another kernel, normalization, similarity or
-/// mask. The operators must outlive it.
+/// mask. The operators must outlive it. Inputs that are stored in 16 bits: attend_stored and forward_stored of
+/// stored_attention.hpp.
 template <class Scalar>
 class AnyAttention {
  public:
@@ -76,6 +82,7 @@ class AnyAttention {
  private:
   template <class, class, class, class, class>
   friend class Attention;
+  friend class detail::StoredAttention;
 
   /// The operators are listed elsewhere.
   explicit AnyAttention(std::span<const AnyOperator<Scalar>* const> heads) : borrowed_(heads) {}
@@ -84,7 +91,7 @@ class AnyAttention {
            const HeadView<Scalar>& out, const detail::Offsets& sequences, const engine::Execution<Scalar>& execution) const;
   void record(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
               const HeadView<Scalar>& out, const detail::Offsets& sequences, AttentionTape<Scalar>& tape,
-              const engine::Execution<Scalar>& execution) const;
+              const engine::Execution<Scalar>& execution, std::shared_ptr<const void> copies = nullptr) const;
   /// Writes, for each query head, the gradients of its operator's parameters.
   void pull_back(const AttentionTape<Scalar>& tape, const HeadView<const Scalar>& grad_out, const HeadView<Scalar>& grad_query,
                  const HeadView<Scalar>& grad_key, const HeadView<Scalar>& grad_value,
@@ -100,7 +107,8 @@ class AnyAttention {
   Index validate_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches,
                         const HeadView<Scalar>& out, const detail::Offsets& sequences) const;
   void run_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches, const HeadView<Scalar>& out,
-                  const detail::Offsets& sequences, const engine::Execution<Scalar>& execution) const;
+                  const detail::Offsets& sequences, const engine::Execution<Scalar>& execution,
+                  engine::StreamStored<Scalar> stream_stored = nullptr) const;
 
   std::span<const AnyOperator<Scalar>* const> operators() const { return owned_.empty() ? borrowed_ : owned_; }
   const AnyOperator<Scalar>& head(Index h) const { return *detail::of_head(operators(), h); }
@@ -152,8 +160,8 @@ template <class Scalar>
 void AnyAttention<Scalar>::record(const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
                                   const HeadView<const Scalar>& value, const HeadView<Scalar>& out,
                                   const detail::Offsets& sequences, AttentionTape<Scalar>& tape,
-                                  const engine::Execution<Scalar>& execution) const {
-  tape.bind(validated(query, key, value, out, sequences, "Attention::forward"), query, key, value);
+                                  const engine::Execution<Scalar>& execution, std::shared_ptr<const void> copies) const {
+  tape.bind(validated(query, key, value, out, sequences, "Attention::forward"), query, key, value, std::move(copies));
   tape.forward(policies(execution.memory()), out, execution);
 }
 
@@ -189,7 +197,8 @@ Index AnyAttention<Scalar>::validate_cached(const HeadView<const Scalar>& query,
 template <class Scalar>
 void AnyAttention<Scalar>::run_cached(const HeadView<const Scalar>& query, std::span<const CachedHead<Scalar>> caches,
                                       const HeadView<Scalar>& out, const detail::Offsets& sequences,
-                                      const engine::Execution<Scalar>& execution) const {
+                                      const engine::Execution<Scalar>& execution,
+                                      engine::StreamStored<Scalar> stream_stored) const {
   const Index key_heads = validate_cached(query, caches, out, sequences);
   engine::Arena& memory = execution.memory();
   const engine::LineVector<detail::HeadPosition> heads = detail::cached_positions(query, key_heads, sequences, memory);
@@ -209,7 +218,7 @@ void AnyAttention<Scalar>::run_cached(const HeadView<const Scalar>& query, std::
     outs.push_back(places.emplace_back(at.queries_of(out), memory).matrix());
     const auto cache = static_cast<std::size_t>((at.batch * sequences.sequences() + at.sequence) * key_heads + at.key_head);
     problems.push_back({detail::of_head(policies, at.head), &queries.back(), &no_keys, &no_values, at.key_set,
-                        caches[cache].prepared});
+                        caches[cache].prepared, stream_stored});
   }
   const engine::LineVector<std::span<engine::Record<Scalar>>> no_records(heads.size(), &memory);
   engine::forward<Scalar>(problems, outs, no_records, execution);

@@ -8,10 +8,10 @@
 #include "nadaraya/head_view.hpp"
 #include "nadaraya/layer_cache.hpp"
 #include "nadaraya/loops/buffer.hpp"
-#include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
 #include "nadaraya/operator/operator_checks.hpp"
-#include "nadaraya/stored_inputs.hpp"
+#include "nadaraya/scalar_heads.hpp"
+#include "nadaraya/stored_attention.hpp"
 
 #include <concepts>
 #include <cstddef>
@@ -66,7 +66,11 @@ class Attention {
 
   /// The regressions alone: no tape. `out` is overwritten. Where `out` is float, inputs may be Eigen::bfloat16 or Eigen::half,
   /// each of its own: they are read as floats, some at a time, and give the bits that floats of the same values give where
-  /// these are cached (see KeyValueCache), without a float copy of the values.
+  /// these are cached (see KeyValueCache), without a float copy of keys and values, unless the similarity prepares keys.
+  /// Where all three are Eigen::bfloat16, the rule is softmax and the processor multiplies tiles of bfloat16 (AMX-BF16, see
+  /// simd/bfloat16_tiles.hpp), it does so: weights are rounded to 17 bits when they are multiplied with values, which changes
+  /// out_ic by at most 2^-17 sum_j p_ij |v_jc|, a 256th of what rounding it to bfloat16 does; sums are formed in another order;
+  /// and numbers and products below 2^-126 count as zero.
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                   const HeadView<Scalar>& out, const E& executor = {}) const {
@@ -80,7 +84,8 @@ class Attention {
   }
 
   /// Inference on cached keys and values: the queries of sequence b are those of batch entry b, and its keys and values
-  /// those of sequence b of the cache, or caches[b Hk + h] for key head h.
+  /// those of sequence b of the cache, or caches[b Hk + h] for key head h. Queries on a cache of 16 bits are float, or 16 bits of
+  /// their own; those of bfloat16 on a cache of bfloat16 may be multiplied as such, see above.
   template <class Q, class Stored, class Scalar, class E = Serial>
   void operator()(const HeadView<Q>& query, const LayerCache<Stored, S>& cache, const HeadView<Scalar>& out,
                   const E& executor = {}) const {
@@ -109,7 +114,9 @@ class Attention {
     run_cached(query, caches, out, sequences, executor);
   }
 
-  /// The regressions with a record for `backward`.
+  /// The regressions with a record for `backward`. Where `out` is float, inputs may be Eigen::bfloat16 or Eigen::half, each of
+  /// its own: results and gradients, which are floats, have the bits that floats of the same values give, of which the tape
+  /// holds copies (see AttentionTape).
   template <class Q, class Ke, class V, class Scalar, class E = Serial>
   AttentionTape<Scalar> forward(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value,
                                 const HeadView<Scalar>& out, const E& executor = {}) const {
@@ -208,64 +215,55 @@ class Attention {
     engine::LineVector<const AnyOperator<Scalar>*> pointers_;
   };
 
-  template <class T>
-  static constexpr bool stores_16_bits = engine::storage_of<std::remove_const_t<T>> != engine::Storage::scalar;
-
   template <class Q, class Ke, class V, class Scalar, class E>
   void regress(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
                const detail::Offsets& sequences, const E& executor) const {
-    if constexpr (std::is_same_v<Scalar, float> && (stores_16_bits<Q> || stores_16_bits<Ke> || stores_16_bits<V>)) {
-      run_stored(query, key, value, out, sequences, executor);
+    constexpr bool stored = detail::reads_16_bits<Scalar, Q, Ke, V>;
+    if constexpr (!stored) check_operands<Q, Ke, V, Scalar>();
+    const engine::Execution<Scalar> execution(executor);
+    const Heads<Scalar> heads(operators_, execution);
+    if constexpr (stored) {
+      detail::StoredAttention::run(heads.attention(), constant(query), constant(key), constant(value), out, sequences, execution);
     } else {
-      check_operands<Q, Ke, V, Scalar>();
-      const engine::Execution<Scalar> execution(executor);
-      Heads<Scalar>(operators_, execution).attention().run(query, key, value, out, sequences, execution);
+      heads.attention().run(query, key, value, out, sequences, execution);
     }
   }
   template <class Q, class Ke, class V, class Scalar, class E>
   void record(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
               const detail::Offsets& sequences, AttentionTape<Scalar>& tape, const E& executor) const {
-    check_operands<Q, Ke, V, Scalar>();
+    constexpr bool stored = detail::reads_16_bits<Scalar, Q, Ke, V>;
+    if constexpr (!stored) check_operands<Q, Ke, V, Scalar>();
     const engine::Execution<Scalar> execution(executor);
-    Heads<Scalar>(operators_, execution).attention().record(query, key, value, out, sequences, tape, execution);
+    const Heads<Scalar> heads(operators_, execution);
+    if constexpr (stored) {
+      detail::StoredAttention::record(heads.attention(), constant(query), constant(key), constant(value), out, sequences, tape,
+                                      execution);
+    } else {
+      heads.attention().record(query, key, value, out, sequences, tape, execution);
+    }
   }
   template <class Q, class Stored, class Scalar, class E>
   void run_cached(const HeadView<Q>& query, std::span<const KeyValueCache<Stored, S>> caches, const HeadView<Scalar>& out,
                   const detail::Offsets& sequences, const E& executor) const {
-    static_assert(std::is_same_v<std::remove_const_t<Q>, detail::ComputedIn<Stored>>,
-                  "query must have the scalar of the cache, float if that stores 16 bits");
-    static_assert(std::is_same_v<std::remove_const_t<Q>, Scalar> && !std::is_const_v<Scalar>,
-                  "out must be writable, of the scalar of query");
+    static_assert(std::is_same_v<detail::ComputedIn<std::remove_const_t<Q>>, detail::ComputedIn<Stored>>,
+                  "query must have the scalar of the cache, float or 16 bits if that stores 16 bits");
+    static_assert(std::is_same_v<detail::ComputedIn<std::remove_const_t<Q>>, Scalar> && !std::is_const_v<Scalar>,
+                  "out must be writable, of the scalar of query, float if that is stored in 16 bits");
     const engine::Execution<Scalar> execution(executor);
     engine::LineVector<CachedHead<Scalar>> cached(&execution.memory());
     cached.reserve(caches.size());
     for (const auto& cache : caches) cached.push_back(detail::cached_head<Scalar>(cache));
-    Heads<Scalar>(operators_, execution).attention().run_cached(query, cached, out, sequences, execution);
+    const Heads<Scalar> heads(operators_, execution);
+    if constexpr (detail::stores_16_bits<Q>) {
+      detail::StoredAttention::run_cached<Stored>(heads.attention(), constant(query), cached, out, sequences, execution);
+    } else {
+      heads.attention().run_cached(query, cached, out, sequences, execution);
+    }
   }
 
-  /// On inputs that may be stored in 16 bits: keys and values are read as those of caches are.
-  template <class Q, class Ke, class V, class E>
-  void run_stored(const HeadView<Q>& query, const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<float>& out,
-                  const detail::Offsets& sequences, const E& executor) const {
-    static_assert(!PreparingSimilarity<S>, "this similarity changes keys: convert operands with .cast<float>()");
-    const char* const function = "Attention::operator()";
-    const detail::AttentionShapes shapes{detail::HeadShape(query), detail::HeadShape(key), detail::HeadShape(value)};
-    shapes.validate(sequences, detail::HeadShape(out), function);
-    detail::require_apart({"out", out}, {{"query", query}, {"key", key}, {"value", value}}, function);
-    const engine::Execution<float> execution(executor);
-    const detail::StoredInputs<std::remove_const_t<Ke>, std::remove_const_t<V>, S> inputs(
-        key, value, detail::HeadShape(query), sequences, operators_.front().screening(), execution);
-    const Heads<float> heads(operators_, execution);
-    if constexpr (stores_16_bits<Q>) {
-      std::vector<float> numbers(static_cast<std::size_t>(query.batch() * query.heads() * query.tokens() * query.dim()));
-      const auto floats = HeadView<float>::bhnd(numbers.data(), query.batch(), query.heads(), query.tokens(), query.dim());
-      for (Index b = 0; b < query.batch(); ++b) {
-        for (Index h = 0; h < query.heads(); ++h) floats.rows(b, h) = query.rows(b, h).template cast<float>();
-      }
-      heads.attention().run_cached(floats, inputs.heads(), out, sequences, execution);
-    } else {
-      heads.attention().run_cached(query, inputs.heads(), out, sequences, execution);
-    }
+  template <class T>
+  static HeadView<const std::remove_const_t<T>> constant(const HeadView<T>& view) {
+    return view;
   }
 
   template <class Q, class Ke, class V, class Scalar>

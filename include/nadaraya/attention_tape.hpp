@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstddef>
+#include <memory>
 #include <span>
 #include <utility>
 #include <vector>
@@ -52,7 +53,8 @@ void forward_heads(const HeadPositions& positions, std::span<const engine::Probl
 }  // namespace detail
 
 /// The record of one forward pass over many heads. Like Tape, it refers to inputs whose rows are
-/// contiguous: keep them alive and unchanged until backward. Moved from, it has no heads.
+/// contiguous: keep them alive and unchanged until backward. Inputs that are stored in 16 bits need not live on: the tape, and
+/// its copies, share a float copy of each, 4 bytes an element. Moved from, it has no heads.
 template <class Scalar>
 class AttentionTape {
  public:
@@ -64,13 +66,15 @@ class AttentionTape {
       : shapes_(std::exchange(other.shapes_, {})),
         sequences_(std::move(other.sequences_)),
         tapes_(std::move(other.tapes_)),
-        inputs_(std::exchange(other.inputs_, {})) {}
+        inputs_(std::exchange(other.inputs_, {})),
+        copies_(std::move(other.copies_)) {}
   /// As the move constructor.
   AttentionTape& operator=(AttentionTape&& other) noexcept {
     shapes_ = std::exchange(other.shapes_, {});
     sequences_ = std::exchange(other.sequences_, Packed({}, {}));
     tapes_ = std::exchange(other.tapes_, {});
     inputs_ = std::exchange(other.inputs_, {});
+    copies_ = std::move(other.copies_);
     return *this;
   }
 
@@ -105,9 +109,9 @@ class AttentionTape {
 
   using Policies = engine::LineVector<engine::HeadPolicies<Scalar>>;
 
-  /// Becomes a tape with empty records, of validated operands.
+  /// Becomes a tape with empty records, of validated operands. Where these are copies, the tape owns them with others.
   void bind(const detail::HeadPositions& positions, const HeadView<const Scalar>& query, const HeadView<const Scalar>& key,
-            const HeadView<const Scalar>& value);
+            const HeadView<const Scalar>& value, std::shared_ptr<const void> copies);
 
   detail::HeadPositions positions() const { return {shapes_, sequences_}; }
 
@@ -131,11 +135,13 @@ class AttentionTape {
   Packed sequences_{{}, {}};
   std::vector<Tape<Scalar>> tapes_;
   std::array<detail::Footprint, 3> inputs_;  ///< memory of query, key and value that is referred to
+  std::shared_ptr<const void> copies_;       ///< ... of which this tape is an owner
 };
 
 template <class Scalar>
 void AttentionTape<Scalar>::bind(const detail::HeadPositions& positions, const HeadView<const Scalar>& query,
-                                 const HeadView<const Scalar>& key, const HeadView<const Scalar>& value) {
+                                 const HeadView<const Scalar>& key, const HeadView<const Scalar>& value,
+                                 std::shared_ptr<const void> copies) {
   shapes_ = positions.shapes;
   const auto copy = [](std::span<const Index> from, std::vector<Index>& to) { to.assign(from.begin(), from.end()); };
   copy(positions.sequences.query, sequences_.query);
@@ -154,6 +160,7 @@ void AttentionTape<Scalar>::bind(const detail::HeadPositions& positions, const H
     refers[1] = refers[1] || !tape.key_.copied();
     refers[2] = refers[2] || !tape.value_.copied();
   });
+  copies_ = std::move(copies);
   inputs_ = {};
   if (refers[0]) inputs_[0] = detail::head_footprint(query);
   if (refers[1]) inputs_[1] = detail::head_footprint(key);

@@ -25,7 +25,8 @@ using RowMatrix = Eigen::Matrix<Scalar, Eigen::Dynamic, Eigen::Dynamic, Eigen::R
 
 /// A scalar that attention can be computed in: float, double, long double, or a type that behaves
 /// like them (automatic differentiation, multiprecision). Integers and complex numbers are not, and
-/// nothing is computed in 16 bits: operators refuse Eigen::half and Eigen::bfloat16 by name. Caches store them.
+/// nothing is computed in 16 bits: operators refuse Eigen::half and Eigen::bfloat16 by name. Caches store them, and Attention
+/// reads them where its output is float.
 template <class Scalar>
 concept RealScalar = !Eigen::NumTraits<Scalar>::IsInteger && !Eigen::NumTraits<Scalar>::IsComplex;
 
@@ -43,7 +44,8 @@ template <class Scalar>
 constexpr bool check_scalar() {
   static_assert(sizeof(Scalar) >= sizeof(float),
                 "nadaraya computes in float, double and wider scalars, not in 16 bits (Eigen::half, Eigen::bfloat16): convert "
-                "operands with .cast<float>(), or keep keys and values in a KeyValueCache or LayerCache of 16 bits");
+                "operands with .cast<float>(), give Attention, which reads 16 bits, an output of floats, or keep keys and values "
+                "in a KeyValueCache or LayerCache of 16 bits");
   return true;
 }
 

@@ -1,5 +1,5 @@
-// expect first: convert operands with .cast<float>()
-// Nothing is computed in 16 bits.
+// expect first: give Attention, which reads 16 bits, an output of floats
+// 16 bits are read, and nothing is computed in them.
 #include "nadaraya/attention.hpp"
 
 using namespace nadaraya;
