@@ -184,47 +184,6 @@ HeadView<T> head_view(const Array& array) {
                      {strides[0], strides[1], strides[2], strides[3]});
 }
 
-/// A copy in float.
-class FloatCopy {
- public:
-  template <class T>
-  explicit FloatCopy(const HeadView<const T>& view)
-      : numbers_(static_cast<std::size_t>(view.batch() * view.heads() * view.tokens() * view.dim())),
-        view_(copy(view)) {}
-  FloatCopy(const FloatCopy&) = delete;
-  FloatCopy& operator=(const FloatCopy&) = delete;
-
-  HeadView<const float> view() const { return view_; }
-
- private:
-  template <class T>
-  HeadView<float> copy(const HeadView<const T>& from) {
-    const auto to = HeadView<float>::bhnd(numbers_.data(), from.batch(), from.heads(), from.tokens(), from.dim());
-    for (Index b = 0; b < from.batch(); ++b) {
-      for (Index h = 0; h < from.heads(); ++h) to.rows(b, h) = from.rows(b, h).template cast<float>();
-    }
-    return to;
-  }
-
-  std::vector<float> numbers_;
-  HeadView<float> view_;
-};
-
-/// Numbers as they are computed with: a copy of those that are stored in 16 bits.
-template <class T>
-struct InScalar : FloatCopy {
-  using FloatCopy::FloatCopy;
-};
-template <class T>
-requires std::is_same_v<nadaraya::detail::ComputedIn<T>, T>
-struct InScalar<T> {
-  explicit InScalar(const HeadView<const T>& view) : view_(view) {}
-  HeadView<const T> view() const { return view_; }
-
- private:
-  HeadView<const T> view_;
-};
-
 /// Some entries of the batch.
 template <class T>
 HeadView<T> entries(const HeadView<T>& view, Index first, Index count) {

@@ -1,6 +1,8 @@
 // The cache of a decoder as a class of Python.
 #include "cache.hpp"
 
+#include <nadaraya/scalar_heads.hpp>
+
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -38,7 +40,7 @@ nb::object attend_cached(const Choice& choice, nb::handle queries, const Cache& 
   }
   with_stored(query, [&]<class T>(T) {
     using Scalar = nadaraya::detail::ComputedIn<T>;
-    const InScalar<T> in_scalar(head_view<const T>(query));
+    const nadaraya::detail::ScalarHeads<T> in_scalar(head_view<const T>(query), nadaraya::Serial{});
     const auto q = in_scalar.view();
     const auto groups =
         choice.groups<Scalar>({q.batch(), q.heads(), q.tokens(), lengths.empty() ? 0 : lengths.front()});

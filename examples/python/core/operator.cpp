@@ -2,10 +2,10 @@
 #include "operator.hpp"
 
 #include "cache.hpp"
-#include "sixteen_bits.hpp"
 #include "tape.hpp"
 
 #include <nadaraya/head_weights.hpp>
+#include <nadaraya/stored_attention.hpp>
 
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
@@ -88,7 +88,7 @@ class Operator {
                         if constexpr (std::is_same_v<T, Scalar>) {
                           group.attention()(of(q), of(k), of(v), of(result), tokens, executor);
                         } else {
-                          attend_16_bits(choice_->options, group, of(q), of(k), of(v), of(result), tokens, executor);
+                          nadaraya::attend_stored(group.attention(), of(q), of(k), of(v), of(result), tokens, executor);
                         }
                       });
                     }

@@ -165,7 +165,7 @@ struct Operands {
     }
   }
 
-  /// Throws where 16 bits are stored, with which nothing but the regression alone is computed.
+  /// Throws where 16 bits are stored, of which no sparse weights are computed.
   void check_scalar() const { check_dtypes({{"query", &query}}); }
 
   std::string shapes() const { return shapes_of({{"query", &query}, {"key", &key}, {"value", &value}}); }

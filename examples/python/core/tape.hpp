@@ -4,10 +4,12 @@
 #include "operator.hpp"
 
 #include <nadaraya/attention_tape.hpp>
+#include <nadaraya/stored_attention.hpp>
 
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -25,15 +27,14 @@ struct Record {
 class Tape {
  public:
   Tape(std::shared_ptr<const Choice> choice, Operands operands)
-      : choice_(std::move(choice)), operands_(std::move(operands)) {
-    operands_.check_scalar();
-  }
+      : choice_(std::move(choice)), operands_(std::move(operands)) {}
 
   /// Writes to `out`, or to a new array. Returns it.
   nb::object forward(nb::object out, nb::handle threads, nb::handle sequences) {
-    with_scalar(operands_.query, [&]<class Scalar>(Scalar) {
-      const auto query = head_view<const Scalar>(operands_.query), key = head_view<const Scalar>(operands_.key),
-                 value = head_view<const Scalar>(operands_.value);
+    with_stored(operands_.query, [&]<class T>(T) {
+      using Scalar = nadaraya::detail::ComputedIn<T>;
+      const auto query = head_view<const T>(operands_.query), key = head_view<const T>(operands_.key),
+                 value = head_view<const T>(operands_.value);
       Record<Scalar> record{choice_->groups<Scalar>(mask_sizes(query, key)), {}};
       const auto result = head_view<Scalar>(out_array<Scalar>(out, operands_.out_shape()));
       const nadaraya::Packed tokens = packed(sequences, *choice_, query.tokens(), key.tokens());
@@ -43,8 +44,13 @@ class Tape {
                     for (const auto& group : record.groups) {
                       const auto of = [&](const auto& view) { return entries(view, group.first, group.count); };
                       execute<Scalar>(by, key.tokens(), [&](const auto& executor) {
-                        record.tapes.push_back(
-                            group.attention().forward(of(query), of(key), of(value), of(result), tokens, executor));
+                        if constexpr (std::is_same_v<T, Scalar>) {
+                          record.tapes.push_back(
+                              group.attention().forward(of(query), of(key), of(value), of(result), tokens, executor));
+                        } else {
+                          record.tapes.push_back(nadaraya::forward_stored(group.attention(), of(query), of(key),
+                                                                          of(value), of(result), tokens, executor));
+                        }
                       });
                     }
                   });
@@ -53,16 +59,20 @@ class Tape {
     return out;
   }
 
-  /// (query, key, value, scale, bandwidth, alpha, ridge): the gradients of the inputs, and those of the parameters for each
-  /// query head.
+  /// (query, key, value, scale, bandwidth, alpha, ridge): the gradients of the inputs, in float32 where these store 16 bits,
+  /// and those of the parameters for each query head.
   nb::tuple backward(nb::handle grad_output, nb::handle threads) const {
     const Input gradient = input("grad_output", grad_output);
-    check_dtypes({{"query", &operands_.query}, {"grad_output", &gradient}});
+    if (holds_16_bits(operands_.query) && !holds<float>(gradient)) {
+      refuse_type("grad_output must be float32 as the output is, got " + dtype_name(gradient));
+    }
+    if (!holds_16_bits(operands_.query)) check_same_dtype({{"query", &operands_.query}, {"grad_output", &gradient}});
     if (shape_of(gradient) != operands_.out_shape()) {
       program::refuse("grad_output must have the shape of the output, " + text(operands_.out_shape()) + ", got " +
                       text(shape_of(gradient)));
     }
-    return with_scalar(operands_.query, [&]<class Scalar>(Scalar) {
+    return with_stored(operands_.query, [&]<class T>(T) {
+      using Scalar = nadaraya::detail::ComputedIn<T>;
       const auto& record = std::get<Record<Scalar>>(record_);
       const NewArray<Scalar> query(shape_of(operands_.query)), key(shape_of(operands_.key)),
           value(shape_of(operands_.value));

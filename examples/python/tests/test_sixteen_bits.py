@@ -36,6 +36,17 @@ def test_attention_is_that_of_the_numbers_in_float32(dtype, similarity):
         assert (nd.Operator(similarity=similarity, **options)(*narrow, threads=3) == out).all()
 
 
+@pytest.mark.parametrize("similarity", ["dot", "cosine"])
+def test_training_is_that_of_the_numbers_in_float32(dtype, similarity):
+    narrow, wide = stored(dtype, **SHAPE)
+    for options in [dict(mask="causal"), dict(kernel="gaussian"), dict(kernel="polynomial", alpha=[1.2, 1.4, 1.6, 1.8])]:
+        out, tape = nd.forward(*narrow, similarity=similarity, **options)
+        expected, wide_tape = nd.forward(*wide, similarity=similarity, **options)
+        assert out.dtype == np.float32 and (out == expected).all()
+        for one, other in zip(nd.backward(tape, out), nd.backward(wide_tape, out), strict=True):
+            assert (one is None and other is None) or (np.asarray(one) == np.asarray(other)).all()
+
+
 def test_bits_are_those_of_a_cache(dtype):
     narrow, (query, key, value) = stored(dtype, **SHAPE)
     cache = nd.KeyValueCache(8, 5, heads=2, batch=2)
@@ -81,9 +92,11 @@ def test_a_cache_rounds_to_its_dtype():
 
 def test_refusals(dtype):
     (query, key, value), _ = stored(dtype)
-    for call in (lambda: nd.forward(query, key, value), lambda: nd.weights(query, key)):
-        with pytest.raises(TypeError, match=f"query must be float32 or float64, got {dtype.name}"):
-            call()
+    with pytest.raises(TypeError, match=f"query must be float32 or float64, got {dtype.name}"):
+        nd.weights(query, key)
+    out, tape = nd.forward(query, key, value)
+    with pytest.raises(TypeError, match=f"grad_output must be float32 as the output is, got {dtype.name}"):
+        nd.backward(tape, out.astype(dtype))
     with pytest.raises(TypeError, match=f"query and value must have the same dtype, got {dtype.name} and float32"):
         nd.attend(query, key, value.astype("float32"))
     with pytest.raises(ValueError, match=r"\[1 x 1 x 11 x 4\].*\(query"):

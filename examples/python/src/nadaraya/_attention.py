@@ -291,7 +291,8 @@ def forward(
     """`attend`, and a tape for `backward`: (out, tape).
 
     The tape holds the keys that have weight for each query, and nothing of size Nq x Nk where those are few. It refers
-    to query, key and value, which are float32 or float64: leave them unchanged until backward.
+    to query, key and value: leave them unchanged until backward. Of bfloat16 and float16 it holds float32 copies; the
+    output, grad_output and the gradients are float32 then.
     """
     return Operator(**options).forward(query, key, value, sequences=sequences, out=out, threads=threads)
 
