@@ -515,3 +515,93 @@ TEMPLATE_TEST_CASE("offsets of rows are the same in every tier", "[engine]", flo
     }
   });
 }
+
+TEMPLATE_TEST_CASE("points within a radius are the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  Random random(32);
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index n = 0; n <= 70; ++n) {
+      const Index cols = 1 + n % 3, stride = n + slack;
+      INFO(tier << ", " << n << " points, " << cols << " columns");
+      const RowMatrix<T> x = random.normal<T>(cols, stride), q = random.normal<T>(1, cols);
+      const std::vector<KeyIndex> keys = run_of_keys(n);
+      for (const T bound : {T(0), T(2), std::numeric_limits<T>::infinity()}) {
+        std::vector<KeyIndex> found(static_cast<std::size_t>(stride), KeyIndex(-1));
+        RowMatrix<T> squares(1, stride), offsets(cols, stride);
+        const Index kept = loops.points_within(x.data(), stride, cols, keys.data(), n, q.data(), bound, found.data(), squares.data(),
+                                               offsets.data(), stride);
+        Index at = 0;
+        for (Index j = 0; j < n; ++j) {
+          const RowMatrix<T> offset = x.col(j).transpose() - q;
+          if (!(offset.squaredNorm() < bound)) continue;
+          REQUIRE(found[static_cast<std::size_t>(at)] == keys[static_cast<std::size_t>(j)]);
+          REQUIRE(offsets.col(at).transpose() == offset);
+          REQUIRE(std::abs(squares(at) - offset.squaredNorm()) <= 4 * std::numeric_limits<T>::epsilon() * squares(at));
+          ++at;
+        }
+        REQUIRE(kept == at);
+      }
+    }
+  });
+}
+
+TEMPLATE_TEST_CASE("fits on columns are the portable ones in every tier", "[engine]", float, double) {
+  using T = TestType;
+  using Row = RowMatrix<T>;
+  Random random(33);
+  constexpr T epsilon = std::numeric_limits<T>::epsilon();
+  const auto near_to = [](const auto& a, const auto& b, T tolerance) { return (a - b).cwiseAbs().maxCoeff() <= tolerance; };
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index n = 1; n <= 70; ++n) {
+      const Index cols = 1 + n % 4, stride = n + 3;  // what lies past n is left as it is
+      INFO(tier << ", " << n << " rows, " << cols << " columns");
+      const T tolerance = T(8) * T(n) * epsilon;
+      Row w = random.normal<T>(1, stride).cwiseAbs(), x = random.normal<T>(cols, stride), mean(1, cols);
+      Row expected_w = w, expected_x = x, expected_mean = mean;
+      const T mass = loops.centre_columns(w.data(), n, x.data(), stride, cols, mean.data());
+      const T expected_mass = Portable::centre_columns(expected_w.data(), n, expected_x.data(), stride, cols, expected_mean.data());
+      REQUIRE(std::abs(mass - expected_mass) <= tolerance * mass);
+      REQUIRE(near_to(w, expected_w, tolerance));
+      REQUIRE(near_to(x, expected_x, tolerance));
+      REQUIRE(near_to(mean, expected_mean, tolerance));
+      REQUIRE(x.rightCols(3) == expected_x.rightCols(3));
+
+      const Row y = random.normal<T>(1, stride), factor = random.normal<T>(1, cols);
+      REQUIRE(std::abs(loops.inner_product(w.data(), y.data(), n) - Portable::inner_product(w.data(), y.data(), n)) <= tolerance);
+      const T of_squares = (w.array() * y.array() * x.row(0).array().square()).leftCols(n).sum();
+      REQUIRE(std::abs(loops.inner_product_of_squares(w.data(), y.data(), x.data(), n) - of_squares) <= 8 * tolerance);
+      Row products(1, cols), expected_products(1, cols);
+      loops.products_with_columns(w.data(), y.data(), n, x.data(), stride, cols, products.data());
+      Portable::products_with_columns(w.data(), y.data(), n, x.data(), stride, cols, expected_products.data());
+      REQUIRE(near_to(products, expected_products, 4 * tolerance));
+      Row gram = Row::Zero(cols, cols), expected_gram = gram;
+      loops.products_of_columns(w.data(), n, x.data(), stride, cols, gram.data(), cols);
+      Portable::products_of_columns(w.data(), n, x.data(), stride, cols, expected_gram.data(), cols);
+      REQUIRE(near_to(gram, expected_gram, 8 * tolerance));
+
+      Row sum = y, expected_sum = y;
+      loops.add_columns(factor.data(), n, x.data(), stride, cols, sum.data());
+      Portable::add_columns(factor.data(), n, x.data(), stride, cols, expected_sum.data());
+      REQUIRE(near_to(sum, expected_sum, 64 * epsilon));
+      REQUIRE(sum.rightCols(3) == y.rightCols(3));
+      loops.subtract(T(0.25), n, sum.data());
+      Portable::subtract(T(0.25), n, expected_sum.data());
+      REQUIRE(near_to(sum, expected_sum, 64 * epsilon));
+      Row tilted = y, expected_tilted = y;
+      loops.tilted(x.data(), y.data(), n, T(0.5), T(3), tilted.data());
+      Portable::tilted(x.data(), y.data(), n, T(0.5), T(3), expected_tilted.data());
+      REQUIRE(near_to(tilted, expected_tilted, 64 * epsilon));
+      REQUIRE(tilted.rightCols(3) == y.rightCols(3));
+
+      Row powers = y;
+      REQUIRE(loops.exponentials(w.data(), n, T(2), powers.data()) == w.leftCols(n).minCoeff());
+      const Row expected_powers = ((w.array() - w.leftCols(n).minCoeff()) * T(-2)).exp();
+      REQUIRE(near_to(powers.leftCols(n), expected_powers.leftCols(n), 4 * epsilon));
+      REQUIRE(powers.rightCols(3) == y.rightCols(3));
+    }
+    // The inverse of such a mass is infinite.
+    Row w = Row::Constant(1, 5, std::numeric_limits<T>::denorm_min()), none;
+    loops.centre_columns(w.data(), Index(5), none.data(), Index(5), Index(0), none.data());
+    REQUIRE(near_to(w, Row::Constant(1, 5, T(0.2)), epsilon));
+  });
+}

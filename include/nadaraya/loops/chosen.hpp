@@ -1,6 +1,8 @@
 // The tables of loops of this machine for those who call loops without compiling them.
 #pragma once
 
+#include "nadaraya/loops/operands.hpp"
+#include "nadaraya/loops/portable.hpp"
 #include "nadaraya/loops/table.hpp"
 
 #if !defined(NADARAYA_COMPILED)
@@ -19,6 +21,17 @@ extern template const BackwardLoops<double>& chosen_loops<double, BackwardLoops>
 extern template const FitLoops<float>& chosen_loops<float, FitLoops>();
 extern template const FitLoops<double>& chosen_loops<double, FitLoops>();
 #endif
+
+/// chosen_loops<Scalar>(), or Portable for a scalar without vector loops.
+template <class Scalar>
+const auto& chosen_or_portable_loops() {
+  if constexpr (vectorized<Scalar>) {
+    return chosen_loops<Scalar>();
+  } else {
+    static constexpr Portable portable{};
+    return portable;
+  }
+}
 
 }  // namespace nadaraya::engine
 

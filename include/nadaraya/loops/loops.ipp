@@ -13,12 +13,13 @@
 #include "nadaraya/loops/kernel_rows.ipp"
 #include "nadaraya/loops/short_rows.ipp"
 #include "nadaraya/loops/small_systems.ipp"
+#include "nadaraya/loops/column_fits.ipp"
 
 /// All loops of the tier by name.
 struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, KernelRows, ShortRows,
-               SmallSystems {
-  template <class Table>
-  static const Table& table();
+               SmallSystems, ColumnFits {
+  template <class T>
+  static const LoopTable<T>& table();
 };
 
 /// Those that call no kernel by pointer.
@@ -76,6 +77,16 @@ inline constexpr FitLoops<T> loop_table<FitLoops<T>> = {
     .offset_rows = &Loops::offset_rows<T>,
     .factorize = &Loops::factorize<T>,
     .substitute = &Loops::substitute<T>,
+    .points_within = &Loops::points_within<T>,
+    .exponentials = &Loops::exponentials<T>,
+    .inner_product = &Loops::inner_product<T>,
+    .inner_product_of_squares = &Loops::inner_product_of_squares<T>,
+    .centre_columns = &Loops::centre_columns<T>,
+    .products_with_columns = &Loops::products_with_columns<T>,
+    .products_of_columns = &Loops::products_of_columns<T>,
+    .add_columns = &Loops::add_columns<T>,
+    .subtract = &Loops::subtract<T>,
+    .tilted = &Loops::tilted<T>,
 };
 
 template <class Table>

@@ -163,6 +163,59 @@ struct Portable {
     }
   }
 
+  template <class T>
+  static T inner_product(const T* x, const T* y, Index n) {
+    T sum(0);
+    for (Index j = 0; j < n; ++j) sum += x[j] * y[j];
+    return sum;
+  }
+
+  template <class T>
+  static T centre_columns(T* w, Index n, T* x, Index stride, Index cols, T* mean) {
+    T mass(0);
+    for (Index j = 0; j < n; ++j) mass += w[j];
+    for (Index j = 0; j < n; ++j) w[j] /= mass;
+    for (Index c = 0; c < cols; ++c) {
+      mean[c] = inner_product(w, x + c * stride, n);
+      subtract(mean[c], n, x + c * stride);
+    }
+    return mass;
+  }
+
+  template <class T>
+  static void products_with_columns(const T* w, const T* y, Index n, const T* x, Index stride, Index cols, T* to) {
+    for (Index c = 0; c < cols; ++c, x += stride) {
+      to[c] = T(0);
+      for (Index j = 0; j < n; ++j) to[c] += w[j] * y[j] * x[j];
+    }
+  }
+
+  template <class T>
+  static void products_of_columns(const T* w, Index n, const T* x, Index stride, Index cols, T* to, Index to_stride) {
+    for (Index c = 0; c < cols; ++c) {
+      for (Index d = c; d < cols; ++d) {
+        products_with_columns(w, x + c * stride, n, x + d * stride, stride, Index(1), to + c * to_stride + d);
+      }
+    }
+  }
+
+  template <class T>
+  static void add_columns(const T* factor, Index n, const T* x, Index stride, Index cols, T* y) {
+    for (Index c = 0; c < cols; ++c) {
+      for (Index j = 0; j < n; ++j) y[j] += factor[c] * x[c * stride + j];
+    }
+  }
+
+  template <class T>
+  static void subtract(const T& constant, Index n, T* y) {
+    for (Index j = 0; j < n; ++j) y[j] -= constant;
+  }
+
+  template <class T>
+  static void tilted(const T* x, const T* y, Index n, const T& constant, const T& factor, T* z) {
+    for (Index j = 0; j < n; ++j) z[j] = ((T(1) + x[j]) * y[j] + constant) * factor;
+  }
+
  private:
   template <class T>
   static void add_scaled(const T& factor, const T* from, Index cols, T* to) {

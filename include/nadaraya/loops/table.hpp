@@ -84,6 +84,19 @@ struct FitLoops {
   void (*offset_rows)(const KeyIndex* key, const T* factor, Index n, const T* x, Index stride, Index cols, const T* from, T* to);
   void (*factorize)(Index n, T* a, Index stride, T least);
   void (*substitute)(Index n, const T* factors, Index stride, T* x, T* rest);
+
+  // A weighted fit on columns.
+  Index (*points_within)(const T* x, Index stride, Index cols, const KeyIndex* key, Index n, const T* q, T bound, KeyIndex* out,
+                         T* squares, T* offsets, Index to_stride);
+  T (*exponentials)(const T* x, Index n, T rate, T* y);
+  T (*inner_product)(const T* x, const T* y, Index n);
+  T (*inner_product_of_squares)(const T* x, const T* y, const T* z, Index n);
+  T (*centre_columns)(T* w, Index n, T* x, Index stride, Index cols, T* mean);
+  void (*products_with_columns)(const T* w, const T* y, Index n, const T* x, Index stride, Index cols, T* to);
+  void (*products_of_columns)(const T* w, Index n, const T* x, Index stride, Index cols, T* to, Index to_stride);
+  void (*add_columns)(const T* factor, Index n, const T* x, Index stride, Index cols, T* y);
+  void (*subtract)(T constant, Index n, T* y);
+  void (*tilted)(const T* x, const T* y, Index n, T constant, T factor, T* z);
 };
 
 /// loops<Scalar, Table>(), of float and double; defined in loops/tiers.hpp. Not inline, so that `extern template` keeps the loops

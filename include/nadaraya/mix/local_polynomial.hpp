@@ -50,7 +50,7 @@ struct LocalPolynomial {
   void correct(const WeightedKeys<Scalar>& support, std::span<Scalar> corrected, Scratch<Scalar>& scratch) const {
     if (support.size() == 0) return;
     prepare(support, scratch);
-    scratch.fit.corrected(Eigen::Map<Eigen::Matrix<Scalar, Eigen::Dynamic, 1>>(corrected.data(), support.size()));
+    scratch.fit.corrected(corrected.data());
   }
 
   /// Gradients by w, k, q; returns that by the ridge. After correct, with its scratch memory.
@@ -63,7 +63,7 @@ struct LocalPolynomial {
     if (s == 0) return Scalar(0);
     auto& fit = scratch.fit;
     fit.pull(Eigen::Map<const Vector>(grad_corrected.data(), s));
-    fit.weight_slopes(Eigen::Map<Vector>(gradients.weights.data(), s));
+    fit.weight_slopes(gradients.weights.data());
     const Vector by_beta = fit.weights().array() * fit.residual().array();
     const Vector by_nu = fit.weights().array() * (Scalar(1) + fit.tilt().array());
     scratch.gradient = by_beta * fit.beta().transpose() - by_nu * fit.nu().transpose();

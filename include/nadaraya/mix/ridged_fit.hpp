@@ -2,7 +2,9 @@
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/mix/cholesky.hpp"
+#include "nadaraya/mix/small_system.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -28,163 +30,140 @@ class RidgedFit {
   /// Room for s rows; weights and features are then to be set.
   void resize(Index rows, Index features) {
     rows_ = rows;
+    features_ = features;
     if (rows > room_ || features > columns_.cols()) {
       room_ = (std::max)(room_, rows + rows / 2);
       columns_.resize(room_, (std::max)(features, Index(columns_.cols())));
       p_.resize(room_);
       tilt_.resize(room_);
       residual_.resize(room_);
+      for (Vector* of_features : {&mean_, &beta_, &nu_, &coefficient_}) of_features->resize(columns_.cols() + past);
     }
-    mean_.resize(features);
-    beta_.resize(features);
-    nu_.resize(features);
   }
 
   Index rows() const { return rows_; }
-  Index features() const { return mean_.size(); }
+  Index features() const { return features_; }
 
   /// [s x M], psi after fit().
-  Columns columns() { return Columns(columns_.data(), rows_, features(), Eigen::OuterStride<>(room_)); }
+  Columns columns() { return Columns(columns_.data(), rows_, features_, Eigen::OuterStride<>(room_)); }
   /// w, p after fit().
   Column weights() { return Column(p_.data(), rows_); }
   /// psi_j^T beta after fit().
   Column tilt() { return Column(tilt_.data(), rows_); }
   /// g_j - sum p g - psi_j^T nu after pull(g): what a fit of g leaves.
   Column residual() { return Column(residual_.data(), rows_); }
-  const Vector& mean() const { return mean_; }
-  const Vector& beta() const { return beta_; }
-  const Vector& nu() const { return nu_; }
+  auto beta() const { return beta_.head(features_); }
+  auto nu() const { return nu_.head(features_); }
+  /// sum w
   const Scalar& total() const { return total_; }
 
-  /// Weights are positive and finite; s >= 1.
+  /// Weights are finite, their sum positive; s >= 1. Without one that is, the fit is not finite.
   void fit(const Scalar& ridge) {
     ridge_ = ridge;
-    auto p = weights();
-    total_ = p.sum();
-    p /= total_;
-    auto psi = columns();
-    for (Index m = 0; m < features(); ++m) {
-      mean_(m) = p.dot(psi.col(m));
-      psi.col(m).array() -= mean_(m);
-    }
-    by_rows_ = rows_ < features();
+    total_ = loops().centre_columns(p_.data(), rows_, columns_.data(), room_, features_, mean_.data());
+    by_rows_ = rows_ < features_;
     by_rows_ ? fit_rows() : fit_features();
     // Its mean is zero but for rounding, which a small ridge amplifies.
-    auto tilt = this->tilt();
-    tilt.array() -= p.dot(tilt);
+    loops().subtract(loops().inner_product(p_.data(), tilt_.data(), rows_), rows_, tilt_.data());
   }
 
-  /// c_j = p_j (1 + tilt_j).
-  template <class Out>
-  void corrected(Out&& c) {
-    c = weights().array() * (Scalar(1) + tilt().array());
-  }
+  /// c_j = p_j (1 + tilt_j), into c [s].
+  void corrected(Scalar* c) { loops().tilted(tilt_.data(), p_.data(), rows_, Scalar(0), Scalar(1), c); }
 
   /// For dL/dc = g: nu = (C + ridge I)^-1 sum p g psi and the residual. Then
   ///   dL/dw_j = ((1 + tilt_j) residual_j - ridge nu^T beta) / sum w,
   ///   dL/dphi_j = p_j (beta residual_j - nu (1 + tilt_j)),   dL/dridge = -nu^T beta.
   template <class G>
   void pull(const G& g) {
-    auto p = weights();
-    auto psi = columns();
-    auto left = residual();
-    left = g;
-    left.array() -= p.dot(left);
+    residual() = g;
+    pull();
+  }
+
+  /// pull(g) where residual() has been set to g.
+  void pull() {
+    loops().subtract(loops().inner_product(p_.data(), residual_.data(), rows_), rows_, residual_.data());
     if (by_rows_) {
       // nu = W^T (G + ridge I)^-1 sqrt(p) g.
-      solution_ = p.array().sqrt() * left.array();
-      cholesky_solve(factor_, solution_);
-      nu_.noalias() = scaled_.transpose() * solution_;
+      solution_.head(rows_) = weights().array().sqrt() * residual().array();
+      system_.solve(solution_.data());
+      nu_.head(features_).noalias() = scaled_.transpose() * solution_.head(rows_);
     } else {
-      scratch_ = p.array() * left.array();
-      for (Index m = 0; m < features(); ++m) nu_(m) = psi.col(m).dot(scratch_);
-      cholesky_solve(factor_, nu_);
+      loops().products_with_columns(p_.data(), residual_.data(), rows_, columns_.data(), room_, features_, nu_.data());
+      system_.solve(nu_.data());
     }
-    for (Index m = 0; m < features(); ++m) left -= Scalar(nu_(m)) * psi.col(m);
-    ridge_slope_ = -nu_.dot(beta_);
+    coefficient_.head(features_) = -nu();
+    loops().add_columns(coefficient_.data(), rows_, columns_.data(), room_, features_, residual_.data());
+    ridge_slope_ = -nu().dot(beta());
   }
 
   Scalar ridge_slope() const { return ridge_slope_; }
 
-  /// dL/dw after pull().
-  template <class Out>
-  void weight_slopes(Out&& slopes) {
-    slopes = ((Scalar(1) + tilt().array()) * residual().array() + Scalar(ridge_ * ridge_slope_)) / total_;
+  /// dL/dw after pull(), into slopes [s].
+  void weight_slopes(Scalar* slopes) {
+    loops().tilted(tilt_.data(), residual_.data(), rows_, Scalar(ridge_ * ridge_slope_), Scalar(Scalar(1) / total_), slopes);
   }
 
   /// The weights by which the coefficient of feature m sums values: p_j psi_j^T (C + ridge I)^-1 e_m.
   template <class Out>
   void slope_weights(Index m, Out&& out) {
-    auto psi = columns();
     if (by_rows_) {
       // (C + ridge I)^-1 W^T sqrt(p) y = W^T (G + ridge I)^-1 sqrt(p) y.
-      solution_ = scaled_.col(m);
-      cholesky_solve(factor_, solution_);
-      out = weights().array().sqrt() * solution_.array();
+      solution_.head(rows_) = scaled_.col(m);
+      system_.solve(solution_.data());
+      out = weights().array().sqrt() * solution_.head(rows_).array();
       return;
     }
-    coefficient_.setZero(features());
+    coefficient_.head(features_).setZero();
     coefficient_(m) = Scalar(1);
-    cholesky_solve(factor_, coefficient_);
-    out.setZero();
-    for (Index k = 0; k < features(); ++k) out += Scalar(coefficient_(k)) * psi.col(k);
-    out.array() *= weights().array();
+    system_.solve(coefficient_.data());
+    out = (columns() * coefficient_.head(features_)).cwiseProduct(weights());
   }
 
  private:
+  static constexpr Index past = SmallSystem<Scalar>::past;
+
+  static const auto& loops() { return engine::chosen_or_portable_loops<Scalar>(); }
+
   void fit_features() {
-    auto p = weights();
-    auto psi = columns();
-    const Index n = features();
-    factor_.resize(n, n);
-    constexpr Index many = 12;
-    if (n > many) {
-      scaled_ = psi.array().colwise() * p.array();
-      factor_.template triangularView<Eigen::Lower>() = psi.transpose() * scaled_;
-    } else {
-      for (Index m = 0; m < n; ++m) {
-        scratch_ = p.array() * psi.col(m).array();
-        for (Index k = m; k < n; ++k) factor_(k, m) = psi.col(k).dot(scratch_);
-      }
-    }
-    factor_.diagonal().array() += ridge_;
-    cholesky(factor_, ridge_);
-    beta_ = -mean_;
-    cholesky_solve(factor_, beta_);
-    auto tilt = this->tilt();
-    tilt.setZero();
-    for (Index m = 0; m < n; ++m) tilt += Scalar(beta_(m)) * psi.col(m);
+    Scalar* const c = system_.begin(features_);
+    loops().products_of_columns(p_.data(), rows_, columns_.data(), room_, features_, c, system_.stride());
+    system_.factorize(ridge_);
+    beta_.head(features_) = -mean_.head(features_);
+    system_.solve(beta_.data());
+    tilt().setZero();
+    loops().add_columns(beta_.data(), rows_, columns_.data(), room_, features_, tilt_.data());
   }
 
   void fit_rows() {
-    auto psi = columns();
-    const auto root = weights().array().sqrt();
-    scaled_ = psi.array().colwise() * root;
-    factor_.resize(rows_, rows_);
-    factor_.template triangularView<Eigen::Lower>() = scaled_ * scaled_.transpose();
-    factor_.diagonal().array() += ridge_;
-    cholesky(factor_, ridge_);
-    solution_ = -(scaled_ * mean_);
-    cholesky_solve(factor_, solution_);
-    beta_ = -(mean_ + scaled_.transpose() * solution_) / ridge_;
+    const auto mean = mean_.head(features_);
+    scaled_ = columns().array().colwise() * weights().array().sqrt();
+    Scalar* const g = system_.begin(rows_);
+    Columns(g, rows_, rows_, Eigen::OuterStride<>(system_.stride())).template triangularView<Eigen::Lower>() = scaled_ * scaled_.transpose();
+    system_.factorize(ridge_);
+    solution_.resize(rows_ + past);
+    solution_.head(rows_) = -(scaled_ * mean);
+    system_.solve(solution_.data());
+    beta_.head(features_) = -(mean + scaled_.transpose() * solution_.head(rows_)) / ridge_;
     // A weight that underflows to zero has no root to divide by.
     auto p = weights();
     auto tilt = this->tilt();
     for (Index j = 0; j < rows_; ++j) {
-      tilt(j) = p(j) > Scalar(0) ? Scalar(solution_(j) / detail::sqrt(Scalar(p(j)))) : Scalar(psi.row(j).dot(beta_));
+      tilt(j) = p(j) > Scalar(0) ? Scalar(solution_(j) / detail::sqrt(Scalar(p(j)))) : Scalar(columns().row(j).dot(beta()));
     }
   }
 
   Index rows_ = 0;
+  Index features_ = 0;
   Index room_ = 0;
   bool by_rows_ = false;
   Scalar ridge_{0};
   Scalar total_{0};
   Scalar ridge_slope_{0};
-  Square<Scalar> columns_;  ///< psi, in columns of room_ rows
-  Square<Scalar> factor_;   ///< of C + ridge I, or of G + ridge I
-  Square<Scalar> scaled_;   ///< rows p_j psi_j, or sqrt(p_j) psi_j
-  Vector p_, tilt_, residual_, mean_, beta_, nu_, scratch_, solution_, coefficient_;
+  SmallSystem<Scalar> system_;  ///< C + ridge I, or G + ridge I
+  Square<Scalar> columns_;      ///< psi, in columns of room_ rows
+  Square<Scalar> scaled_;       ///< rows sqrt(p_j) psi_j
+  Vector p_, tilt_, residual_, solution_;   ///< [s]
+  Vector mean_, beta_, nu_, coefficient_;  ///< [M] and a pack past it
 };
 
 }  // namespace nadaraya::detail

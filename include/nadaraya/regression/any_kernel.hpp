@@ -5,7 +5,6 @@
 #include "nadaraya/regression/product.hpp"
 #include "nadaraya/types.hpp"
 
-#include <algorithm>
 #include <limits>
 #include <type_traits>
 
@@ -22,7 +21,7 @@ struct PointDistances {
 };
 
 /// Called once for each fit, so that fits are compiled once and not once for each kernel. Refers to a kernel, which
-/// must outlive it.
+/// must outlive it. An exponential kernel is known by its rate alone and is not called.
 class AnyKernel {
  public:
   /// No constructor: clang would ask whether this class is itself a kernel.
@@ -38,8 +37,7 @@ class AnyKernel {
     if constexpr (ExponentialKernel<Factor>) {
       const double middle = centre(factor_of(kernel));
       any.rate_ = factor_of(kernel).derivative(middle) / factor_of(kernel).profile(middle);
-    }
-    if constexpr (separate) {
+    } else if constexpr (separate) {
       any.weigh_ = &weigh_product<K>;
     } else {
       any.weigh_ = &weigh_radial<K>;
@@ -50,9 +48,9 @@ class AnyKernel {
   bool compact() const { return compact_; }
   /// Does each column have a factor of its own?
   bool separate() const { return separate_; }
-  /// How many derivatives each weight has.
-  Index slopes(Index dimension) const { return separate_ ? dimension : 1; }
-  /// kappa ~ exp(-rate |u|^2) of an exponential kernel, 0 of others.
+  /// How many derivatives each weight has. Those of an exponential kernel are its weights times the rate.
+  Index slopes(Index dimension) const { return rate_ > 0 ? 0 : separate_ ? dimension : 1; }
+  /// kappa(u) = c exp(-rate |u|^2) of an exponential kernel, 0 of others.
   double rate() const { return rate_; }
   /// Weights are zero at |u|^2 of at least so much; infinite unless the kernel is compact.
   double reach(Index dimension) const {
@@ -61,44 +59,28 @@ class AnyKernel {
   }
 
   /// w_j = kappa(t_j) and kappa'(t_j), t_j = 1 - squares_j / square; of a product, for each column d, t_jd = 1 -
-  /// offset_jd^2 / square and kappa'(t_jd) times the other factors. Points are those in the support. For an exponential
-  /// kernel up to a common factor, so that not all underflow: its logarithm is returned. Position `left_out` (-1: none)
-  /// is not looked at.
-  double operator()(const PointDistances& at, Index left_out, double* w, Eigen::MatrixXd& slopes) const {
-    return weigh_(kernel_, at, left_out, w, slopes);
+  /// offset_jd^2 / square and kappa'(t_jd) times the other factors. Points are those in the support. Not for an
+  /// exponential kernel.
+  void operator()(const PointDistances& at, double* w, Eigen::MatrixXd& slopes) const {
+    weigh_(kernel_, at, w, slopes);
   }
 
  private:
   template <class K>
-  static double weigh_radial(const void* self, const PointDistances& at, Index left_out, double* w,
-                             Eigen::MatrixXd& slopes) {
+  static void weigh_radial(const void* self, const PointDistances& at, double* w, Eigen::MatrixXd& slopes) {
     const auto kernel = factor_of(*static_cast<const K*>(self));
-    using Factor = std::remove_const_t<decltype(kernel)>;
     const double middle = centre(kernel), scale = 1 / at.square;
-    const Index n = at.count;
     const double* squares = at.squares.data();
     double* slope = slopes.data();
-    double nearest = 0;
-    if constexpr (ExponentialKernel<Factor>) {
-      nearest = std::numeric_limits<double>::infinity();
-      for (Index j = 0; j < n; ++j) nearest = j == left_out ? nearest : (std::min)(nearest, squares[j] * scale);
-      if (n == 1 && left_out == 0) nearest = 0;
-    }
-    for (Index j = 0; j < n; ++j) {
-      const double t = middle - (squares[j] * scale - nearest);
+    for (Index j = 0; j < at.count; ++j) {
+      const double t = middle - squares[j] * scale;
       w[j] = kernel.profile(t);
-      if constexpr (!ExponentialKernel<Factor>) slope[j] = kernel.derivative(t);
+      slope[j] = kernel.derivative(t);
     }
-    if constexpr (ExponentialKernel<Factor>) {
-      const double ratio = kernel.derivative(middle) / kernel.profile(middle);
-      for (Index j = 0; j < n; ++j) slope[j] = ratio * w[j];
-      return -ratio * nearest;
-    }
-    return 0;
   }
 
   template <class K>
-  static double weigh_product(const void* self, const PointDistances& at, Index, double* w, Eigen::MatrixXd& slopes) {
+  static void weigh_product(const void* self, const PointDistances& at, double* w, Eigen::MatrixXd& slopes) {
     const auto kernel = static_cast<const K*>(self)->kernel;
     const double middle = centre(kernel), scale = 1 / at.square;
     const Index dimension = at.offsets.cols();
@@ -111,10 +93,9 @@ class AnyKernel {
         w[j] *= factor;
       }
     }
-    return 0;
   }
 
-  using Weigh = double (*)(const void*, const PointDistances&, Index, double*, Eigen::MatrixXd&);
+  using Weigh = void (*)(const void*, const PointDistances&, double*, Eigen::MatrixXd&);
 
   AnyKernel() = default;
 

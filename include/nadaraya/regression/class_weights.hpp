@@ -55,7 +55,7 @@ inline double class_criterion_at(const KernelInputs& inputs, Index classes,
       for (Index j = 0; j < around.count(); ++j) {
         slopes(j) = ((static_cast<Index>(design.y(around.point(j), 0)) == own ? 1.0 : 0.0) - probability) / mass;
       }
-      for (Index d = 0; d < sum.slopes.size(); ++d) sum.slopes(d) += share * at.by_probability * around.pull(slopes, d);
+      for (Index d = 0; d < sum.slopes.size(); ++d) sum.slopes(d) += share * at.by_probability * around.pull(slopes.data(), d);
     };
   };
   const ValueWithSlopes result = sum_over_rows(design, q.rows(), q.cols(), executor, make);

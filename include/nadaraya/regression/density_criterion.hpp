@@ -65,7 +65,7 @@ class LeftOutDensity {
     const Index continuous = design_.local.order.continuous();
     shares_.setConstant(around_.count(), 1 / sum_);
     for (Index d = 0; d < slopes.size(); ++d) {
-      double slope = around_.pull(shares_, d);
+      double slope = around_.pull(shares_.data(), d);
       for (Index j = 0; j < around_.count() && d >= continuous; ++j) {
         slope += around_.weights()(j) / sum_ * design_.mass_slopes(around_.point(j), d - continuous);
       }
@@ -160,7 +160,7 @@ class SquaredDensity {
     const LocalDesign& local = design_.local;
     const Index continuous = local.order.continuous();
     const double reach = convolution_.separate() ? 4.0 * static_cast<double>(continuous) : 4.0;
-    local.points.find(q.head(continuous), convolution_.compact() ? reach : std::numeric_limits<double>::infinity(),
+    local.points.find(q.head(continuous), convolution_.compact() ? reach : std::numeric_limits<double>::infinity(), -1,
                       found_);
     double bandwidths =
         0;  // log prod h: the normalizer without the integral of the kernel, which is in the convolution

@@ -1,6 +1,7 @@
 // The points that count at one query: their kernel weights, with derivatives by the bandwidths.
 #pragma once
 
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/regression/columns.hpp"
 #include "nadaraya/regression/local_design.hpp"
 #include "nadaraya/regression/scaled_points.hpp"
@@ -22,20 +23,19 @@ class Neighborhood {
  public:
   explicit Neighborhood(const LocalDesign& design) : design_(design) {}
 
-  /// Finds and weighs the points around q, in units of the scales; the point `left_out` (-1: none) has the weight 0.
+  /// Finds and weighs the points around q, in units of the scales, but for the point `left_out` (-1: none).
   void visit(const Eigen::VectorXd& q, Index left_out) {
     const Index dimension = design_.points.dimension();
     square_ = 1;
     find(q.head(dimension), left_out);
     keep_inside(dimension);
-    self_ = left_out >= 0 ? position(left_out) : -1;
     weigh(dimension);
-    if (design_.categories.cols() > 0) weigh_categories(q.tail(design_.categories.cols()));
-    if (self_ >= 0) {
-      weights_(self_) = 0;
-      for (Index d = 0; d < slopes_.cols(); ++d) slopes_(self_, d) = 0;
-      for (Index c = 0; c < design_.categories.cols(); ++c) category_slopes_(self_, c) = 0;
+    if (misses_points()) {
+      design_.points.find(q.head(dimension), std::numeric_limits<double>::infinity(), left_out, found_);
+      weigh(dimension);
     }
+    if (design_.mass.size() > 0) weigh_masses();
+    if (design_.categories.cols() > 0) weigh_categories(q.tail(design_.categories.cols()));
   }
 
   Index count() const { return found_.count; }
@@ -56,46 +56,42 @@ class Neighborhood {
   }
 
   /// sum_j g_j dw_j / d(log h_d), or by lambda: of column d of the design's order. For a fixed bandwidth.
-  template <class G>
-  double pull(const G& g, Index d) const {
+  double pull(const double* g, Index d) const {
     const Index n = count(), dimension = design_.points.dimension();
-    if (d >= dimension) return g.dot(category_slopes_.col(d - dimension).head(n));
+    const auto& loops = engine::chosen_loops<double>();
+    if (d >= dimension) return loops.inner_product(g, category_slopes_.col(d - dimension).data(), n);
     const Eigen::MatrixXd& offsets = design_.factors.size() > 0 ? shrunk_offsets_ : found_.offsets;
-    const auto slopes = slopes_.col(design_.kernel.separate() ? d : 0).head(n).array();
-    return 2 * (g.array() * slopes * offsets.col(d).head(n).array().square()).sum();
+    const double rate = design_.kernel.rate();
+    const double* const slopes = rate > 0 ? weights_.data() : slopes_.col(design_.kernel.separate() ? d : 0).data();
+    return (rate > 0 ? 2 * rate : 2) * loops.inner_product_of_squares(g, slopes, offsets.col(d).data(), n);
   }
 
  private:
   void find(const Eigen::VectorXd& q, Index left_out) {
     const ScaledPoints& points = design_.points;
     if (design_.neighbors == 0) {
-      points.find(q, design_.reach, found_);
-      if (design_.kernel.rate() > 0 && design_.reach < std::numeric_limits<double>::infinity())
-        include_nearest(q, left_out);
+      points.find(q, design_.reach, left_out, found_);
       return;
     }
-    // The distance to the (k + 1)-th point, the one that is left out not counted.
-    const Index wanted = design_.neighbors + (left_out >= 0 ? 2 : 1);
+    // The distance to the (k + 1)-th point.
+    const Index wanted = design_.neighbors + 1;
     double bound = std::pow(static_cast<double>(wanted) / static_cast<double>(points.size()),
                             2.0 / static_cast<double>(points.dimension()));
-    for (points.find(q, bound, found_); found_.count < wanted && found_.count < points.size();) {
+    for (points.find(q, bound, left_out, found_); found_.count < wanted;) {
       bound *= 2;
-      points.find(q, bound, found_);
+      points.find(q, bound, left_out, found_);
     }
     order_.assign(found_.squares.data(), found_.squares.data() + found_.count);
     const auto last = order_.begin() + (wanted - 1);
     std::nth_element(order_.begin(), last, order_.end());
     square_ = *last > 0 ? *last : 1e-300;  // at no distance, points count alike
-    points.find(q, square_, found_);
+    points.find(q, square_, left_out, found_);
   }
 
-  /// Finds all points unless those found include all whose weights are not negligible next to the nearest point's.
-  void include_nearest(const Eigen::VectorXd& q, Index left_out) {
-    double nearest = std::numeric_limits<double>::infinity();
-    for (Index j = 0; j < found_.count; ++j)
-      nearest = point(j) == left_out ? nearest : (std::min)(nearest, found_.squares(j));
-    if (nearest <= design_.reach * (spare_reach / (1 + spare_reach))) return;
-    design_.points.find(q, std::numeric_limits<double>::infinity(), found_);
+  /// Are there points outside the reach of an exponential kernel whose weights are not negligible next to the nearest point's?
+  bool misses_points() const {
+    if (design_.kernel.rate() == 0 || !(design_.reach < std::numeric_limits<double>::infinity())) return false;
+    return count() == 0 || nearest_ > design_.reach * (spare_reach / (1 + spare_reach));
   }
 
   /// Drops the points that were found for another's bandwidth, or outside the box of a product.
@@ -114,14 +110,16 @@ class Neighborhood {
   }
 
   void weigh(Index dimension) {
-    const Index n = count(), columns = design_.kernel.slopes(dimension);
+    const Index n = count();
+    log_factor_ = 0;
+    if (n == 0) return;
     if (weights_.size() < n) {
       weights_.resize(2 * n);
-      slopes_.resize(2 * n, columns);
+      slopes_.resize(2 * n, design_.kernel.slopes(dimension));
       category_slopes_.resize(2 * n, design_.categories.cols());
     }
     if (design_.factors.size() == 0) {
-      log_factor_ = design_.kernel({found_.offsets, found_.squares, n, square_}, self_, weights_.data(), slopes_);
+      weigh({found_.offsets, found_.squares, n, square_});
     } else {
       shrunk_offsets_.resize(found_.offsets.rows(), dimension);
       shrunk_squares_.resize(found_.offsets.rows());
@@ -130,13 +128,23 @@ class Neighborhood {
         for (Index d = 0; d < dimension; ++d) shrunk_offsets_(j, d) = found_.offsets(j, d) / factor;
         shrunk_squares_(j) = found_.squares(j) / (factor * factor);
       }
-      log_factor_ = design_.kernel({shrunk_offsets_, shrunk_squares_, n, square_}, self_, weights_.data(), slopes_);
+      weigh({shrunk_offsets_, shrunk_squares_, n, square_});
     }
-    if (design_.mass.size() == 0) return;
-    for (Index j = 0; j < n; ++j) {
+  }
+
+  void weigh(const PointDistances& at) {
+    const double rate = design_.kernel.rate();
+    if (rate == 0) return design_.kernel(at, weights_.data(), slopes_);
+    // Relative to the nearest point, so that not all underflow. Its bandwidth is fixed: 1.
+    nearest_ = engine::chosen_loops<double>().exponentials(at.squares.data(), at.count, rate, weights_.data());
+    log_factor_ = -rate * nearest_;
+  }
+
+  void weigh_masses() {
+    for (Index j = 0; j < count(); ++j) {
       const double mass = design_.mass(point(j));
       weights_(j) *= mass;
-      for (Index c = 0; c < columns; ++c) slopes_(j, c) *= mass;
+      for (Index c = 0; c < slopes_.cols(); ++c) slopes_(j, c) *= mass;
     }
   }
 
@@ -166,7 +174,7 @@ class Neighborhood {
   FoundPoints found_;
   double square_ = 1;  ///< of the bandwidth, in units of the scales
   double log_factor_ = 0;
-  Index self_ = -1;  ///< the point that is left out, in the list
+  double nearest_ = 0;  ///< |u|^2 of the nearest point, of an exponential kernel
   Eigen::VectorXd weights_;
   Eigen::MatrixXd slopes_;           ///< the kernel's derivatives, as AnyKernel gives them
   Eigen::MatrixXd category_slopes_;  ///< dw_j / dlambda_c

@@ -1,6 +1,8 @@
 // The points of a regression in units of their bandwidths, and the neighbors of a query among them.
 #pragma once
 
+#include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
@@ -17,14 +19,17 @@ namespace nadaraya::detail {
 
 /// The points within a radius of a query.
 struct FoundPoints {
+  static constexpr auto slack = static_cast<Index>(engine::pack_slack);
+
   Index count = 0;
   std::vector<KeyIndex> points;
   Eigen::MatrixXd offsets;  ///< point minus query, in the first `count` rows
   Eigen::VectorXd squares;  ///< of the distances
 
+  /// Room for n points and a pack.
   void reserve(Index n, Index dimension) {
-    if (n <= squares.size() && dimension == offsets.cols()) return;
-    const Index room = (std::max)(n, 2 * Index(squares.size()));
+    if (n + slack <= squares.size() && dimension == offsets.cols()) return;
+    const Index room = (std::max)(n + slack, 2 * Index(squares.size()));
     points.resize(static_cast<std::size_t>(room));
     offsets.conservativeResize(room, dimension);
     squares.conservativeResize(room);
@@ -55,17 +60,24 @@ class ScaledPoints {
   /// x [N x D], finite; scales [D], positive. `radius` is a typical radius of search in units of the scales; 0: no
   /// cells.
   ScaledPoints(const RowMatrix<double>& x, const Eigen::VectorXd& scales, double radius)
-      : scales_(scales), axes_(x.rows(), x.cols()), points_(static_cast<std::size_t>(x.rows())) {
+      : scales_(scales),
+        size_(x.rows()),
+        axes_(x.rows() + FoundPoints::slack, x.cols()),
+        points_(static_cast<std::size_t>(x.rows())) {
     std::iota(points_.begin(), points_.end(), KeyIndex(0));
     const Eigen::MatrixXd scaled = x * scales.cwiseInverse().asDiagonal();
     if (radius > 0 && x.cols() >= 1 && x.rows() > 64) sort_into_lines(scaled, radius);
+    places_.resize(points_.size());
+    for (std::size_t i = 0; i < points_.size(); ++i) places_[static_cast<std::size_t>(points_[i])] = static_cast<KeyIndex>(i);
     for (Index d = 0; d < x.cols(); ++d) {
-      for (Index i = 0; i < x.rows(); ++i) axes_(i, d) = scaled(points_[static_cast<std::size_t>(i)], d);
+      for (Index i = 0; i < size_; ++i) axes_(i, d) = scaled(points_[static_cast<std::size_t>(i)], d);
+      axes_.col(d).tail(FoundPoints::slack).setZero();
     }
-    if (lines_.empty()) lines_.push_back({0, 0, 0, x.rows()});
+    points_.resize(points_.size() + engine::pack_slack);
+    if (lines_.empty()) lines_.push_back({0, 0, 0, size_});
   }
 
-  Index size() const { return axes_.rows(); }
+  Index size() const { return size_; }
   Index dimension() const { return axes_.cols(); }
   double scale(Index d) const { return scales_(d); }
 
@@ -75,11 +87,14 @@ class ScaledPoints {
     return query.transpose().cwiseQuotient(scales_);
   }
 
-  /// Finds the points with |point - q|^2 < bound, in an order that depends on the query alone. An infinite bound finds
-  /// all.
-  void find(const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
+  /// Finds the points with |point - q|^2 < bound but for `left_out` (-1: none), in an order that depends on the query alone.
+  /// An infinite bound finds all.
+  void find(const Eigen::VectorXd& q, double bound, Index left_out, FoundPoints& found) const {
     found.count = 0;
-    if (side_ == 0 || !(bound < std::numeric_limits<double>::infinity())) return scan(0, size(), q, bound, found);
+    const Index place = left_out >= 0 ? places_[static_cast<std::size_t>(left_out)] : size_;
+    if (side_ == 0 || !(bound < std::numeric_limits<double>::infinity())) {
+      return scan_but(place, 0, size_, q, bound, found);
+    }
     const double radius = std::sqrt(bound) * (1 + 4 * std::numeric_limits<double>::epsilon());
     const double last_third = cell(q, 2, radius), last_second = cell(q, 1, radius), first_second = cell(q, 1, -radius);
     for (double third = cell(q, 2, -radius); third <= last_third;) {
@@ -96,7 +111,7 @@ class ScaledPoints {
         const double* axis = axes_.col(line_axes_[0]).data();
         const double* low = std::lower_bound(axis + line->begin, axis + line->end, q(line_axes_[0]) - radius);
         const double* high = std::upper_bound(low, axis + line->end, q(line_axes_[0]) + radius);
-        scan(low - axis, high - axis, q, bound, found);
+        scan_but(place, low - axis, high - axis, q, bound, found);
       }
       third += 1;
     }
@@ -151,42 +166,32 @@ class ScaledPoints {
     }
   }
 
-  void scan(Index begin, Index end, const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
-    const bool all = !(bound < std::numeric_limits<double>::infinity());
-    constexpr Index chunk = 256;
-    double squares[chunk];
-    std::int32_t passing[chunk];
-    found.reserve(found.count + (end - begin), dimension());
-    for (; begin < end; begin += chunk) {
-      const Index n = (std::min)(chunk, end - begin);
-      Eigen::Map<Eigen::ArrayXd> d2(squares, n);
-      d2.setZero();
-      for (Index d = 0; d < dimension(); ++d) d2 += (axes_.col(d).segment(begin, n).array() - q(d)).square();
-      Index kept = 0;
-      for (Index i = 0; i < n; ++i) {
-        passing[kept] = static_cast<std::int32_t>(i);
-        kept += squares[i] < bound || all ? 1 : 0;
-      }
-      for (Index d = 0; d < dimension(); ++d) {
-        const double* from = axes_.col(d).data() + begin;
-        double* to = found.offsets.col(d).data() + found.count;
-        const double q_d = q(d);
-        for (Index i = 0; i < kept; ++i) to[i] = from[passing[i]] - q_d;
-      }
-      for (Index i = 0; i < kept; ++i) {
-        found.squares(found.count + i) = squares[passing[i]];
-        found.points[static_cast<std::size_t>(found.count + i)] = points_[static_cast<std::size_t>(begin + passing[i])];
-      }
-      found.count += kept;
+  /// Points at begin to end, but for the one at `place`.
+  void scan_but(Index place, Index begin, Index end, const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
+    if (begin <= place && place < end) {
+      scan(begin, place, q, bound, found);
+      begin = place + 1;
     }
+    scan(begin, end, q, bound, found);
+  }
+
+  void scan(Index begin, Index end, const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
+    if (begin >= end) return;
+    found.reserve(found.count + (end - begin), dimension());
+    found.count += engine::chosen_loops<double>().points_within(
+        axes_.data() + begin, axes_.rows(), dimension(), points_.data() + begin, end - begin, q.data(), bound,
+        found.points.data() + found.count, found.squares.data() + found.count, found.offsets.data() + found.count,
+        found.offsets.rows());
   }
 
   Eigen::VectorXd scales_;
+  Index size_ = 0;
   double side_ = 0;                          ///< of a cell; 0: one line holds all points
   std::array<Index, 3> line_axes_{0, 1, 2};  ///< that lines run along, and that tell lines apart
   std::vector<Line> lines_;
-  Eigen::MatrixXd axes_;  ///< [N x D], in the order of the lines
-  std::vector<KeyIndex> points_;
+  Eigen::MatrixXd axes_;           ///< [N x D] and a pack, in the order of the lines
+  std::vector<KeyIndex> points_;  ///< in that order, and a pack
+  std::vector<KeyIndex> places_;  ///< in it, of each point
 };
 
 }  // namespace nadaraya::detail

@@ -89,7 +89,7 @@ inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<
   for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
     SmootherSlopes sum = zero;
     LocalFit fit(design);
-    Eigen::VectorXd query(dimension), residual, g;
+    Eigen::VectorXd query(dimension), residual;
     for (Index i = first; i < last; ++i) {
       query = q.row(i).transpose();
       const double weight = weighted ? design.weights(i) : 1.0;
@@ -102,16 +102,12 @@ inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<
         ++sum.alone;
         continue;
       }
-      residual = fit.predicted() - design.y.row(i).transpose();
+      residual = fit.predicted();
+      residual -= design.y.row(i).transpose();
       sum.error.mean_square += weight * residual.squaredNorm();
       if (task.gradients) {
-        g.noalias() = fit.values() * residual;
-        fit.pull_bandwidths(g, 2 * weight, sum.mean_square);
-        if (self >= 0) {
-          g.setZero();
-          g(self) = 1;
-          fit.pull_bandwidths(g, 1.0, sum.trace);
-        }
+        fit.pull_prediction(residual, 2 * weight, sum.mean_square);
+        if (self >= 0) fit.pull_corrected(self, 1.0, sum.trace);
       }
     }
     sums[static_cast<std::size_t>(chunk)] = std::move(sum);
