@@ -132,6 +132,39 @@ TEST_CASE("predictions and intervals are those of LocalRegression", "[program]")
   REQUIRE(distance(numbers(folder.content("one.csv")), expected.row(3)) <= 1e-9);
 }
 
+TEST_CASE("categories are named, or ranked", "[program]") {
+  const Matrix rows = example();
+  Matrix coded(60, 4);
+  std::string text = "a,place,grade,y\n";
+  for (Index i = 0; i < 60; ++i) {
+    const bool south = i % 3 == 0;
+    coded.row(i) << rows(i, 0), (south ? 0.0 : 1.0), static_cast<double>(i % 4), rows(i, 2) + (south ? 2.0 : 0.0);
+    text += digits(coded(i, 0)) + "," + (south ? "\"south, far\"" : "north") + "," + digits(coded(i, 2)) + "," + digits(coded(i, 3)) + "\n";
+  }
+  const Folder folder;
+  folder.put("data.csv", text);
+  folder.put("new.csv", "a,place,grade\n" + digits(rows(7, 0)) + ",north,2\n" + digits(rows(7, 0)) + ",\"south, far\",2\n" +
+                            digits(rows(7, 0)) + ",west,2\n");
+  fit(folder, {"data.csv", "--response", "y", "--unordered", "place", "--ordered", "grade", "--bandwidth", "1.5,0.25,0.5", "--predict",
+               "new.csv", "--output", "out.csv", "--summary", "fit.json"});
+  using nadaraya::ColumnKind;
+  const nadaraya::LocalRegression model(nadaraya::Biweight{}, Eigen::Vector3d(1.5, 0.25, 0.5), coded.leftCols(3), coded.col(3),
+                                        {.columns = {ColumnKind::continuous, ColumnKind::unordered, ColumnKind::ordered}});
+  Matrix queries(3, 3);
+  queries << rows(7, 0), 1.0, 2.0, rows(7, 0), 0.0, 2.0, rows(7, 0), 5.0, 2.0;
+  const auto expected = model.predict(queries).values;
+  std::istringstream lines(folder.content("out.csv"));
+  std::string line;
+  std::getline(lines, line);
+  for (const auto& [place, i] : {std::pair{"\"north\"", 0}, std::pair{"\"south, far\"", 1}, std::pair{"\"west\"", 2}}) {
+    std::getline(lines, line);
+    const std::string before = digits(rows(7, 0)) + "," + place + ",2,";
+    REQUIRE(line.substr(0, before.size()) == before);
+    REQUIRE(std::abs(std::stod(line.substr(before.size())) - expected(i, 0)) <= 1e-9);
+  }
+  REQUIRE(folder.content("fit.json").find("\"unordered\"") != std::string::npos);
+}
+
 TEST_CASE("the criterion chooses; the summary says what", "[program]") {
   const Matrix rows = example();
   const auto model = nadaraya::LocalRegression<nadaraya::Biweight>::fit({}, rows.leftCols(2), rows.col(2), nadaraya::LeaveOneOut{});
@@ -225,6 +258,11 @@ TEST_CASE("the command fit names the option that it cannot use", "[program]") {
   refused(text, {"--response", "y", "--neighbors", "5", "--kernel", "gaussian"}, "neighbors need a compact kernel, got gaussian");
   refused(text, {"--response", "y", "--degree", "4"}, "the degree must be 0 to 3");
   refused(text, {"--response", "y", "--ridge", "-1"}, "ridge");
+  refused(text, {"--response", "y", "--unordered", "y"}, "--unordered y: it is no predictor");
+  refused(text, {"--response", "y", "--unordered", "a", "--ordered", "a"}, "--ordered a: it is named twice as a category");
+  refused(text, {"--response", "y", "--ordered", "a", "--bandwidth", "0.5"}, "--bandwidth 0.5: one number is needed for each of the 2 predictors");
+  refused(text, {"--response", "y", "--ordered", "a", "--bandwidth", "2,1"}, "--bandwidth 2,1: that of a category must be from 0 to 1");
+  refused(text, {"--response", "y", "--ordered", "a,b", "--plot", "fit.svg"}, "--plot fit.svg: a picture needs a predictor without categories");
   refused(text, {"--response", "y", "--level", "1"}, "--level must be between 0 and 1");
   refused(text, {"--response", "y", "--band", "wide"}, "--band wide: it must be pointwise or simultaneous");
   refused(text, {"--response", "y", "--missing", "keep"}, "--missing keep: it must be refuse or drop");

@@ -40,9 +40,9 @@ inline double criterion_at(const KernelInputs& inputs, const AnyCriterion& crite
   return value.value;
 }
 
-/// `count` rows at random, in their order.
-inline LocalData sample_of(const LocalData& data, Index count) {
-  std::vector<Index> rows(static_cast<std::size_t>(data.x.rows()));
+/// `count` of n rows at random.
+inline std::vector<Index> random_rows(Index n, Index count) {
+  std::vector<Index> rows(static_cast<std::size_t>(n));
   std::iota(rows.begin(), rows.end(), Index(0));
   std::uint64_t state = 1;
   for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
@@ -50,6 +50,12 @@ inline LocalData sample_of(const LocalData& data, Index count) {
     std::swap(rows[i], rows[i + (state >> 32) % (rows.size() - i)]);
   }
   rows.resize(static_cast<std::size_t>(count));
+  return rows;
+}
+
+/// Rows of the data, in their order.
+inline LocalData sample_of(const LocalData& data, std::vector<Index> rows) {
+  const auto count = static_cast<Index>(rows.size());
   std::sort(rows.begin(), rows.end());
   LocalData sample{RowMatrix<double>(count, data.x.cols()),
                    RowMatrix<double>(count, data.y.cols()),
@@ -79,7 +85,52 @@ inline Eigen::VectorXd searched_bandwidths(const ColumnOrder& order, Eigen::Vect
   return variables;
 }
 
-/// Searches from the best of a grid around the rule of thumb, on a sample, then from there on all points.
+/// Searches on the same data.
+class BandwidthDescents {
+ public:
+  /// `deviation`: kernel_deviation(kernel, D). The box holds the starts.
+  BandwidthDescents(double deviation, const BandwidthObjective& objective, const BandwidthSearch& search,
+                    const LocalData& data, const std::vector<Eigen::VectorXd>& starts)
+      : objective_(objective), search_(search), data_(data), order_(data.kinds, data.x.cols()) {
+    Eigen::VectorXd least = rule_of_thumb(deviation, data.x, order_, data.degree) / 50;
+    Eigen::VectorXd most = 10 * (data.x.colwise().maxCoeff() - data.x.colwise().minCoeff()).transpose();
+    for (const Eigen::VectorXd& start : starts) most = most.cwiseMax(start);
+    for (Index d = order_.continuous(); d < order_.size(); ++d) {
+      least(order_.column(d)) = 0;
+      most(order_.column(d)) = 1;
+    }
+    box_ = {search_variables(order_, least), search_variables(order_, most)};
+  }
+
+  /// The criterion at the variables of a search, and its gradient.
+  double operator()(const Eigen::VectorXd& variables, Eigen::VectorXd& gradient) const {
+    return objective_(data_, searched_bandwidths(order_, variables), &gradient);
+  }
+
+  SearchState begin(const Eigen::VectorXd& start) const {
+    return begin_search(*this, search_variables(order_, start).cwiseMax(box_.lower));
+  }
+
+  void descend(const SearchLimits& limits, SearchState& at) const {
+    const auto progress = [&](const Eigen::VectorXd& variables, double value) {
+      if (search_.progress) search_.progress(searched_bandwidths(order_, variables), value);
+    };
+    minimize_in_box(*this, box_, limits, progress, at);
+  }
+
+  BandwidthChoice choice(const SearchState& at) const {
+    return {searched_bandwidths(order_, at.x), at.value, at.evaluations};
+  }
+
+ private:
+  BandwidthObjective objective_;
+  const BandwidthSearch& search_;
+  const LocalData& data_;
+  ColumnOrder order_;
+  SearchBox box_;
+};
+
+/// Searches from the best of a grid around the rule of thumb, on a sample, then from there on all points or larger samples.
 class BandwidthSearcher {
  public:
   /// `deviation`: kernel_deviation(kernel, D).
@@ -89,40 +140,88 @@ class BandwidthSearcher {
 
   BandwidthChoice run(const LocalData& data) {
     const Index n = data.x.rows();
-    require(search_.sample >= 2, function_, ": the sample must have at least 2 points, got ", search_.sample);
+    require(search_.sample >= 2 && search_.points >= search_.sample, function_,
+            ": the sample must have at least 2 points and at most `points`, got ", search_.sample, " and ", search_.points);
     if (search_.start.size() > 0) require_bandwidths(data, search_.start, function_);
     if (n <= search_.sample) return from_starts(data, search_.start);
-    const ColumnOrder order(data.kinds, data.x.cols());
-    const double rate = bandwidth_rate(data.degree, order.continuous());
-    const double shrinking = std::pow(static_cast<double>(search_.sample) / static_cast<double>(n), rate);
-    Eigen::VectorXd factors(order.size());
-    for (Index d = 0; d < order.size(); ++d) {  // lambda shrinks as h^2 does
-      factors(order.column(d)) = d < order.continuous() ? shrinking : shrinking * shrinking;
-    }
-    Eigen::VectorXd start = search_.start;
-    if (start.size() > 0) start = start.cwiseQuotient(factors);
-    for (Index d = order.continuous(); d < order.size() && start.size() > 0; ++d) {
-      start(order.column(d)) = (std::min)(start(order.column(d)), 1.0);
-    }
-    BandwidthChoice choice = from_starts(sample_of(data, search_.sample), start);
-    choice.bandwidths = choice.bandwidths.cwiseProduct(factors);
-    const int before = choice.evaluations;
-    choice = descend(data, choice.bandwidths,
-                     {.iterations = search_.iterations,
-                      .gradient = 1e-3 * search_.precision,
-                      .step = search_.precision,
-                      .longest_step = 0.5});
-    choice.evaluations += before;
-    return choice;
+    if (n / 2 < search_.points) return from_sample(data, rescaled(data, search_.start, n, search_.sample));
+    return from_bags(data);
   }
 
  private:
+  /// Bandwidths of `from` points for `to` points: h by the rate of the best bandwidth, lambda as h^2. Empty: stays so.
+  static Eigen::VectorXd rescaled(const LocalData& data, Eigen::VectorXd bandwidths, Index from, Index to) {
+    if (bandwidths.size() == 0) return bandwidths;
+    const ColumnOrder order(data.kinds, data.x.cols());
+    const double factor = std::pow(static_cast<double>(from) / static_cast<double>(to), bandwidth_rate(data.degree, order.continuous()));
+    for (Index d = 0; d < order.size(); ++d) {
+      double& h = bandwidths(order.column(d));
+      h = d < order.continuous() ? h * factor : (std::min)(h * factor * factor, 1.0);
+    }
+    return bandwidths;
+  }
+
+  /// Searches disjoint samples, one after the other from the result before.
+  BandwidthChoice from_bags(const LocalData& data) {
+    const Index n = data.x.rows(), size = search_.points, bags = (std::min)(n / size, Index(4));
+    const ColumnOrder order(data.kinds, data.x.cols());
+    const std::vector<Index> rows = random_rows(n, bags * size);
+    Eigen::VectorXd mean = Eigen::VectorXd::Zero(order.size());
+    BandwidthChoice choice, last;
+    for (Index bag = 0; bag < bags; ++bag) {
+      const LocalData part = sample_of(data, {rows.begin() + bag * size, rows.begin() + (bag + 1) * size});
+      last = bag == 0 ? from_sample(part, rescaled(data, search_.start, n, search_.sample)) : from_start(part, last.bandwidths);
+      mean += search_variables(order, last.bandwidths) / static_cast<double>(bags);
+      choice.criterion += last.criterion / static_cast<double>(bags);
+      choice.evaluations += last.evaluations;
+    }
+    choice.bandwidths = rescaled(data, searched_bandwidths(order, mean), size, n);
+    return choice;
+  }
+
+  /// `start`: one of the user's, for the sample, or empty.
+  BandwidthChoice from_sample(const LocalData& data, const Eigen::VectorXd& start) {
+    const Index n = data.x.rows(), sample = search_.sample;
+    const BandwidthChoice sampled = from_starts(sample_of(data, random_rows(n, sample)), start);
+    BandwidthChoice choice = from_start(data, rescaled(data, sampled.bandwidths, sample, n));
+    choice.evaluations += sampled.evaluations;
+    return choice;
+  }
+
+  BandwidthChoice from_start(const LocalData& data, const Eigen::VectorXd& start) {
+    const BandwidthDescents descents(deviation_, objective_, search_, data, {start});
+    SearchState at = descents.begin(start);
+    descents.descend({.iterations = search_.iterations,
+                      .gradient = 1e-3 * search_.precision,
+                      .step = search_.precision,
+                      .longest_step = 0.5},
+                     at);
+    return descents.choice(at);
+  }
+
   /// `given`: a start of the user's, or empty.
   BandwidthChoice from_starts(const LocalData& data, const Eigen::VectorXd& given) {
+    int evaluations = 0;
+    const std::vector<Eigen::VectorXd> starts = best_starts(data, given, evaluations);
+    const BandwidthDescents descents(deviation_, objective_, search_, data, starts);
+    // Each until it is clear which is best, that one to the end.
+    SearchState best;
+    for (std::size_t i = 0; i < starts.size(); ++i) {
+      SearchState at = descents.begin(starts[i]);
+      descents.descend({.iterations = search_.iterations, .gradient = 1e-3, .step = 0.1}, at);
+      evaluations += at.evaluations;
+      if (i == 0 || at.value < best.value) best = at;
+    }
+    best.evaluations = evaluations;
+    descents.descend({.iterations = search_.iterations}, best);
+    return descents.choice(best);
+  }
+
+  /// The best of a grid around the rule of thumb, and starts from there.
+  std::vector<Eigen::VectorXd> best_starts(const LocalData& data, const Eigen::VectorXd& given, int& evaluations) {
     const ColumnOrder order(data.kinds, data.x.cols());
     const Eigen::VectorXd rule = rule_of_thumb(deviation_, data.x, order, data.degree);
     std::vector<std::pair<double, Eigen::VectorXd>> grid;
-    int evaluations = 0;
     const auto add = [&](const Eigen::VectorXd& h) {
       const double value = objective_(data, h, nullptr);
       ++evaluations;
@@ -146,36 +245,7 @@ class BandwidthSearcher {
     }
     if (grid.size() > 1) starts.push_back(grid[1].second);
     starts.resize((std::min)(starts.size(), static_cast<std::size_t>((std::max)(search_.starts, 1))));
-    BandwidthChoice best;
-    best.criterion = std::numeric_limits<double>::infinity();
-    for (const Eigen::VectorXd& start : starts) {
-      const BandwidthChoice choice = descend(data, start, {.iterations = search_.iterations});
-      evaluations += choice.evaluations;
-      if (choice.criterion < best.criterion) best = choice;
-    }
-    best.evaluations = evaluations;
-    return best;
-  }
-
-  BandwidthChoice descend(const LocalData& data, const Eigen::VectorXd& start, const SearchLimits& limits) {
-    const ColumnOrder order(data.kinds, data.x.cols());
-    const Eigen::VectorXd range = (data.x.colwise().maxCoeff() - data.x.colwise().minCoeff()).transpose();
-    Eigen::VectorXd least = rule_of_thumb(deviation_, data.x, order, data.degree) / 50,
-                    most = (10 * range).cwiseMax(start);
-    for (Index d = order.continuous(); d < order.size(); ++d) {
-      least(order.column(d)) = 0;
-      most(order.column(d)) = 1;
-    }
-    const Eigen::VectorXd lower = search_variables(order, least), upper = search_variables(order, most);
-    const auto evaluate = [&](const Eigen::VectorXd& at, Eigen::VectorXd& gradient) {
-      return objective_(data, searched_bandwidths(order, at), &gradient);
-    };
-    const auto progress = [&](const Eigen::VectorXd& at, double value) {
-      if (search_.progress) search_.progress(searched_bandwidths(order, at), value);
-    };
-    const SearchResult result =
-        minimize_in_box(evaluate, search_variables(order, start).cwiseMax(lower), lower, upper, limits, progress);
-    return {searched_bandwidths(order, result.x), result.value, result.evaluations};
+    return starts;
   }
 
   double deviation_;
