@@ -22,11 +22,13 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace regression {
 namespace {
 
+using nadaraya::ColumnKind;
 using nadaraya::Index;
 using nadaraya::Threads;
 using program::refuse;
@@ -36,6 +38,7 @@ using Matrix = nadaraya::RowMatrix<double>;
 struct Columns {
   std::size_t response;
   std::vector<std::size_t> predictors;
+  std::vector<ColumnKind> kinds;  ///< of the predictors
   std::optional<std::size_t> weights;
 
   Columns(const Table& table, const FitOptions& o) : response(table.find("--response", o.response)) {
@@ -53,6 +56,20 @@ struct Columns {
     std::sort(all.begin(), all.end());
     const auto twice = std::adjacent_find(all.begin(), all.end());
     if (twice != all.end()) refuse("--predictors: " + table.name(*twice) + " is named twice, or is the response or the weights");
+    kinds.assign(predictors.size(), ColumnKind::continuous);
+    set_kinds(table, "--unordered", o.unordered, ColumnKind::unordered);
+    set_kinds(table, "--ordered", o.ordered, ColumnKind::ordered);
+  }
+
+ private:
+  void set_kinds(const Table& table, const std::string& option, const std::vector<std::string>& choices, ColumnKind kind) {
+    for (const std::string& choice : choices) {
+      const auto at = std::find(predictors.begin(), predictors.end(), table.find(option, choice));
+      if (at == predictors.end()) refuse(option + " " + choice + ": it is no predictor");
+      ColumnKind& one = kinds[static_cast<std::size_t>(at - predictors.begin())];
+      if (one != ColumnKind::continuous) refuse(option + " " + choice + ": it is named twice as a category");
+      one = kind;
+    }
   }
 };
 
@@ -67,32 +84,44 @@ Eigen::VectorXd numbers(const std::string& list, const std::string& option) {
     const std::size_t end = (std::min)(list.find(',', at), list.size());
     const detail::Number read = detail::number(list.substr(at, end - at));
     if (read.error != std::errc{}) refuse(option + " " + list + ": it must be loo, gcv, aicc, plugin, or numbers with commas between them");
-    if (!(read.value > 0)) refuse(option + " " + list + ": a bandwidth must be positive");
     result.push_back(read.value);
     at = end + 1;
   }
   return Eigen::Map<const Eigen::VectorXd>(result.data(), static_cast<Index>(result.size()));
 }
 
-program::RegressionOptions regression_options(const FitOptions& o, std::size_t predictors) {
+program::RegressionOptions regression_options(const FitOptions& o, const std::vector<ColumnKind>& kinds) {
+  const std::size_t predictors = kinds.size();
+  const bool categories = !o.unordered.empty() || !o.ordered.empty();
   program::RegressionOptions options;
   options.kernel.spelling = nadaraya::OptionSpelling::command_line;
   options.kernel.kernel = o.kernel;
   options.kernel.exponent = o.exponent;
   options.model.degree = o.degree;
   options.model.ridge = o.ridge;
+  if (categories) options.model.columns = kinds;
   options.neighbors.assign(o.neighbors.begin(), o.neighbors.end());
   if (is_criterion(o.bandwidth)) {
     options.criterion = o.bandwidth;
     if (o.bandwidth == "plugin" && predictors != 1) refuse("--bandwidth plugin is for one predictor, got " + std::to_string(predictors));
+    if (o.bandwidth == "plugin" && categories) refuse("--bandwidth plugin is for a predictor without categories");
     if (o.bandwidth == "plugin" && !o.neighbors.empty()) refuse("--bandwidth plugin and --neighbors exclude each other");
     return options;
   }
   options.bandwidths = numbers(o.bandwidth, "--bandwidth");
   if (!o.neighbors.empty()) refuse("--bandwidth " + o.bandwidth + " and --neighbors exclude each other");
   const auto given = static_cast<std::size_t>(options.bandwidths.size());
-  if (given != 1 && given != predictors) {
-    refuse("--bandwidth " + o.bandwidth + ": one number is needed, or one for each of the " + std::to_string(predictors) + " predictors");
+  if (given != predictors && (given != 1 || categories)) {
+    refuse("--bandwidth " + o.bandwidth + (categories ? ": one number is needed" : ": one number is needed, or one") + " for each of the " +
+           std::to_string(predictors) + " predictors");
+  }
+  for (std::size_t d = 0; d < given; ++d) {
+    const double h = options.bandwidths(static_cast<Index>(d));
+    if (kinds[d] == ColumnKind::continuous) {
+      if (!(h > 0)) refuse("--bandwidth " + o.bandwidth + ": a bandwidth must be positive");
+    } else if (!(h >= 0 && h <= 1)) {
+      refuse("--bandwidth " + o.bandwidth + ": that of a category must be from 0 to 1");
+    }
   }
   return options;
 }
@@ -107,6 +136,9 @@ nlohmann::ordered_json summary(const FitOptions& o, const std::vector<std::strin
   json["left_out"] = rows.left_out;
   json["response"] = names.back();
   json["predictors"] = std::vector<std::string>(names.begin(), names.end() - 1);
+  for (const auto& [name, categories] : {std::pair{"unordered", &o.unordered}, std::pair{"ordered", &o.ordered}}) {
+    if (!categories->empty()) json[name] = *categories;
+  }
   if (o.weights) json["weights"] = *o.weights;
   json["kernel"] = o.kernel;
   if (o.exponent) json["exponent"] = *o.exponent;
@@ -158,13 +190,16 @@ std::string percent(double level) {
   return buffer;
 }
 
-std::string table_of_predictions(const std::vector<std::string>& names, const Matrix& at, const Band& band) {
+std::string table_of_predictions(const std::vector<std::string>& names, const NamedColumns& named, const Matrix& at, const Band& band) {
   const auto cell = [](double x) { return std::isnan(x) ? std::string() : gnuplot::number(x); };
   std::string text;
   for (std::size_t d = 0; d < static_cast<std::size_t>(at.cols()); ++d) text += csv::quoted(names[d]) + ",";
   text += "fit,standard_error,lower,upper\n";
   for (Index i = 0; i < at.rows(); ++i) {
-    for (Index d = 0; d < at.cols(); ++d) text += cell(at(i, d)) + ",";
+    for (Index d = 0; d < at.cols(); ++d) {
+      const auto levels = named.find(static_cast<std::size_t>(d));
+      text += (levels == named.end() ? cell(at(i, d)) : csv::quoted(levels->second.name(at(i, d)))) + ",";
+    }
     text += cell(band.fit(i)) + "," + cell(band.error(i)) + "," + cell(band.lower(i)) + "," + cell(band.upper(i)) + "\n";
   }
   return text;
@@ -185,12 +220,16 @@ void fit(const FitOptions& o) {
   const Columns columns(table, o);
   std::vector<std::string> names;
   for (const std::size_t column : columns.predictors) names.push_back(table.name(column));
-  program::RegressionOptions options = regression_options(o, names.size());
+  program::RegressionOptions options = regression_options(o, columns.kinds);
+  NamedColumns named;
+  for (std::size_t d = 0; d < columns.kinds.size(); ++d) {
+    if (columns.kinds[d] == ColumnKind::unordered) named[d];
+  }
   std::vector<std::size_t> all = columns.predictors;
   all.push_back(columns.response);
   if (columns.weights) all.push_back(*columns.weights);
   names.push_back(table.name(columns.response));
-  const Rows rows = read_rows(table, all, missing);
+  const Rows rows = read_rows(table, all, missing, named);
   if (rows.numbers.rows() < 3) {
     refuse(o.data + ": it has " + std::to_string(rows.numbers.rows()) + " complete rows, and at least 3 are needed");
   }
@@ -204,7 +243,7 @@ void fit(const FitOptions& o) {
       same.push_back(more.names_columns() ? more.find("--predictors", names[d]) : d);
       if (same.back() >= more.columns()) refuse(more.what() + ": it has no column for " + names[d]);
     }
-    at = read_rows(more, same, missing).numbers;
+    at = read_rows(more, same, missing, named).numbers;
   }
 
   const ScaledFit model(numbers_of_fit, names, options, Threads{o.threads});
@@ -213,7 +252,7 @@ void fit(const FitOptions& o) {
   print(json, names, model);
   if (o.output) {
     const Band band = model.intervals(at, o.level, together);
-    program::write_file(*o.output, table_of_predictions(names, at, band), "--output " + *o.output);
+    program::write_file(*o.output, table_of_predictions(names, named, at, band), "--output " + *o.output);
     if (!band.empty_rows.empty()) {
       std::printf("%zu predictions are empty: no point is within the bandwidth\n", band.empty_rows.size());
     }
@@ -221,7 +260,7 @@ void fit(const FitOptions& o) {
   if (o.summary) program::write_file(*o.summary, json.dump(2) + "\n", "--summary " + *o.summary);
   program::flush_standard_output();
   if (o.plot) {
-    draw_bands(*o.plot, names, numbers_of_fit, percent(o.level) + (together ? " percent band" : " percent interval"),
+    draw_bands(*o.plot, names, columns.kinds, numbers_of_fit, percent(o.level) + (together ? " percent band" : " percent interval"),
                [&](const Matrix& queries) { return model.intervals(queries, o.level, together); });
   }
 }

@@ -11,6 +11,8 @@ namespace regression {
 struct FitOptions {
   std::string data, response;
   std::vector<std::string> predictors;  ///< none: all columns but the response that have a name
+  std::vector<std::string> unordered;   ///< predictors that hold the names of categories
+  std::vector<std::string> ordered;     ///< predictors that hold the ranks of categories, numbers
   std::optional<std::string> weights;   ///< a column, positive
   std::string kernel = "biweight";
   std::optional<double> exponent;

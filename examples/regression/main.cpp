@@ -22,11 +22,13 @@ int main(int argc, char** argv) {
   fit.add_option("data", o.data, "comma-separated file; the first row may name the columns")->required();
   fit.add_option("--response", o.response, "column to predict, its name or number")->required();
   fit.add_option("--predictors", o.predictors, "columns to predict from, with commas between them; default all others")->delimiter(',');
+  fit.add_option("--unordered", o.unordered, "predictors that hold categories by name, with commas between them")->delimiter(',');
+  fit.add_option("--ordered", o.ordered, "predictors that hold categories by rank, a number")->delimiter(',');
   fit.add_option("--weights", o.weights, "column of the observations' weights, positive; default 1 each");
   fit.add_option("--kernel", o.kernel, "biweight, epanechnikov, triweight, polynomial, uniform or gaussian")->capture_default_str();
   fit.add_option("--exponent", o.exponent, "of the kernel polynomial");
   fit.add_option("--degree", o.degree, "of the local polynomial, 0 to 3; above 1 for up to 3 predictors")->capture_default_str();
-  fit.add_option("--bandwidth", o.bandwidth, "criterion that chooses one for each predictor: loo, gcv or aicc; plugin for a single one; or one number, or one for each")->capture_default_str();
+  fit.add_option("--bandwidth", o.bandwidth, "criterion that chooses one for each predictor: loo, gcv or aicc; plugin for a single one; or one number, or one for each: of a category the weight of others, 0 to 1")->capture_default_str();
   fit.add_option("--neighbors", o.neighbors, "the bandwidth reaches beyond that number of points; of several numbers the criterion chooses")
       ->delimiter(',');
   fit.add_option("--ridge", o.ridge, "on the coefficients of the polynomial")->capture_default_str();

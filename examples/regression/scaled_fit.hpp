@@ -41,7 +41,8 @@ class ScaledFit {
       const std::string& name = names[static_cast<std::size_t>(d)];
       if (!(range > 0)) program::refuse("--predictors: all rows have the same " + name);
       if (!std::isfinite(range)) program::refuse("--predictors: " + name + " spans too much");
-      scales_.push_back(scale_by_range(numbers.col(d)));
+      const bool category = !options.model.columns.empty() && options.model.columns[static_cast<std::size_t>(d)] != nadaraya::ColumnKind::continuous;
+      scales_.push_back(category ? Scale{} : scale_by_range(numbers.col(d)));
       x.col(d) = scales_.back().to(numbers.col(d));
     }
     response_ = scale_by_size(numbers.col(predictors));

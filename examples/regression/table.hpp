@@ -1,6 +1,8 @@
 // A file of comma-separated values as columns of numbers, by name where the file names them.
 #pragma once
 
+#include "levels.hpp"
+
 #include "../support/csv.hpp"
 #include "../support/files.hpp"
 #include "../support/usage.hpp"
@@ -110,6 +112,12 @@ class Table {
     if (detail::missing(text)) return std::nullopt;
     program::refuse(what_ + ": " + place(row, column) + ": \"" + text + "\" is " +
                     (read.error == std::errc::invalid_argument ? "no number" : "out of range"));
+  }
+
+  /// The number of a category, or nothing where it is missing.
+  std::optional<double> category(const csv::Row& row, std::size_t column, Levels& levels) const {
+    const std::string& text = row.cells[column];
+    return detail::missing(text) ? std::nullopt : std::optional(levels.number(text));
   }
 
   /// "line 3, a: NA"
