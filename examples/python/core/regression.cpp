@@ -55,6 +55,7 @@ struct Parameters {
   int degree;
   double ridge;
   std::vector<Index> unordered, ordered;
+  std::vector<double> weights;  ///< of the rows; empty: 1 each
 
   /// For x of that number of columns.
   program::RegressionOptions options(Index columns) const {
@@ -68,6 +69,7 @@ struct Parameters {
     o.neighbors = neighbors;
     o.model.degree = degree;
     o.model.ridge = ridge;
+    o.model.weights = Eigen::Map<const Eigen::VectorXd>(weights.data(), static_cast<Index>(weights.size()));
     if (!unordered.empty() || !ordered.empty()) {
       o.model.columns.assign(static_cast<std::size_t>(columns), nadaraya::ColumnKind::continuous);
       set(o.model.columns, unordered, nadaraya::ColumnKind::unordered, "unordered");
@@ -160,7 +162,7 @@ class Regression {
     return nb::make_tuple(array_of(model_->x()), array_of(model_->y()), p.kernel, p.exponent, p.alpha, p.criterion,
                           nearest ? std::vector<double>() : bandwidths,
                           nearest ? std::vector<Index>{model_->neighbors()} : std::vector<Index>(), p.degree, p.ridge, p.unordered,
-                          p.ordered);
+                          p.ordered, p.weights);
   }
 
  private:
@@ -192,15 +194,16 @@ void bind_regression(nb::module_& m) {
           "__init__",
           [](Regression* self, const Matrix& x, const Matrix& y, std::string kernel, std::optional<double> exponent,
              std::optional<double> alpha, std::string criterion, std::vector<double> bandwidths, std::vector<Index> neighbors,
-             int degree, double ridge, std::vector<Index> unordered, std::vector<Index> ordered, nb::handle threads) {
+             int degree, double ridge, std::vector<Index> unordered, std::vector<Index> ordered, std::vector<double> weights,
+             nb::handle threads) {
             new (self) Regression(x, y,
                                   Parameters{std::move(kernel), exponent, alpha, std::move(criterion), std::move(bandwidths),
-                                   std::move(neighbors), degree, ridge, std::move(unordered), std::move(ordered)},
+                                   std::move(neighbors), degree, ridge, std::move(unordered), std::move(ordered), std::move(weights)},
                                   executor(threads));
           },
           nb::arg("x"), nb::arg("y"), nb::arg("kernel"), nb::arg("exponent").none(), nb::arg("alpha").none(), nb::arg("criterion"),
           nb::arg("bandwidths"), nb::arg("neighbors"), nb::arg("degree"), nb::arg("ridge"), nb::arg("unordered"), nb::arg("ordered"),
-          nb::arg("threads") = nb::none())
+          nb::arg("weights"), nb::arg("threads") = nb::none())
       .def("__getstate__", &Regression::state)
       .def("__setstate__",
            [](Regression& self, const nb::tuple& s) {
@@ -208,7 +211,8 @@ void bind_regression(nb::module_& m) {
                                     Parameters{nb::cast<std::string>(s[2]), nb::cast<std::optional<double>>(s[3]),
                                      nb::cast<std::optional<double>>(s[4]), nb::cast<std::string>(s[5]),
                                      nb::cast<std::vector<double>>(s[6]), nb::cast<std::vector<Index>>(s[7]), nb::cast<int>(s[8]),
-                                     nb::cast<double>(s[9]), nb::cast<std::vector<Index>>(s[10]), nb::cast<std::vector<Index>>(s[11])},
+                                     nb::cast<double>(s[9]), nb::cast<std::vector<Index>>(s[10]), nb::cast<std::vector<Index>>(s[11]),
+                                     nb::cast<std::vector<double>>(s[12])},
                                     nadaraya::Threads{1});
            })
       .def_prop_ro("scales", &Regression::scales)

@@ -99,6 +99,7 @@ class Regression:
         ridge: float,
         unordered: list[int],
         ordered: list[int],
+        weights: list[float],
         threads: Optional[int] = None,
     ) -> None: ...
     @property
