@@ -204,16 +204,23 @@ class BandwidthSearcher {
     int evaluations = 0;
     const std::vector<Eigen::VectorXd> starts = best_starts(data, given, evaluations);
     const BandwidthDescents descents(deviation_, objective_, search_, data, starts);
-    // Each until it is clear which is best, that one to the end.
+    // Each coarsely, the best to the end; then those that ended elsewhere, at a value almost as small.
+    std::vector<SearchState> ends;
+    for (const Eigen::VectorXd& start : starts) {
+      ends.push_back(descents.begin(start));
+      descents.descend({.iterations = search_.iterations, .gradient = 1e-3, .step = 0.1}, ends.back());
+    }
+    std::stable_sort(ends.begin(), ends.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
     SearchState best;
-    for (std::size_t i = 0; i < starts.size(); ++i) {
-      SearchState at = descents.begin(starts[i]);
-      descents.descend({.iterations = search_.iterations, .gradient = 1e-3, .step = 0.1}, at);
-      evaluations += at.evaluations;
-      if (i == 0 || at.value < best.value) best = at;
+    for (SearchState& end : ends) {
+      const bool first = best.x.size() == 0;
+      if (first || (end.value - best.value < 0.02 * abs(best.value) && (end.x - best.x).cwiseAbs().maxCoeff() > 0.1)) {
+        descents.descend({.iterations = search_.iterations}, end);
+      }
+      evaluations += end.evaluations;
+      if (first || end.value < best.value) best = end;
     }
     best.evaluations = evaluations;
-    descents.descend({.iterations = search_.iterations}, best);
     return descents.choice(best);
   }
 

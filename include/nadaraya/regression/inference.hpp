@@ -83,7 +83,7 @@ inline RegressionDiagnostics diagnose(const LocalDesign& design, const RowMatrix
 /// Sums `weights` of the support over values and over variances, into row i.
 inline void sum_with_errors(const LocalFit& fit, const Eigen::Ref<const Eigen::VectorXd>& weights, const RowMatrix<double>& noise,
                             Index i, RowMatrix<double>& values, RowMatrix<double>& errors) {
-  values.row(i) = weights.transpose() * fit.values();
+  values.row(i) = fit.sum_of_values(weights.data()).transpose();
   for (Index o = 0; o < values.cols(); ++o) {
     double variance = 0;
     for (Index j = 0; j < weights.size(); ++j) {

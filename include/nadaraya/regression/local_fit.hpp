@@ -56,9 +56,11 @@ class LocalFit {
   /// The values of the support [s x Dy].
   auto values() const { return values_.topRows(around_.count()); }
   /// sum_j c_j y_j
-  Eigen::VectorXd predicted() const {
+  Eigen::VectorXd predicted() const { return sum_of_values(corrected_.data()); }
+  /// sum_j w_j y_j
+  Eigen::VectorXd sum_of_values(const double* w) const {
     Eigen::VectorXd sums(values_.cols());
-    for (Index o = 0; o < sums.size(); ++o) sums(o) = loops().inner_product(corrected_.data(), values_.col(o).data(), around_.count());
+    for (Index o = 0; o < sums.size(); ++o) sums(o) = loops().inner_product(w, values_.col(o).data(), around_.count());
     return sums;
   }
 
