@@ -152,8 +152,7 @@ class Operator {
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar> && std::is_same_v<ScalarOf<V>, Scalar>,
                   "query, key and value must have the same scalar");
     static_assert(nadaraya::detail::check_operator<Scalar, K, N, S, M>());
-    nadaraya::detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
-    nadaraya::detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
+    nadaraya::detail::require_operands(query, key, value, function);
     nadaraya::detail::validate_parameters<Scalar>(one_.kernel(), one_.normalization(), one_.similarity());
   }
 

@@ -7,6 +7,7 @@
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/mask/mask.hpp"
 #include "nadaraya/normalization/normalization.hpp"
+#include "nadaraya/operator/operands.hpp"
 #include "nadaraya/similarity/similarity.hpp"
 #include "nadaraya/types.hpp"
 
@@ -35,6 +36,13 @@ void validate_parameters(const K& kernel, const N& normalization, const S& simil
   if constexpr (requires { normalization.template validate<Scalar>(0.0); }) {
     normalization.template validate<Scalar>(distance_factor<S>());
   }
+}
+
+/// Throws std::invalid_argument if queries, keys and values do not fit together.
+template <class Q, class Ke, class V>
+void require_operands(const Q& query, const Ke& key, const V& value, const char* function) {
+  require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
+  require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
 }
 
 /// Throws std::invalid_argument if the mask is for other numbers of queries and keys.

@@ -7,7 +7,7 @@
 #include "nadaraya/extent.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/make_operator.hpp"
-#include "nadaraya/operator/operands.hpp"
+#include "nadaraya/operator/operator_checks.hpp"
 #include "nadaraya/operator_options.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/sharded/calls.hpp"
@@ -52,7 +52,7 @@ class ChosenOperator {
     RowMatrix<Scalar> out;
     called([&](const CalledOperator<Scalar>& op) {
       const auto take = [&](Rows<Scalar>& rows) {
-        require_shapes(query, cache.local().keys(), cache.local().values(), function);
+        nadaraya::detail::require_operands(query, cache.local().keys(), cache.local().values(), function);
         rows = Rows<Scalar>(query);
       };
       Calls<Scalar, C>(ranks, op, function).regress(take, CachedPart<Scalar>(cache), out);
@@ -67,7 +67,7 @@ class ChosenOperator {
     Tape<Scalar> tape;
     called([&](const CalledOperator<Scalar>& op) {
       const auto take = [&](Rows<Scalar>& queries, Rows<Scalar>& keys, Rows<Scalar>& values) {
-        require_shapes(query, key, value, function);
+        nadaraya::detail::require_operands(query, key, value, function);
         queries.keep(std::forward<Q>(query));
         keys.keep(std::forward<Ke>(key));
         values.keep(std::forward<V>(value));
@@ -96,12 +96,6 @@ class ChosenOperator {
     numbers.bandwidth = options.bandwidth.value_or(0.0);
     numbers.divides_by_sum = options.normalization != "unnormalized";
     return numbers;
-  }
-
-  template <class Q, class Ke, class V>
-  static void require_shapes(const Q& query, const Ke& key, const V& value, const char* function) {
-    nadaraya::detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
-    nadaraya::detail::require_key_and_value(key.rows(), key.cols(), value.rows(), value.cols(), function);
   }
 
   /// work(the operator as its calls take it).
