@@ -39,10 +39,10 @@ Cache filled(const Options& o, int rank, int size) {
 
 /// What a round, and the work before it, is for.
 const char* purpose(const Measured& measured, std::size_t round) {
-  const std::string& function = measured.rounds[round].function;
-  if (round == 0) return "operands";
-  if (round + 1 == measured.rounds.size()) return "solve and mix";
-  return function == "all_reduce_max" ? "scores and floor" : function == "all_reduce_sum" ? "sums of values" : "candidates";
+  const auto is_maximum = [&](std::size_t r) { return r < measured.rounds.size() && measured.rounds[r].function == "all_reduce_max"; };
+  if (!is_maximum(round)) return measured.rounds[round].function == "all_reduce_sum" ? "sums of values" : "candidates";
+  if (round == 0 && is_maximum(1)) return "operands";
+  return round + 1 == measured.rounds.size() ? "agreement" : "scores and floor";
 }
 
 void print_stages(const Measured& measured) {
@@ -54,8 +54,8 @@ void print_stages(const Measured& measured) {
                   1e3 * measured.exchange[r], measured.rounds[r].sent, measured.rounds[r].received);
     std::cout << line;
   }
-  std::snprintf(line, sizeof line, "  %-18s %12.3f %14zu rounds %18.0f\n", "in all", 1e3 * measured.seconds, measured.rounds.size(),
-                received(measured.rounds));
+  std::snprintf(line, sizeof line, "  %-18s %12.3f\n  %-18s %12.3f %14zu rounds %18.0f\n", "solve and mix", 1e3 * measured.before.back(),
+                "in all", 1e3 * measured.seconds, measured.rounds.size(), received(measured.rounds));
   std::cout << line << std::flush;
 }
 

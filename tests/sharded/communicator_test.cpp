@@ -72,7 +72,7 @@ TEST_CASE("what one rank throws, all ranks throw") {
         session.attempt([&] {
           if (ranks.rank() >= 2) fail(ranks.rank());
         });
-        session.all_reduce_max(numbers);
+        session.all_reduce_max(std::span(numbers));
       } catch (const std::bad_alloc&) {
         messages[std::size_t(ranks.rank())] = "no memory";
       } catch (const std::invalid_argument& error) {

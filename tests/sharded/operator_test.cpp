@@ -1,6 +1,7 @@
 // The sharded operator: the same bits for any sharding, and the result of one machine up to rounding. Other rules are tested
 // by tests/sharded_rules.
 #include <nadaraya/reference.hpp>
+#include <nadaraya/sharded/counting.hpp>
 #include <nadaraya/sharded/measured_mixing.hpp>
 #include <nadaraya/sharded/regression.hpp>
 
@@ -160,6 +161,44 @@ TEST_CASE("a cache over ranks decodes as keys that follow each other do") {
   decode(NadarayaWatson{Gaussian{}, Adaptive{}, test::any_mask("window", SlidingWindow{50})});
 }
 
+TEST_CASE("a call takes as few rounds as its kernel and its operands allow") {
+  const Inputs<float> in(20, 90, 8, 4, 6);
+  const auto rounds = [&](const auto& call) {
+    std::size_t of_call = 0;
+    run_ranks(3, [&](InProcessRank& raw) {
+      sharded::CountingCommunicator ranks(raw);
+      call(ranks);
+      if (raw.rank() == 0) of_call = ranks.traffic().rounds;
+    });
+    return of_call;
+  };
+  const auto cached = [&](const auto& op, Index queries) {
+    return rounds([&](auto& ranks) {
+      sharded::KeyValueCache<float> cache(ranks.rank(), 3, 8, 4);
+      cache.append(in.k, in.v);
+      op(ranks, in.q.topRows(queries), cache);
+    });
+  };
+  const auto own = [](auto& ranks, const RowMatrix<float>& rows) { return test::part(rows, Ends{30, 30, 90}, ranks.rank()); };
+  const sharded::Operator sparse(NadarayaWatson{Biweight{}, Adaptive{}});
+  const sharded::Operator dense(NadarayaWatson{Gaussian{}, Adaptive{}});
+  REQUIRE(cached(sparse, 1) == 2);
+  REQUIRE(cached(sparse, 16) == 2);
+  REQUIRE(cached(dense, 16) == 2);
+  // What ranks agree on first has no room for so many floors.
+  REQUIRE(cached(sparse, 17) == 3);
+  REQUIRE(cached(sparse, 0) == 1);
+  REQUIRE(cached(sparse.with(Mixing::sum_values), 1) == 3);
+  // Where keys are has to be told first.
+  REQUIRE(rounds([&](auto& ranks) { sparse(ranks, in.q, own(ranks, in.k), own(ranks, in.v)); }) == 3);
+  REQUIRE(rounds([&](auto& ranks) { dense(ranks, in.q, own(ranks, in.k), own(ranks, in.v)); }) == 3);
+  // A record takes memory, of which each rank may have too little.
+  RowMatrix<float> outs[3];
+  REQUIRE(rounds([&](auto& ranks) {
+            sparse.forward(ranks, in.q, own(ranks, in.k), own(ranks, in.v), outs[ranks.rank()]);
+          }) == 4);
+}
+
 TEST_CASE("what does not fit is refused on every rank with one message") {
   const Inputs<double> in(4, 20, 3, 2, 3);
   const sharded::Operator op(NadarayaWatson{Biweight{}, Adaptive{}});
@@ -196,6 +235,23 @@ TEST_CASE("what does not fit is refused on every rank with one message") {
                  op.backward(r, tape, r.rank() == 1 ? RowMatrix<double>(3, 2) : in.g);
                }),
                catch_shim::contains("grad_out must be [4 x 2] like the output, got [3 x 2]"));
+  // Calls on caches, whose first message has the same length for any operands.
+  const auto decode = [&](InProcessRank& r, Index queries, Index keys) {
+    sharded::KeyValueCache<double> cache(r.rank(), 3, 3, 2);
+    cache.append(in.k.topRows(keys), in.v.topRows(keys));
+    op(r, in.q.topRows(queries), cache);
+  };
+  for (const Index queries : {0, 1}) {
+    REQUIRE(refused([&](InProcessRank& r) { decode(r, r.rank() == 1 ? queries : 4, 20); }) ==
+            "nadaraya::sharded::Operator::operator(): all ranks must have the same number of queries, got " +
+                std::to_string(queries) + " to 4");
+  }
+  REQUIRE(refused([&](InProcessRank& r) { decode(r, 4, r.rank() == 2 ? 17 : 20); }) ==
+          "nadaraya::sharded::Operator::operator(): all ranks must have the same number of rows of the cache, got 17 to 20");
+  REQUIRE(refused([&](InProcessRank& r) {
+            sharded::KeyValueCache<double> cache(r.rank(), r.rank() == 0 ? 4 : 3, 3, 2);
+            op(r, in.q, cache);
+          }) == "nadaraya::sharded::Operator::operator(): the cache was made for another rank or another number of ranks");
   REQUIRE_THAT(refused([&](InProcessRank& r) {
                  RowMatrix<double> out;
                  if (r.rank() == 0) {

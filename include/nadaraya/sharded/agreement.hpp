@@ -44,6 +44,18 @@ class Message {
   std::vector<std::byte> bytes_;
 };
 
+/// Numbers in a message, aligned or not.
+template <class Number>
+struct SentNumbers {
+  const std::byte* bytes = nullptr;
+
+  Number operator[](std::size_t i) const {
+    Number number;
+    std::memcpy(&number, bytes + i * sizeof(Number), sizeof(Number));
+    return number;
+  }
+};
+
 /// Reads the numbers of a Message in the order in which they were added. What was sent is trusted: lengths are not checked.
 class MessageReader {
  public:
@@ -52,8 +64,15 @@ class MessageReader {
   /// Copies numbers.
   template <class Number>
   void read(Number* to, std::size_t count) {
-    if (count > 0) std::memcpy(to, bytes_.data(), count * sizeof(Number));
+    const SentNumbers<Number> numbers = view<Number>(count);
+    if (count > 0) std::memcpy(to, numbers.bytes, count * sizeof(Number));
+  }
+  /// Numbers where they are in the message.
+  template <class Number>
+  SentNumbers<Number> view(std::size_t count) {
+    const SentNumbers<Number> numbers{bytes_.data()};
     bytes_ = bytes_.subspan(count * sizeof(Number));
+    return numbers;
   }
   /// One number.
   template <class Number>
@@ -103,11 +122,17 @@ class Session {
     throw_together(status[0]);
   }
 
+  /// Throws on this rank what it has failed with since: after the last function that all ranks call, where work fails on all of
+  /// them or none.
+  void end() {
+    if (failure_.kind != none) throw_failure_of(rank());
+  }
+
   /// The largest of each number over the ranks, but for the last, which must be there for the status.
   template <class Scalar>
-  void all_reduce_max(std::vector<Scalar>& numbers) {
+  void all_reduce_max(std::span<Scalar> numbers) {
     numbers.back() = static_cast<Scalar>(status_number());
-    ranks_.all_reduce_max(std::span<Scalar>(numbers));
+    ranks_.all_reduce_max(numbers);
     throw_together(static_cast<double>(numbers.back()));
   }
 
@@ -156,6 +181,10 @@ class Session {
     if (status == 0) return;
     const int failed = size() - static_cast<int>(status);
     ranks_.broadcast(std::as_writable_bytes(std::span(&failure_, 1)), failed);
+    throw_failure_of(failed);
+  }
+
+  [[noreturn]] void throw_failure_of(int failed) const {
     if (failure_.kind == no_memory) throw std::bad_alloc();
     if (failure_.kind == bad_argument) throw std::invalid_argument(failure_.text);
     throw std::runtime_error("nadaraya::sharded: rank " + std::to_string(failed) + ": " + failure_.text);

@@ -22,7 +22,7 @@ struct Buffers {
 
   /// For rows of up to `cols` sums.
   void reserve(Index cols) {
-    numbers.reserve(static_cast<std::size_t>(2 * batch_rows + 1));
+    numbers.reserve(static_cast<std::size_t>(2 * batch_rows + 2));
     sums.reserve(static_cast<std::size_t>(2 * batch_rows * (cols + 3) + 1));
   }
 

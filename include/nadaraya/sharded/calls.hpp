@@ -111,24 +111,27 @@ class Calls {
       session_.attempt([&] { tape.query_.keep(std::move(all)); });
     }
     session_.attempt([&] { out.resize(tape.layout_.own_queries, tape.value_.cols()); });
-    run(tape.query_, tape.key_, tape.value_.view(), nullptr, tape.layout_, out, call == Call::regress ? nullptr : &tape.record_);
+    run(tape.query_, tape.key_, tape.value_.view(), nullptr, tape.layout_, nullptr, out, call == Call::regress ? nullptr : &tape.record_);
   }
 
   /// Fills `out` from a cache.
   void regress(const TakeRows& take, const CachedPart<Scalar>& cache, RowMatrix<Scalar>& out) {
-    Brought mine{.call = Call::regress_cached, .scalar_bytes = sizeof(Scalar)};
+    Layout layout;
     Rows<Scalar> query;
+    const Rows<Scalar> no_keys(RowMatrix<Scalar>(0, cache.cols));
+    CachedOpening opening(layout.largest_value, function_);
     session_.attempt([&] {
+      Brought mine{.call = Call::regress_cached, .scalar_bytes = sizeof(Scalar)};
       take(query);
       bring(query.rows(), cache.keys, cache.cols, cache.value.cols, mine);
       mine.largest_value = cache.largest_value;
       mine.positions = cache.positions;
       mine.cached = cache.all_keys;
+      out.resize(query.rows(), cache.value.cols);
+      layout = cached_layout(session_.rank(), session_.size(), mine, function_);
+      opening.bring(mine);
     });
-    const Layout layout = open_cached_call(session_, mine, function_);
-    const Rows<Scalar> no_keys(RowMatrix<Scalar>(0, cache.cols));
-    session_.attempt([&] { out.resize(query.rows(), cache.value.cols); });
-    run(query, no_keys, cache.value, cache.prepared, layout, out, nullptr);
+    run(query, no_keys, cache.value, cache.prepared, layout, &opening, out, nullptr);
   }
 
   /// Fills the gradients of this rank's queries, keys and values, and hands over those of parameters.
@@ -180,14 +183,18 @@ class Calls {
   }
 
   void run(const Rows<Scalar>& query, const Rows<Scalar>& key, const engine::View<Scalar>& value,
-           const engine::PreparedKeys<Scalar>* cached, const Layout& layout, RowMatrix<Scalar>& out, Record<Scalar>* record) {
+           const engine::PreparedKeys<Scalar>* cached, const Layout& layout, CachedOpening* opening, RowMatrix<Scalar>& out,
+           Record<Scalar>* record) {
     session_.attempt([&] { op_.validate_mask(layout.all); });
     const Shard<Scalar> shard{op_.policies, op_.numbers, &query, &key, cached, value, session_.rank(), layout};
     if (op_.sparse()) {
-      SparseForward<Scalar, C>(session_, shard, op_.mixing, buffers_).run(out, record);
+      SparseForward<Scalar, C>(session_, shard, opening, op_.mixing, buffers_).run(out, record);
     } else {
-      DenseForward<Scalar, C>(session_, shard, buffers_).run(out, record);
+      DenseForward<Scalar, C>(session_, shard, opening, buffers_).run(out, record);
     }
+    // Without queries there was nothing to ride on.
+    if (opening != nullptr) opening->finish(session_);
+    session_.end();
   }
 
   Session<C> session_;

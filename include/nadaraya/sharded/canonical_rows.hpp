@@ -59,6 +59,13 @@ class CanonicalRows {
   /// `edge`: the coordinate of the edge of a compact kernel.
   CanonicalRows(const RowRule<Scalar>& rule, const Scalar& edge) : rule_(rule), edge_(edge) {}
 
+  /// Makes room for rows of `candidates` candidates: solve() then takes no memory of its own.
+  void reserve(std::size_t candidates) {
+    lone_.reserve(1);
+    probe_.clear();
+    probe_.reserve(candidates);
+  }
+
   /// Raises floors, though not as far as the rule does: candidates stay that a row may be solved from. To be called while
   /// they are gathered.
   void refine(std::span<CandidateRow<Scalar>* const> rows) {

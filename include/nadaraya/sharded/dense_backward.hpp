@@ -66,7 +66,7 @@ class DenseBackward {
       session_.attempt([&] {
         for (Index r = 0; r < count; ++r) unweigh(first, r);
       });
-      session_.all_reduce_max(buffers_.numbers);
+      session_.all_reduce_max(std::span(buffers_.numbers));
       buffers_.begin_sums(count * sums_of_row());
       session_.attempt([&] {
         for (Index r = 0; r < count; ++r) add_terms(first, r);

@@ -4,6 +4,7 @@
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/sharded/agreement.hpp"
 #include "nadaraya/sharded/buffers.hpp"
+#include "nadaraya/sharded/cached_layout.hpp"
 #include "nadaraya/sharded/canonical_rows.hpp"
 #include "nadaraya/sharded/dense_rows.hpp"
 #include "nadaraya/sharded/exact_sum.hpp"
@@ -14,6 +15,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <limits>
+#include <span>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
@@ -27,8 +29,14 @@ namespace nadaraya::sharded {
 template <class Scalar, Communicator C>
 class DenseForward {
  public:
-  DenseForward(Session<C>& session, const Shard<Scalar>& shard, Buffers<Scalar>& buffers)
-      : session_(session), shard_(shard), buffers_(buffers), none_(*shard.policies.rule, Scalar(0)), dense_(shard) {}
+  /// `opening` rides on the first round; null if the call is open.
+  DenseForward(Session<C>& session, const Shard<Scalar>& shard, CachedOpening* opening, Buffers<Scalar>& buffers)
+      : session_(session),
+        shard_(shard),
+        opening_(opening),
+        buffers_(buffers),
+        none_(*shard.policies.rule, Scalar(0)),
+        dense_(shard) {}
 
   /// As SparseForward::run.
   void run(RowMatrix<Scalar>& out, Record<Scalar>* record) {
@@ -44,7 +52,7 @@ class DenseForward {
               undecided(row) ? infinity() : *std::max_element(row.values().begin(), row.values().end());
         }
       });
-      session_.all_reduce_max(buffers_.numbers);
+      largest_of_all(session_, opening_, std::span(buffers_.numbers));
       buffers_.begin_sums(count * sums_of_row());
       session_.attempt([&] {
         for (Index r = 0; r < count; ++r) add_row(r);
@@ -54,7 +62,8 @@ class DenseForward {
         for (Index r = 0; r < count; ++r) finish_row(first, r, out, record);
       });
     }
-    session_.agree();
+    // Without a record no memory is taken after the sums.
+    if (record != nullptr) session_.agree();
   }
 
  private:
@@ -109,6 +118,7 @@ class DenseForward {
 
   Session<C>& session_;
   const Shard<Scalar>& shard_;
+  CachedOpening* opening_;
   Buffers<Scalar>& buffers_;
   CanonicalRows<Scalar> none_;  ///< of a rule that is not sparse: drops nothing
   DenseRows<Scalar> dense_;

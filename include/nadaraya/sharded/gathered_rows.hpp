@@ -22,6 +22,13 @@ namespace nadaraya::sharded {
 template <class Scalar>
 class KeyedRows {
  public:
+  /// Makes room for `keys` rows of `cols` numbers.
+  void reserve(std::size_t keys, Index cols) {
+    numbers_.reserve(keys * static_cast<std::size_t>(cols));
+    places_.reserve(keys);
+    of_keys_.reserve(keys);
+  }
+
   /// None, of `cols` numbers.
   void clear(Index cols) {
     cols_ = cols;
@@ -93,25 +100,29 @@ void add_candidates(std::span<const CandidateRow<Scalar>> rows, std::span<const 
   message.add(std::span<const Scalar>(scores));
 }
 
-/// The candidates that one rank has sent.
+/// The candidates that one rank has sent, where they are in its message, row after row.
 template <class Scalar>
-struct RankCandidates {
-  std::vector<std::int32_t> counts;
-  std::vector<KeyIndex> keys;
-  std::vector<Scalar> scores;
-  std::size_t next = 0;  ///< the first that no row has taken yet
-
-  void read(std::size_t rows, MessageReader& reader) {
-    counts.resize(rows);
-    reader.read(counts.data(), rows);
+class RankCandidates {
+ public:
+  RankCandidates(std::size_t rows, MessageReader& reader) : counts_(reader.view<std::int32_t>(rows)) {
     std::size_t total = 0;
-    for (const std::int32_t count : counts) total += static_cast<std::size_t>(count);
-    keys.resize(total);
-    scores.resize(total);
-    reader.read(keys.data(), total);
-    reader.read(scores.data(), total);
-    next = 0;
+    for (std::size_t r = 0; r < rows; ++r) total += static_cast<std::size_t>(counts_[r]);
+    keys_ = reader.view<KeyIndex>(total);
+    scores_ = reader.view<Scalar>(total);
   }
+
+  /// Appends those of row r to a row; to be called row after row.
+  void append_to(std::size_t r, CandidateRow<Scalar>& row) {
+    for (const std::size_t end = next_ + static_cast<std::size_t>(counts_[r]); next_ < end; ++next_) {
+      row.push(keys_[next_], scores_[next_]);
+    }
+  }
+
+ private:
+  SentNumbers<std::int32_t> counts_;
+  SentNumbers<KeyIndex> keys_;
+  SentNumbers<Scalar> scores_;
+  std::size_t next_ = 0;  ///< the first that no row has taken yet
 };
 
 /// Fills a row with the candidates that ranks have sent for it, ascending. To be called row after row.
@@ -119,15 +130,8 @@ template <class Scalar>
 void take_row(std::size_t r, std::span<RankCandidates<Scalar>> ranks, std::vector<std::pair<KeyIndex, Scalar>>& sorted,
               CandidateRow<Scalar>& row) {
   row.clear();
-  bool ascending = true;
-  for (RankCandidates<Scalar>& rank : ranks) {
-    for (const std::size_t end = rank.next + static_cast<std::size_t>(rank.counts[r]); rank.next < end; ++rank.next) {
-      const KeyIndex key = rank.keys[rank.next];
-      ascending = ascending && (row.empty() || row.keys().back() < key);
-      row.push(key, rank.scores[rank.next]);
-    }
-  }
-  if (ascending) return;
+  for (RankCandidates<Scalar>& rank : ranks) rank.append_to(r, row);
+  if (std::is_sorted(row.keys().begin(), row.keys().end())) return;
   sorted.clear();
   for (std::size_t j = 0; j < row.size(); ++j) sorted.emplace_back(row.keys()[j], row.values()[j]);
   std::sort(sorted.begin(), sorted.end());

@@ -1,11 +1,12 @@
 // Ranks as threads of one process: the model of a communicator that needs no network, for tests and examples.
 #pragma once
 
+#include "nadaraya/sharded/barrier.hpp"
 #include "nadaraya/sharded/communicator.hpp"
 
 #include <algorithm>
-#include <condition_variable>
 #include <cstddef>
+#include <cstring>
 #include <exception>
 #include <functional>
 #include <mutex>
@@ -20,53 +21,15 @@ namespace nadaraya::sharded {
 
 namespace detail {
 
-/// Where the threads of a group meet. One that leaves the group sets those free that wait for it.
-class Barrier {
- public:
-  explicit Barrier(int threads) : threads_(threads) {}
-
-  /// Returns once all threads are here; throws std::runtime_error if one never comes.
-  void wait() {
-    std::unique_lock lock(mutex_);
-    if (!left_ && ++waiting_ == threads_) {
-      waiting_ = 0;
-      ++round_;
-      changed_.notify_all();
-      return;
-    }
-    const long round = round_;
-    changed_.wait(lock, [&] { return left_ || round_ != round; });
-    if (round_ == round) throw std::runtime_error("nadaraya::sharded::InProcessRank: another rank has left the group");
-  }
-
-  /// Says that a thread does not come again.
-  void leave() {
-    const std::lock_guard lock(mutex_);
-    left_ = true;
-    changed_.notify_all();
-  }
-
- private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  const int threads_;
-  int waiting_ = 0;
-  long round_ = 0;
-  bool left_ = false;
-};
-
-/// What a rank has laid down for the others to read.
-struct Slot {
-  const void* data = nullptr;
-  std::size_t size = 0;
-};
-
-/// What the ranks of a process share.
+/// What the ranks of a process share: of the last two meetings what each rank has laid down for the others, so that a rank
+/// which is early at the next meeting does not take away what another still reads. Nobody is two meetings ahead.
 struct Group {
-  explicit Group(int size) : barrier(size), shares(static_cast<std::size_t>(size)) {}
+  explicit Group(int size) : barrier(size) {
+    for (auto& share : shares) share.resize(static_cast<std::size_t>(size));
+  }
 
   Barrier barrier;
-  std::vector<Slot> shares;
+  std::vector<std::vector<std::byte>> shares[2];
 };
 
 }  // namespace detail
@@ -79,7 +42,7 @@ class InProcessRank {
   InProcessRank(detail::Group& group, int rank) : group_(&group), rank_(rank) {}
 
   int rank() const { return rank_; }  ///< Its number, from 0.
-  int size() const { return static_cast<int>(group_->shares.size()); }  ///< How many ranks there are.
+  int size() const { return static_cast<int>(group_->shares[0].size()); }  ///< How many ranks there are.
 
   void all_reduce_max(std::span<float> numbers) { reduce(numbers, larger<float>); }  ///< The largest of each number.
   void all_reduce_max(std::span<double> numbers) { reduce(numbers, larger<double>); }  ///< The largest of each number.
@@ -87,62 +50,57 @@ class InProcessRank {
 
   /// The bytes of all ranks.
   void all_gather(std::span<const std::byte> mine, Gathered& all) {
-    show(mine.data(), mine.size());
+    const auto& shares = meet(mine);
     all.ends.clear();
     std::size_t end = 0;
-    for (const detail::Slot& slot : group_->shares) all.ends.push_back(end += slot.size);
+    for (const auto& share : shares) all.ends.push_back(end += share.size());
     all.bytes.resize(end);
-    std::size_t begin = 0;
-    for (const detail::Slot& slot : group_->shares) {
-      std::copy_n(static_cast<const std::byte*>(slot.data), slot.size, all.bytes.begin() + static_cast<std::ptrdiff_t>(begin));
-      begin += slot.size;
-    }
-    group_->barrier.wait();
+    auto to = all.bytes.begin();
+    for (const auto& share : shares) to = std::copy(share.begin(), share.end(), to);
   }
 
   /// The bytes of one rank.
   void broadcast(std::span<std::byte> bytes, int root) {
-    show(bytes.data(), bytes.size());
-    require_equal_sizes(bytes.size());
-    if (rank_ != root) {
-      const detail::Slot& slot = group_->shares[static_cast<std::size_t>(root)];
-      std::copy_n(static_cast<const std::byte*>(slot.data), slot.size, bytes.begin());
-    }
-    group_->barrier.wait();
+    const auto& shares = meet_with_equal_sizes(bytes);
+    const auto& share = shares[static_cast<std::size_t>(root)];
+    std::copy(share.begin(), share.end(), bytes.begin());
   }
 
  private:
+  using Shares = std::vector<std::vector<std::byte>>;
+
   template <class Number>
   static Number larger(Number a, Number b) {
     return a < b ? b : a;
   }
 
-  /// Lets the others read `size` items until the next meeting, and returns once all have come.
-  void show(const void* data, std::size_t size) {
-    group_->shares[static_cast<std::size_t>(rank_)] = detail::Slot{data, size};
+  /// Lays bytes down for the others; returns those of all ranks once all have come, which stay until they meet again.
+  const Shares& meet(std::span<const std::byte> mine) {
+    Shares& shares = group_->shares[group_->barrier.meetings() % 2];
+    shares[static_cast<std::size_t>(rank_)].assign(mine.begin(), mine.end());
     group_->barrier.wait();
+    return shares;
   }
 
-  void require_equal_sizes(std::size_t size) const {
-    for (const detail::Slot& slot : group_->shares) {
-      if (slot.size != size) throw std::logic_error("nadaraya::sharded::InProcessRank: ranks call with different sizes");
+  const Shares& meet_with_equal_sizes(std::span<const std::byte> mine) {
+    const Shares& shares = meet(mine);
+    for (const auto& share : shares) {
+      if (share.size() != mine.size()) throw std::logic_error("nadaraya::sharded::InProcessRank: ranks call with different sizes");
     }
+    return shares;
   }
 
   template <class Number, class Reduce>
   void reduce(std::span<Number> numbers, const Reduce& of_two) {
-    show(numbers.data(), numbers.size());
-    require_equal_sizes(numbers.size());
-    std::vector<Number> result;
-    result.reserve(numbers.size());
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
-      const auto of = [&](const detail::Slot& slot) { return static_cast<const Number*>(slot.data)[i]; };
-      Number reduced = of(group_->shares.front());
-      for (const detail::Slot& slot : std::span(group_->shares).subspan(1)) reduced = of_two(reduced, of(slot));
-      result.push_back(reduced);
+    bool first = true;
+    for (const auto& share : meet_with_equal_sizes(std::as_bytes(numbers))) {
+      for (std::size_t i = 0; i < numbers.size(); ++i) {
+        Number of_rank;
+        std::memcpy(&of_rank, share.data() + i * sizeof(Number), sizeof(Number));
+        numbers[i] = first ? of_rank : of_two(numbers[i], of_rank);
+      }
+      first = false;
     }
-    group_->barrier.wait();
-    std::copy(result.begin(), result.end(), numbers.begin());
   }
 
   detail::Group* group_;

@@ -54,7 +54,7 @@ LeaveOneOutError leave_one_out_error(C& ranks, const K& kernel, double bandwidth
     largest[0] = residual.size() > 0 ? static_cast<double>(residual.cwiseAbs().maxCoeff()) : 0.0;
     if (!std::isfinite(largest[0])) largest[0] = std::numeric_limits<double>::infinity();
   });
-  session.all_reduce_max(largest);
+  session.all_reduce_max(std::span(largest));
   session.attempt([&] {
     const SplitAddition addition(largest[0] * largest[0], points * static_cast<double>(residual.cols()));
     for (Index i = 0; i < residual.size(); ++i) {

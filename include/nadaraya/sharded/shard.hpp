@@ -46,7 +46,7 @@ struct Shard {
   const engine::PreparedKeys<Scalar>* cached = nullptr;
   engine::View<Scalar> value;  ///< of this rank
   int rank = 0;
-  Layout layout;
+  const Layout& layout;
 
   const KeyPositions& positions() const { return layout.positions[static_cast<std::size_t>(rank)]; }
   Index keys() const { return layout.counts[static_cast<std::size_t>(rank)]; }

@@ -6,6 +6,7 @@
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/sharded/agreement.hpp"
 #include "nadaraya/sharded/buffers.hpp"
+#include "nadaraya/sharded/cached_layout.hpp"
 #include "nadaraya/sharded/canonical_rows.hpp"
 #include "nadaraya/sharded/exact_sum.hpp"
 #include "nadaraya/sharded/gathered_rows.hpp"
@@ -30,12 +31,16 @@ namespace nadaraya::sharded {
 ///   2. key, similarity and, if they are gathered, values of the candidates above a common floor, by all_gather; then every
 ///      rank solves every row, from the same list, and mixes those whose output it has;
 ///   3. otherwise the weighted sums of each rank's values, by all_reduce_sum.
+/// One more for all batches lets ranks hear of it if the memory for what they got was not enough on one, where it has not been
+/// taken before the last round.
 template <class Scalar, Communicator C>
 class SparseForward {
  public:
-  SparseForward(Session<C>& session, const Shard<Scalar>& shard, Mixing mixing, Buffers<Scalar>& buffers)
+  /// `opening` rides on the first round; null if the call is open.
+  SparseForward(Session<C>& session, const Shard<Scalar>& shard, CachedOpening* opening, Mixing mixing, Buffers<Scalar>& buffers)
       : session_(session),
         shard_(shard),
+        opening_(opening),
         mixing_(mixing),
         buffers_(buffers),
         rows_(*shard.policies.rule, Scalar(shard.numbers.edge)) {}
@@ -52,18 +57,23 @@ class SparseForward {
       });
       add_sums(first, count, out);
     }
-    session_.agree();
+    if (record != nullptr || (gathers_values() && !reserved_)) session_.agree();
   }
 
  private:
+  /// Candidates of all ranks for which memory is taken before they are known; a rank counts its own up to `most_counted`.
+  static constexpr Index most_reserved = Index(1) << 16;
+  static constexpr Index most_counted = Index(1) << 20;
+
   static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
   Index cols() const { return shard_.value.cols; }
   bool gathers_values() const { return mixing_ == Mixing::gather_values; }
 
   void agree_on_floors(Index first, Index count) {
-    buffers_.begin_numbers(2 * count, -infinity());
+    buffers_.begin_numbers(2 * count + 1, -infinity());
     session_.attempt([&] {
       list_local_candidates(shard_, first, count, rows_, local_);
+      Index candidates = 0;
       for (Index r = 0; r < count; ++r) {
         const CandidateRow<Scalar>& row = local_[static_cast<std::size_t>(r)];
         Scalar* const z_max = buffers_.numbers.data() + r;
@@ -72,18 +82,38 @@ class SparseForward {
           *z_max = infinity();
           continue;
         }
+        candidates += static_cast<Index>(row.size());
         if (!row.empty()) *z_max = *std::max_element(row.values().begin(), row.values().end());
         *floor = rows_.floor_of(row);
       }
+      buffers_.numbers[static_cast<std::size_t>(2 * count)] = static_cast<Scalar>((std::min)(candidates, most_counted));
     });
-    session_.all_reduce_max(buffers_.numbers);
+    largest_of_all(session_, opening_, std::span(buffers_.numbers));
   }
 
   /// Of a row that is undecided on some rank, nothing is gathered.
   bool is_undecided(Index r) const { return buffers_.numbers[static_cast<std::size_t>(r)] == infinity(); }
 
+  /// Takes the memory for the candidates of a batch of `count` rows, if they are not too many.
+  void reserve(Index count) {
+    const Index all = static_cast<Index>(buffers_.numbers[static_cast<std::size_t>(2 * count)]) * session_.size();
+    reserved_ = all <= most_reserved;
+    ranks_.clear();
+    ranks_.reserve(static_cast<std::size_t>(session_.size()));
+    if (!reserved_) return;
+    const auto candidates = static_cast<std::size_t>(all);
+    kept_.reserve(candidates);
+    sorted_.reserve(candidates);
+    row_.clear();
+    row_.reserve(candidates);
+    rows_.reserve(candidates);
+    if (p_.size() < candidates + engine::pack_slack) p_.resize(candidates + engine::pack_slack);
+    if (gathers_values()) values_.reserve(candidates, cols());
+  }
+
   void gather(Index count) {
     session_.attempt([&] {
+      reserve(count);
       floors_.resize(static_cast<std::size_t>(count));
       for (Index r = 0; r < count; ++r) {
         const Scalar* const z_max = buffers_.numbers.data() + r;
@@ -101,10 +131,9 @@ class SparseForward {
     session_.all_gather(message_, gathered_);
     session_.attempt([&] {
       values_.clear(cols());
-      ranks_.resize(static_cast<std::size_t>(session_.size()));
       for (int s = 0; s < session_.size(); ++s) {
         MessageReader reader(gathered_.of(s));
-        ranks_[static_cast<std::size_t>(s)].read(static_cast<std::size_t>(count), reader);
+        ranks_.emplace_back(static_cast<std::size_t>(count), reader);
         if (!gathers_values()) continue;
         kept_.resize(static_cast<std::size_t>(reader.template read<KeyIndex>()));
         reader.read(kept_.data(), kept_.size());
@@ -168,9 +197,11 @@ class SparseForward {
 
   Session<C>& session_;
   const Shard<Scalar>& shard_;
+  CachedOpening* opening_;
   Mixing mixing_;
   Buffers<Scalar>& buffers_;
   CanonicalRows<Scalar> rows_;
+  bool reserved_ = true;  ///< is there memory for all candidates of the last batch?
   std::vector<CandidateRow<Scalar>> local_;
   std::vector<Scalar> floors_;
   std::vector<KeyIndex> kept_;
