@@ -15,6 +15,7 @@
 
 using namespace nadaraya;
 using test::any_sharding;
+using test::check_bits_of_one_machine;
 using test::check_shardings;
 using test::difference;
 using test::Ends;
@@ -36,6 +37,18 @@ TEST_CASE("any sharding gives the bits of one rank") {
   check_shardings<double>(NadarayaWatson{Epanechnikov{}, NearestNeighbors{9}, SquaredDistance{}}, in_double);
   check_shardings<float>(NadarayaWatson{Triweight{}, Anchored{1.5}, Cosine{9.0}}, 1e-5L);
   check_shardings<float>(NadarayaWatson{Gaussian{}, Adaptive{}}, 1e-5L, 100);
+}
+
+// Their rows are solved from the same candidates on one machine, and similarities are summed in the same order.
+TEST_CASE("fixed and nearest rows have the bits of one machine") {
+  const auto check = [](const auto& one) {
+    // Few queries are scored from the keys as they lie, more from panels of them.
+    for (const Index queries : {3, 7, 100}) check_bits_of_one_machine<double>(one, queries, 130);
+    check_bits_of_one_machine<double>(one, 40, 700);
+  };
+  check(NadarayaWatson{Epanechnikov{}, FixedBandwidth{1.5}, SquaredDistance{}});
+  check(NadarayaWatson{Epanechnikov{}, NearestNeighbors{9}, SquaredDistance{}});
+  check_bits_of_one_machine<float>(NadarayaWatson{Gaussian{}, NearestNeighbors{5}, DotProduct{}}, 100, 130);
 }
 
 TEST_CASE("masks count positions among all keys") {

@@ -8,8 +8,19 @@ namespace {
 
 constexpr long double in_double = 2e-13L;
 
+/// Those rules whose rows do not depend on the candidates that have no weight.
+template <class K>
+void check_bits(const K& kernel) {
+  test::check_bits_of_one_machine<double>(NadarayaWatson{kernel, NearestNeighbors{9}, SquaredDistance{}}, 7, 130);
+  if constexpr (K::compact) {
+    test::check_bits_of_one_machine<double>(NadarayaWatson{kernel, FixedBandwidth{1.5}, SquaredDistance{}}, 7, 130);
+    test::check_bits_of_one_machine<double>(NadarayaWatson{kernel, Unnormalized{1.5, 7.0}, SquaredDistance{}}, 7, 130);
+  }
+}
+
 template <class K>
 void check_kernel(const K& kernel) {
+  check_bits(kernel);
   check_shardings<double>(NadarayaWatson{kernel, Anchored{1.5}}, in_double);
   check_shardings<double>(NadarayaWatson{kernel, FixedBandwidth{3.0}, SquaredDistance{}}, in_double);
   check_shardings<double>(NadarayaWatson{kernel, Unnormalized{3.0, 7.0}, SquaredDistance{}}, in_double);

@@ -110,27 +110,49 @@ std::string largest_difference(const Results<Scalar>& a, const Results<Scalar>& 
          difference(a.value, b.value, tolerance);
 }
 
+/// What one machine computes.
+template <class Scalar, class Op>
+Results<Scalar> run_on_one_machine(const Op& one, const Inputs<Scalar>& in) {
+  Results<Scalar> all;
+  const auto tape = one.forward(in.q, in.k, in.v, all.out);
+  const auto grads = one.backward(tape, in.g);
+  all.query = grads.query;
+  all.key = grads.key;
+  all.value = grads.value;
+  note_parameters<Scalar>(grads, all.parameters);
+  for (Index i = 0; i < in.q.rows(); ++i) all.supports.push_back(tape.support_size(i));
+  return all;
+}
+
+/// All shardings give the bits of one machine.
+template <class Scalar, class Op>
+void check_bits_of_one_machine(const Op& one, Index queries, Index keys) {
+  const Inputs<Scalar> in(queries, keys, 6, 5, 1);
+  Random random(9);
+  Results<Scalar> expected = run_on_one_machine(one, in);
+  expected.parameters.clear();  // sums over all queries, which one machine adds block by block
+  for (const int ranks : {1, 2, 3, 4, 8}) {
+    INFO(ranks << " ranks, " << queries << " queries, " << keys << " keys");
+    Results<Scalar> all = run_sharded(one, Mixing::gather_values, in, any_sharding(ranks, keys, random), any_sharding(ranks, queries, random));
+    all.parameters.clear();
+    REQUIRE(all == expected);
+  }
+}
+
 /// One rank agrees with one machine, and all shardings with one rank.
 template <class Scalar, class Op>
 void check_shardings(const Op& one, long double tolerance, Index queries = 7, Index keys = 130) {
   const Inputs<Scalar> in(queries, keys, 6, 5, 1);
   Random random(9);
-  Results<Scalar> expected;
-  const auto tape = one.forward(in.q, in.k, in.v, expected.out);
-  const auto grads = one.backward(tape, in.g);
-  expected.query = grads.query;
-  expected.key = grads.key;
-  expected.value = grads.value;
+  const Results<Scalar> expected = run_on_one_machine(one, in);
   for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {
     const auto on_one_rank = run_sharded(one, mixing, in, Ends{keys}, {});
     REQUIRE(largest_difference(on_one_rank, expected, tolerance) == "");
-    std::vector<Scalar> parameters;
-    note_parameters<Scalar>(grads, parameters);
-    for (std::size_t i = 0; i < parameters.size(); ++i) {
-      const auto error = std::abs(static_cast<long double>(parameters[i]) - on_one_rank.parameters[i]);
-      REQUIRE(!(error > 20 * tolerance * (1 + std::abs(parameters[i]))));
+    for (std::size_t i = 0; i < expected.parameters.size(); ++i) {
+      const auto error = std::abs(static_cast<long double>(expected.parameters[i]) - on_one_rank.parameters[i]);
+      REQUIRE(!(error > 20 * tolerance * (1 + std::abs(expected.parameters[i]))));
     }
-    for (Index i = 0; i < queries; ++i) REQUIRE(on_one_rank.supports[std::size_t(i)] == tape.support_size(i));
+    REQUIRE(on_one_rank.supports == expected.supports);
     for (const int ranks : {2, 3, 4, 8}) {
       INFO(ranks << " ranks");
       const Ends ends = any_sharding(ranks, keys, random);

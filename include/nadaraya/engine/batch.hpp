@@ -25,8 +25,9 @@
 namespace nadaraya::engine {
 
 /// Which queries are going to be scored against the keys, and do blocks have to be made of consecutive
-/// ones? Alone: each as if it were the only one, with keys that are not read in panels.
-enum class Queries { none, in_order, in_any_order, alone };
+/// ones? Alone: each as if it were the only one, with keys that are not read in panels. Among others: as if they were many,
+/// with keys that are.
+enum class Queries { none, in_order, in_any_order, alone, among_others };
 
 /// What the floors of a head tell before a key is seen.
 template <class Scalar>
@@ -127,6 +128,13 @@ class Batch {
   std::size_t first_head(std::size_t key_head) const { return first_head_[key_head]; }
   std::size_t last_head(std::size_t key_head) const { return first_head_[key_head + 1]; }
 
+  /// May keys be screened in a problem with so many queries and keys in all?
+  static bool screens(const Problem<Scalar>& head, const Extent& all) {
+    const Screening screening = screening_of(head.policies);
+    if (head.cached != nullptr) return screening != Screening::never && head.cached->quantized();
+    return screens(screening, all.queries, all.keys, head.query->cols());
+  }
+
   /// How many keys a query of a head looks at on average; 0 where a grid finds them.
   double seen(std::size_t head) const {
     const bool gridded = detail::is_finite(radii_[static_cast<std::size_t>(problems_[head].key_head)]);
@@ -197,7 +205,8 @@ class Batch {
     const Problem<Scalar>& head = problems_[first_head(key_head)];
     const RowSimilarity<Scalar>& similarity = *head.policies.similarity;
     const bool scored = wanted != Queries::none;
-    const Index queries = scored && wanted != Queries::alone ? most_queries(key_head) : 0;
+    Index queries = scored && wanted != Queries::alone ? most_queries(key_head) : 0;
+    if (wanted == Queries::among_others) queries = (std::max)(queries, ScoredKeys<Scalar>::worth_packing);
     if (head.cached != nullptr) {
       // As it is, for a few queries or where it is screened; many read it in panels.
       const bool as_stored = queries <= most_grouped || head.stream_stored != nullptr;

@@ -6,6 +6,7 @@
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/engine/record.hpp"
+#include "nadaraya/extent.hpp"
 #include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/rows.hpp"
@@ -47,10 +48,11 @@ void weigh(const Problem<Scalar>& head, const Execution<Scalar>& execution,
 
 /// visit(rows) for the queries of a head, a block after the other, on the calling thread: each row holds the candidates of a
 /// query, ascending, that exceed every floor known while they were seen, with their similarities; NaN always does. `refine`
-/// raises the floors of rows, and may drop keys that these rule out. The similarity of a query and a key does not depend on the
-/// other queries and keys.
+/// raises the floors of rows, and may drop keys that these rule out. Queries and keys are some of `all`: a similarity does not
+/// depend on the others, and is that which forward() of all of them forms in blocks that are screened, or in none if none is to
+/// be.
 template <class Scalar>
-void list_candidates(const Problem<Scalar>& head, const Execution<Scalar>& execution,
+void list_candidates(const Problem<Scalar>& head, const Extent& all, const Execution<Scalar>& execution,
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>* const> rows)>& refine,
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>> rows)>& visit);
 

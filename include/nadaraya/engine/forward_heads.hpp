@@ -89,10 +89,14 @@ void weigh(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
 }
 
 template <class Scalar>
-void list_candidates(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
+void list_candidates(const Problem<Scalar>& problem, const Extent& all, const Execution<Scalar>& execution,
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>* const> rows)>& refine,
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>> rows)>& visit) {
-  const Batch<Scalar> batch({&problem, 1}, Queries::alone, true, execution);
+  // The order in which products are summed: that of rows also where keys are screened here and not in the whole.
+  const bool in_panels = all.queries >= ScoredKeys<Scalar>::worth_packing && !Batch<Scalar>::screens(problem, all);
+  Problem<Scalar> part = problem;
+  if (in_panels) part.policies.screening = Screening::never;
+  const Batch<Scalar> batch({&part, 1}, in_panels ? Queries::among_others : Queries::alone, true, execution);
   batch.get_ready(execution.executor());
   const Head<Scalar>& head = batch.head(0);
   const auto scratch = execution.scratch().pieces().borrow();

@@ -15,7 +15,7 @@ NADARAYA_INSTANTIATE void weigh<NADARAYA_SCALAR>(
     const Problem<NADARAYA_SCALAR>&, const Execution<NADARAYA_SCALAR>&,
     const detail::FunctionRef<void(std::span<const KeyIndex>, std::span<const NADARAYA_SCALAR>)>&);
 NADARAYA_INSTANTIATE void list_candidates<NADARAYA_SCALAR>(
-    const Problem<NADARAYA_SCALAR>&, const Execution<NADARAYA_SCALAR>&,
+    const Problem<NADARAYA_SCALAR>&, const Extent&, const Execution<NADARAYA_SCALAR>&,
     const detail::FunctionRef<void(std::span<CandidateRow<NADARAYA_SCALAR>* const>)>&,
     const detail::FunctionRef<void(std::span<CandidateRow<NADARAYA_SCALAR>>)>&);
 NADARAYA_INSTANTIATE OwnedKeys<NADARAYA_SCALAR> make_prepared_keys<NADARAYA_SCALAR>(const SimilarityTraits&, Index, Screening);

@@ -104,7 +104,7 @@ void list_local_candidates(const Shard<Scalar>& shard, Index first, Index count,
   const engine::Execution<Scalar> execution(Serial{});
   std::size_t r = 0;
   engine::list_candidates<Scalar>(
-      problem, execution, [&](std::span<CandidateRow<Scalar>* const> some) { rows.refine(some); },
+      problem, shard.layout.all, execution, [&](std::span<CandidateRow<Scalar>* const> some) { rows.refine(some); },
       [&](std::span<CandidateRow<Scalar>> block) {
         for (const CandidateRow<Scalar>& row : block) {
           CandidateRow<Scalar>& copy = to[r++];
