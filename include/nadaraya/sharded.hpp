@@ -71,9 +71,10 @@ class Operator {
   }
 
   /// The same on the keys and values of a cache, of which every rank has its own.
-  template <Communicator C, RealExpression Q>
-  RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const KeyValueCache<ScalarOf<Q>, S>& cache) const {
+  template <Communicator C, RealExpression Q, class Stored>
+  RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const KeyValueCache<Stored, S>& cache) const {
     using Scalar = ScalarOf<Q>;
+    static_assert(std::is_same_v<Scalar, nadaraya::detail::ComputedIn<Stored>>, "query must have the scalar of the cache");
     const char* const function = "sharded::Operator::operator()";
     RowMatrix<Scalar> out;
     called<Scalar>([&](const CalledOperator<Scalar>& op) {
@@ -149,8 +150,6 @@ class Operator {
   template <class Scalar, class Q, class Ke, class V>
   void validate(const Q& query, const Ke& key, const V& value, const char* function) const {
     static_assert(engine::vectorized<Scalar>, "sharded::Operator computes in float and double");
-    static_assert(std::is_same_v<ScalarOf<Ke>, Scalar> && std::is_same_v<ScalarOf<V>, Scalar>,
-                  "query, key and value must have the same scalar");
     static_assert(nadaraya::detail::check_operator<Scalar, K, N, S, M>());
     nadaraya::detail::require_operands(query, key, value, function);
     nadaraya::detail::validate_parameters<Scalar>(one_.kernel(), one_.normalization(), one_.similarity());
@@ -159,6 +158,8 @@ class Operator {
   template <class Scalar, class C, class Q, class Ke, class V>
   void regress(C& ranks, Call call, Q&& query, Ke&& key, V&& value, RowMatrix<Scalar>& out, Tape<Scalar>& tape,
                const char* function) const {
+    static_assert(std::is_same_v<ScalarOf<Ke>, Scalar> && std::is_same_v<ScalarOf<V>, Scalar>,
+                  "query, key and value must have the same scalar");
     called<Scalar>([&](const CalledOperator<Scalar>& op) {
       const auto take = [&](Rows<Scalar>& queries, Rows<Scalar>& keys, Rows<Scalar>& values) {
         validate<Scalar>(query, key, value, function);

@@ -174,6 +174,62 @@ TEST_CASE("a cache over ranks decodes as keys that follow each other do") {
   decode(NadarayaWatson{Gaussian{}, Adaptive{}, test::any_mask("window", SlidingWindow{50})});
 }
 
+TEST_CASE("a cache in 16 bits decodes as the numbers that it holds do") {
+  const auto decode = [](const auto& one, Mixing mixing, auto stored) {
+    using Stored = decltype(stored);
+    const Inputs<float> in(3, 90, 8, 4, 6);
+    const RowMatrix<float> keys = in.k.cast<Stored>().template cast<float>(), values = in.v.cast<Stored>().template cast<float>();
+    run_ranks(3, [&](InProcessRank& rank) {
+      sharded::KeyValueCache<Stored> narrow(rank.rank(), 3, 8, 4, 4);
+      sharded::KeyValueCache<float> wide(rank.rank(), 3, 8, 4, 4);
+      narrow.append(in.k, in.v);
+      wide.append(keys, values);
+      const auto op = sharded::Operator(one).with(mixing);
+      const RowMatrix<float> got = op(rank, in.q, narrow), expected = op(rank, in.q, wide);
+      if (rank.rank() == 0) REQUIRE(got == expected);
+    });
+  };
+  for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {
+    decode(NadarayaWatson{Biweight{}, Adaptive{}}, mixing, Eigen::half());
+    decode(NadarayaWatson{Biweight{}, Adaptive{}}, mixing, Eigen::bfloat16());
+  }
+  decode(NadarayaWatson{Gaussian{}, Adaptive{}}, Mixing::gather_values, Eigen::half());
+}
+
+TEST_CASE("sums of rows are those of their terms, whatever their order, and hold NaN where these do") {
+  test::Random random(4);
+  for (Index cols = 0; cols < 70; ++cols) {
+    const Index keys = 37;
+    RowMatrix<float> x = random.normal<float>(keys, cols);
+    RowMatrix<float> p = random.normal<float>(1, keys);
+    p(0, 5) = 0;
+    if (cols > 3) x(5, 2) = std::numeric_limits<float>::quiet_NaN();  // without weight
+    if (cols > 40) x(7, 3) = std::numeric_limits<float>::infinity();
+    const sharded::SplitAddition addition(100.0, double(keys));
+    std::vector<KeyIndex> order(std::size_t(keys), 0);
+    for (Index j = 0; j < keys; ++j) order[std::size_t(j)] = KeyIndex((j * 5) % keys);
+    std::vector<double> high(std::size_t(cols) + 1, 7.0), low(high), sum(std::size_t(cols), 0.0), rest(sum);
+    std::fill_n(high.begin(), cols, 0.0);
+    std::fill_n(low.begin(), cols, 0.0);
+    std::vector<float> weights;
+    for (const KeyIndex j : order) weights.push_back(p(0, j));
+    engine::LineVector<float> widened;
+    const engine::View<float> rows{x.data(), keys, cols, cols};
+    sharded::add_weighted_rows<float>(addition, order, weights.data(), rows, widened, high.data(), low.data());
+    for (Index d = 0; d < cols; ++d) {
+      const auto c = std::size_t(d);
+      for (Index j = 0; j < keys; ++j) {
+        if (p(0, j) != 0) addition.add(double(p(0, j)) * double(x(j, d)), sum[c], rest[c]);
+      }
+      INFO(cols << " columns, " << d);
+      REQUIRE(high[c] == sum[c]);
+      REQUIRE(low[c] == rest[c]);
+    }
+    REQUIRE(high.back() == 7.0);
+    REQUIRE(low.back() == 7.0);
+  }
+}
+
 TEST_CASE("a call takes as few rounds as its kernel and its operands allow") {
   const Inputs<float> in(20, 90, 8, 4, 6);
   const auto rounds = [&](const auto& call) {

@@ -10,14 +10,15 @@
 #include "nadaraya/loops/elements.ipp"
 #include "nadaraya/loops/narrow.ipp"
 #include "nadaraya/loops/row_sums.ipp"
+#include "nadaraya/loops/split_sums.ipp"
 #include "nadaraya/loops/kernel_rows.ipp"
 #include "nadaraya/loops/short_rows.ipp"
 #include "nadaraya/loops/small_systems.ipp"
 #include "nadaraya/loops/column_fits.ipp"
 
 /// All loops of the tier by name.
-struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, KernelRows, ShortRows,
-               SmallSystems, ColumnFits {
+struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, SplitSums, KernelRows, ShortRows,
+               SmallSystems {
   template <class T>
   static const LoopTable<T>& table();
 };
@@ -53,6 +54,7 @@ inline constexpr LoopTable<T> loop_table<LoopTable<T>> = {
     .coordinates = &Loops::coordinates<T>,
     .moments = &Loops::moments<T>,
     .deviate = &Loops::deviate<T>,
+    .add_split = &Loops::add_split<T>,
     .mix = &Loops::mix<T>,
     .scores = &Loops::scores<T>,
     .fetch_rows = &Loops::fetch_rows<T>,

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/operands.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/view.hpp"
 
@@ -86,7 +86,8 @@ class StoredRows {
   void widen([[maybe_unused]] Index first, [[maybe_unused]] Index count, [[maybe_unused]] Scalar* to) const {
     if constexpr (std::is_same_v<Scalar, float>) {
       const auto* from = static_cast<const std::uint16_t*>(data_) + first;
-      (storage_ == Storage::half ? loops<float>().widen_half : loops<float>().widen_bfloat16)(from, count, to);
+      const LoopTable<float>& loops = chosen_loops<float>();
+      (storage_ == Storage::half ? loops.widen_half : loops.widen_bfloat16)(from, count, to);
     }
   }
 

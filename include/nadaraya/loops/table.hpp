@@ -54,6 +54,8 @@ struct LoopTable {
   T (*deviate)(T* s, const T* g, T origin, T mean, Index n);
 
   // Rows gathered by key.
+  void (*add_split)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, double high_cut,
+                    double low_cut, double* high, double* low);
   void (*mix)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out);
   void (*scores)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
                  T* z, T factor);

@@ -61,22 +61,24 @@ template <class Scalar>
 struct CachedPart {
   Index keys = 0;  ///< rows
   Index cols = 0;  ///< D
-  engine::View<Scalar> value;
+  Index value_cols = 0;  ///< Dv
+  engine::StoredRows<Scalar> value;
   const engine::PreparedKeys<Scalar>* prepared = nullptr;
   KeyPositions positions{};
   Index all_keys = 0;  ///< rows of all ranks
   double largest_value = 0;
 
-  template <class S>
-  explicit CachedPart(const KeyValueCache<Scalar, S>& cache)
+  template <class Stored, class S>
+  explicit CachedPart(const KeyValueCache<Stored, S>& cache)
       : keys(cache.local().rows()),
         cols(cache.local().key_cols()),
+        value_cols(cache.local().value_cols()),
         prepared(cache.local().prepared()),
         positions(cache.positions()),
         all_keys(cache.rows()),
         largest_value(cache.largest_value()) {
     const auto values = cache.local().values();
-    value = engine::View<Scalar>{values.data(), values.rows(), values.cols(), values.cols()};
+    value = engine::View<Stored>{values.data(), values.rows(), values.cols(), values.cols()};
   }
 };
 
@@ -123,11 +125,11 @@ class Calls {
     session_.attempt([&] {
       Brought mine{.call = Call::regress_cached, .scalar_bytes = sizeof(Scalar)};
       take(query);
-      bring(query.rows(), cache.keys, cache.cols, cache.value.cols, mine);
+      bring(query.rows(), cache.keys, cache.cols, cache.value_cols, mine);
       mine.largest_value = cache.largest_value;
       mine.positions = cache.positions;
       mine.cached = cache.all_keys;
-      out.resize(query.rows(), cache.value.cols);
+      out.resize(query.rows(), cache.value_cols);
       layout = cached_layout(session_.rank(), session_.size(), mine, function_);
       opening.bring(mine);
     });
@@ -182,7 +184,7 @@ class Calls {
     buffers_.reserve((std::max)(mine.cols, mine.value_cols));
   }
 
-  void run(const Rows<Scalar>& query, const Rows<Scalar>& key, const engine::View<Scalar>& value,
+  void run(const Rows<Scalar>& query, const Rows<Scalar>& key, const engine::StoredRows<Scalar>& value,
            const engine::PreparedKeys<Scalar>* cached, const Layout& layout, CachedOpening* opening, RowMatrix<Scalar>& out,
            Record<Scalar>* record) {
     session_.attempt([&] { op_.validate_mask(layout.all); });

@@ -18,6 +18,7 @@
 #include "nadaraya/sharded/tape.hpp"
 #include "nadaraya/types.hpp"
 
+#include <type_traits>
 #include <utility>
 
 #include "nadaraya/detail/precise.hpp"
@@ -46,8 +47,9 @@ class ChosenOperator {
   }
 
   /// As Operator::operator() on a cache, whose similarity must be that of the options.
-  template <Communicator C, RealExpression Q, class S>
-  RowMatrix<Scalar> operator()(C& ranks, const Q& query, const KeyValueCache<Scalar, S>& cache) const {
+  template <Communicator C, RealExpression Q, class Stored, class S>
+  RowMatrix<Scalar> operator()(C& ranks, const Q& query, const KeyValueCache<Stored, S>& cache) const {
+    static_assert(std::is_same_v<Scalar, nadaraya::detail::ComputedIn<Stored>>, "query must have the scalar of the cache");
     const char* const function = "sharded::ChosenOperator::operator()";
     RowMatrix<Scalar> out;
     called([&](const CalledOperator<Scalar>& op) {

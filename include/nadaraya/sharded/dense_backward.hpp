@@ -106,13 +106,13 @@ class DenseBackward {
     to.p.assign(p.begin(), p.end());
     to.g.resize(p.size());
     const Scalar* const grad_out = pulled_.grad_out().row(first + r);
-    const auto& loops = engine::chosen_loops<Scalar, engine::BackwardLoops>();
-    loops.dots(local(r).keys().data(), to.p.data(), n, shard_.value.data, shard_.value.stride, shard_.value.cols, grad_out,
-               to.g.data());
+    const engine::View<Scalar>& value = shard_.value.view();
+    engine::chosen_loops<Scalar>().dots(local(r).keys().data(), to.p.data(), n, value.data, value.stride, value.cols, grad_out,
+                                        to.g.data());
     if (!shard_.numbers.divides_by_sum) return;
     // |g| is at most the sum of |dL/dout| times the largest value; p is at most 1.
     double size = 0;
-    for (Index d = 0; d < shard_.value.cols; ++d) size += std::abs(static_cast<double>(grad_out[d]));
+    for (Index d = 0; d < value.cols; ++d) size += std::abs(static_cast<double>(grad_out[d]));
     const SplitAddition addition(2 * size * shard_.layout.largest_value, static_cast<double>(shard_.layout.all.keys));
     for (std::size_t j = 0; j < p.size(); ++j) {
       addition.add(static_cast<double>(to.p[j]) * static_cast<double>(to.g[j]), *buffers_.high(r, 1), *buffers_.low(r, 1));
@@ -168,13 +168,11 @@ class DenseBackward {
     double* const high = buffers_.high(r, sums_of_row());
     double* const low = buffers_.low(r, sums_of_row());
     const Row& of = row(r);
+    if (is_product()) add_weighted_rows<Scalar>(of_query, local(r).keys(), of.dz.data(), pulled_.key(), widened_, high, low);
     for (std::size_t j = 0; j < of.p.size(); ++j) {
-      const Index at = local(r).keys()[j];
-      if (is_product()) {
-        add_scaled_row(of_query, static_cast<double>(of.dz[j]), pulled_.key().row(at), cols(), high, low);
-      } else {
-        of_scale.add(pull_query(first + r, at, of.dz[j]), high[cols()], low[cols()]);
-        add_scaled_row(of_query, 1.0, grad_.data(), cols(), high, low);
+      if (!is_product()) {
+        of_scale.add(pull_query(first + r, local(r).keys()[j], of.dz[j]), high[cols()], low[cols()]);
+        for (Index d = 0; d < cols(); ++d) of_query.add(static_cast<double>(grad_[static_cast<std::size_t>(d)]), high[d], low[d]);
       }
       of_bandwidth.add(bandwidth_term(r, j), high[cols() + 1], low[cols() + 1]);
     }
@@ -220,6 +218,7 @@ class DenseBackward {
   std::vector<CandidateRow<Scalar>> local_;
   std::vector<Row> rows_;
   std::vector<Scalar> grad_;
+  engine::LineVector<Scalar> widened_;  ///< of keys, none of which are in 16 bits
   std::vector<double> key_sizes_;  ///< the largest |x| of each of this rank's keys
   std::vector<engine::Pair<Scalar>> pairs_;
 };

@@ -1,6 +1,8 @@
 // The forward pass of rows in which every key has weight: maxima and exact sums, whatever the number of keys.
 #pragma once
 
+#include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/sharded/agreement.hpp"
 #include "nadaraya/sharded/buffers.hpp"
@@ -49,7 +51,7 @@ class DenseForward {
           const CandidateRow<Scalar>& row = local_[static_cast<std::size_t>(r)];
           if (row.empty()) continue;
           buffers_.numbers[static_cast<std::size_t>(r)] =
-              undecided(row) ? infinity() : *std::max_element(row.values().begin(), row.values().end());
+              undecided(row) ? infinity() : engine::chosen_loops<Scalar>().largest(row.values().data(), static_cast<Index>(row.size()));
         }
       });
       largest_of_all(session_, opening_, std::span(buffers_.numbers));
@@ -68,7 +70,7 @@ class DenseForward {
 
  private:
   static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
-  Index cols() const { return shard_.value.cols; }
+  Index cols() const { return shard_.value_cols(); }
   /// Weighted values, weights, and their number.
   Index sums_of_row() const { return cols() + 2; }
   const Scalar& largest(Index r) const { return buffers_.numbers[static_cast<std::size_t>(r)]; }
@@ -83,13 +85,9 @@ class DenseForward {
     const SplitAddition of_weights(1.0, terms), of_values(shard_.layout.largest_value, terms);
     double* const high = buffers_.high(r, sums_of_row());
     double* const low = buffers_.low(r, sums_of_row());
-    for (std::size_t j = 0; j < p.size(); ++j) {
-      if (p[j] == Scalar(0)) continue;
-      const auto weight = static_cast<double>(p[j]);
-      add_scaled_row(of_values, weight, shard_.value.row(row.keys()[j]), cols(), high, low);
-      of_weights.add(weight, high[cols()], low[cols()]);
-      high[cols() + 1] += 1;
-    }
+    add_weighted_rows(of_values, row.keys(), p.data(), shard_.value, widened_, high, low);
+    weights_.add(of_weights, p, high[cols()], low[cols()]);
+    high[cols() + 1] += static_cast<double>(engine::chosen_loops<Scalar>().count_above(p.data(), static_cast<Index>(p.size()), Scalar(0)));
   }
 
   void finish_row(Index first, Index r, RowMatrix<Scalar>& out, Record<Scalar>* record) {
@@ -122,6 +120,8 @@ class DenseForward {
   Buffers<Scalar>& buffers_;
   CanonicalRows<Scalar> none_;  ///< of a rule that is not sparse: drops nothing
   DenseRows<Scalar> dense_;
+  SplitTotal<Scalar> weights_;
+  engine::LineVector<Scalar> widened_;
   std::vector<CandidateRow<Scalar>> local_;
 };
 

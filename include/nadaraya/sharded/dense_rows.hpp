@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/sharded/shard.hpp"
@@ -31,7 +32,7 @@ class DenseRows {
 
   /// From similarities to coordinates, in place, and weights kappa(t) / mass.
   RowView<Scalar> weigh(const RowNormalizer<Scalar>& map, CandidateRow<Scalar>& row) {
-    for (std::size_t j = 0; j < row.size(); ++j) row.value_data()[j] = map.coordinate(row.values()[j]);
+    engine::chosen_loops<Scalar>().coordinates(map, row.value_data(), static_cast<Index>(row.size()));
     p_.resize(row.size() + engine::pack_slack);
     const RowOut<Scalar> p(p_.data(), row.size());
     shard_.policies.rule->weights(map, row.values(), p);

@@ -1,9 +1,19 @@
 // Sums of numbers that are the same bits in whatever order they are added, so that ranks may add their parts as they like.
 #pragma once
 
+#include "nadaraya/detail/math.hpp"
+#include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
+#include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/types.hpp"
+#include "nadaraya/view.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstddef>
+#include <numeric>
+#include <span>
+#include <vector>
 
 #include "nadaraya/detail/precise.hpp"
 
@@ -31,36 +41,81 @@ class SplitAddition {
     high += x;
   }
 
-  /// Adds factor x[i] to the sums high[i] + low[i]. Products are finite.
+  /// Adds p_j x_j to the sums high + low of each column, for rows x_j of the given keys. Terms are finite.
   template <class Scalar>
-  void add_row(double factor, const Scalar* x, Index n, double* high, double* low) const {
-    constexpr Index at_once = 8;
-    const Index whole = n - n % at_once;
-    for (Index i = 0; i < whole; i += at_once) add_some<at_once>(factor, x + i, high + i, low + i);
-    for (Index i = whole; i < n; ++i) add_some<1>(factor, x + i, high + i, low + i);
+  void add_rows(std::span<const KeyIndex> keys, const Scalar* p, const engine::View<Scalar>& x, double* high, double* low) const {
+    engine::chosen_loops<Scalar>().add_split(keys.data(), p, static_cast<Index>(keys.size()), x.data, x.stride, x.cols, high_, low_,
+                                             high, low);
   }
 
  private:
+  /// As the loop add_split.
   void add_finite(double x, double& high, double& low) const {
     const double multiple = (x + high_) - high_;
     high += multiple;
     low += ((x - multiple) + low_) - low_;
   }
 
-  /// Copies, which cannot overlap, are what compilers make vectors of.
-  template <Index count, class Scalar>
-  void add_some(double factor, const Scalar* x, double* high, double* low) const {
-    double terms[count], highs[count], lows[count];
-    for (Index i = 0; i < count; ++i) terms[i] = factor * static_cast<double>(x[i]);
-    for (Index i = 0; i < count; ++i) highs[i] = high[i];
-    for (Index i = 0; i < count; ++i) lows[i] = low[i];
-    for (Index i = 0; i < count; ++i) add_finite(terms[i], highs[i], lows[i]);
-    for (Index i = 0; i < count; ++i) high[i] = highs[i];
-    for (Index i = 0; i < count; ++i) low[i] = lows[i];
-  }
-
   double high_ = 0;
   double low_ = 0;
+};
+
+/// Adds p_j x_j to the sums of a row, which are zero, for rows x_j of the given keys; p and x may hold NaN and infinity. Rows
+/// that are stored in 16 bits are widened into a buffer.
+template <class Scalar>
+void add_weighted_rows(const SplitAddition& addition, std::span<const KeyIndex> keys, const Scalar* p,
+                       const engine::StoredRows<Scalar>& x, engine::LineVector<Scalar>& widened, double* high, double* low) {
+  const Index cols = x.view().cols;
+  if (x.narrow()) {
+    constexpr std::size_t some = 64;
+    KeyIndex places[some];
+    std::iota(places, places + some, 0);
+    for (std::size_t j = 0; j < keys.size(); j += some) {
+      const auto part = keys.subspan(j, (std::min)(some, keys.size() - j));
+      const auto rows = x.gather(part.data(), static_cast<Index>(part.size()), widened);
+      addition.add_rows(std::span<const KeyIndex>(places, part.size()), p + j, rows, high, low);
+    }
+  } else {
+    addition.add_rows(keys, p, x.view(), high, low);
+  }
+  const auto is_finite = [](double sum) { return nadaraya::detail::is_finite(sum); };
+  if (std::all_of(high, high + cols, is_finite) && std::all_of(low, low + cols, is_finite)) return;
+  std::fill_n(high, cols, 0.0);
+  std::fill_n(low, cols, 0.0);
+  for (std::size_t j = 0; j < keys.size(); ++j) {
+    if (p[j] == Scalar(0)) continue;
+    const Scalar* const row = x.read(keys[j], 1, widened).data;
+    for (Index d = 0; d < cols; ++d) addition.add(static_cast<double>(p[j]) * static_cast<double>(row[d]), high[d], low[d]);
+  }
+}
+
+/// Sums of many numbers.
+template <class Scalar>
+class SplitTotal {
+ public:
+  /// Adds numbers, which are finite, to the sum high + low.
+  void add(const SplitAddition& addition, std::span<const Scalar> x, double& high, double& low) {
+    // As rows of some columns, whose sums do not wait for each other.
+    const std::size_t rows = x.size() / cols;
+    while (rows_.size() < rows) {
+      rows_.push_back(static_cast<KeyIndex>(rows_.size()));
+      ones_.push_back(Scalar(1));
+    }
+    double highs[cols] = {}, lows[cols] = {};
+    const engine::View<Scalar> view{x.data(), static_cast<Index>(rows), cols, cols};
+    addition.add_rows(std::span<const KeyIndex>(rows_).first(rows), ones_.data(), view, highs, lows);
+    for (std::size_t c = 0; c < cols; ++c) {
+      high += highs[c];
+      low += lows[c];
+    }
+    for (const Scalar& x_j : x.subspan(rows * cols)) addition.add(static_cast<double>(x_j), high, low);
+  }
+
+ private:
+  static constexpr std::size_t cols = 32;
+
+  std::vector<KeyIndex> rows_;  ///< 0, 1, ...
+  std::vector<Scalar> ones_;
 };
 
 }  // namespace nadaraya::sharded

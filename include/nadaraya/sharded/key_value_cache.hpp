@@ -3,11 +3,12 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/key_value_cache.hpp"
+#include "nadaraya/row_memory.hpp"
+#include "nadaraya/rows.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/sharded/key_positions.hpp"
 #include "nadaraya/sharded/shard.hpp"
 #include "nadaraya/types.hpp"
-#include "nadaraya/view.hpp"
 
 #include <algorithm>
 
@@ -16,9 +17,12 @@
 namespace nadaraya::sharded {
 
 /// A rank's part of a key-value cache: of the rows that all ranks append, page after page of `page` rows goes to rank 0, to
-/// rank 1, ..., and round again, so that no rank holds more than a page more than another. See nadaraya::KeyValueCache.
-template <class Scalar, class S = DotProduct>
+/// rank 1, ..., and round again, so that no rank holds more than a page more than another. Stored is what nadaraya::KeyValueCache
+/// stores: the scalar, or 16 bits for results in float.
+template <class Stored, class S = DotProduct>
 class KeyValueCache {
+  using Scalar = nadaraya::detail::ComputedIn<Stored>;
+
  public:
   /// For rank `rank` of `size`, keys [n x key_cols] and values [n x value_cols]. Throws std::invalid_argument if a number does
   /// not fit.
@@ -42,8 +46,8 @@ class KeyValueCache {
       if (positions_.before(row + 1) > positions_.before(row)) {
         const Index count = page_end - row;
         local_.append(key.middleRows(row - rows_, count), value.middleRows(row - rows_, count));
-        const auto last = local_.values().bottomRows(count);
-        largest_value_ = (std::max)(largest_value_, largest_finite(engine::View<Scalar>{last.data(), count, last.cols(), last.cols()}));
+        const Rows<Scalar> last = nadaraya::detail::converted<Scalar>(Rows<Stored>(local_.values().bottomRows(count)));
+        largest_value_ = (std::max)(largest_value_, largest_finite(last.view()));
       }
       row = page_end;
     }
@@ -53,11 +57,11 @@ class KeyValueCache {
   Index rows() const { return rows_; }  ///< Those of all ranks.
   const KeyPositions& positions() const { return positions_; }  ///< Where this rank's rows stand among them.
   double largest_value() const { return largest_value_; }  ///< The largest finite |v| that this rank has appended.
-  const nadaraya::KeyValueCache<Scalar, S>& local() const { return local_; }  ///< This rank's rows.
+  const nadaraya::KeyValueCache<Stored, S>& local() const { return local_; }  ///< This rank's rows.
 
  private:
   KeyPositions positions_;
-  nadaraya::KeyValueCache<Scalar, S> local_;
+  nadaraya::KeyValueCache<Stored, S> local_;
   Index rows_ = 0;
   double largest_value_ = 0;
 };

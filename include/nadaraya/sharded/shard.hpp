@@ -7,10 +7,10 @@
 #include "nadaraya/engine/instances.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/loops/chosen.hpp"
+#include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/sharded/canonical_rows.hpp"
-#include "nadaraya/sharded/exact_sum.hpp"
 #include "nadaraya/sharded/key_positions.hpp"
 #include "nadaraya/sharded/layout.hpp"
 #include "nadaraya/sharded/position_mask.hpp"
@@ -44,10 +44,11 @@ struct Shard {
   const Rows<Scalar>* query = nullptr;  ///< all queries
   const Rows<Scalar>* key = nullptr;  ///< of this rank; no rows where they are cached
   const engine::PreparedKeys<Scalar>* cached = nullptr;
-  engine::View<Scalar> value;  ///< of this rank
+  engine::StoredRows<Scalar> value;  ///< of this rank
   int rank = 0;
   const Layout& layout;
 
+  Index value_cols() const { return value.view().cols; }
   const KeyPositions& positions() const { return layout.positions[static_cast<std::size_t>(rank)]; }
   Index keys() const { return layout.counts[static_cast<std::size_t>(rank)]; }
   /// Is the output of query i this rank's, and which of its rows?
@@ -72,15 +73,6 @@ double largest_finite(const engine::View<Scalar>& rows) {
     }
   }
   return largest;
-}
-
-/// Adds factor x to the sums of a row; x may hold NaN and infinity.
-template <class Scalar>
-void add_scaled_row(const SplitAddition& addition, double factor, const Scalar* x, Index n, double* high, double* low) {
-  if (engine::chosen_loops<Scalar>().all_finite(x, n) && std::isfinite(factor)) {
-    return addition.add_row(factor, x, n, high, low);
-  }
-  for (Index d = 0; d < n; ++d) addition.add(factor * static_cast<double>(x[d]), high[d], low[d]);
 }
 
 /// Is a similarity NaN or +infinity, so that no key of the row is told from another?

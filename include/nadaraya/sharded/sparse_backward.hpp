@@ -55,7 +55,7 @@ class SparseBackward {
  private:
   /// Finds the owners of the batch's pairs, and lays down this rank's part.
   void send(Index first, Index count) {
-    const engine::View<Scalar>& value = shard_.value;
+    const engine::View<Scalar>& value = shard_.value.view();
     message_.clear();
     owners_.clear();
     distinct_.resize(static_cast<std::size_t>(session_.size()));

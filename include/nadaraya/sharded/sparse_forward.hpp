@@ -66,7 +66,7 @@ class SparseForward {
   static constexpr Index most_counted = Index(1) << 20;
 
   static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
-  Index cols() const { return shard_.value.cols; }
+  Index cols() const { return shard_.value_cols(); }
   bool gathers_values() const { return mixing_ == Mixing::gather_values; }
 
   void agree_on_floors(Index first, Index count) {
@@ -126,7 +126,9 @@ class SparseForward {
       make_distinct(kept_);
       message_.add(static_cast<KeyIndex>(kept_.size()));
       for (const KeyIndex j : kept_) message_.add(static_cast<KeyIndex>(shard_.positions()[j]));
-      for (const KeyIndex j : kept_) message_.add(std::span(shard_.value.row(j), static_cast<std::size_t>(cols())));
+      for (const KeyIndex j : kept_) {
+        message_.add(std::span(shard_.value.read(j, 1, widened_).data, static_cast<std::size_t>(cols())));
+      }
     });
     session_.all_gather(message_, gathered_);
     session_.attempt([&] {
@@ -176,12 +178,15 @@ class SparseForward {
     if (p.empty()) return;
     const double heaviest = static_cast<double>(*std::max_element(p.begin(), p.end()));
     const SplitAddition addition(heaviest * shard_.layout.largest_value, static_cast<double>(p.size()));
+    kept_.clear();
+    p_mine_.clear();
     for (std::size_t j = 0; j < p.size(); ++j) {
       const Index local = shard_.layout.local(row_.keys()[j], shard_.rank);
-      if (local < 0 || p[j] == Scalar(0)) continue;
-      add_scaled_row(addition, static_cast<double>(p[j]), shard_.value.row(local), cols(), buffers_.high(r, cols()),
-                     buffers_.low(r, cols()));
+      if (local < 0) continue;
+      kept_.push_back(static_cast<KeyIndex>(local));
+      p_mine_.push_back(p[j]);
     }
+    add_weighted_rows<Scalar>(addition, kept_, p_mine_.data(), shard_.value, widened_, buffers_.high(r, cols()), buffers_.low(r, cols()));
   }
 
   void add_sums(Index first, Index count, RowMatrix<Scalar>& out) {
@@ -212,6 +217,8 @@ class SparseForward {
   std::vector<std::pair<KeyIndex, Scalar>> sorted_;
   CandidateRow<Scalar> row_;
   engine::LineVector<Scalar> p_;
+  std::vector<Scalar> p_mine_;
+  engine::LineVector<Scalar> widened_;
 };
 
 }  // namespace nadaraya::sharded
