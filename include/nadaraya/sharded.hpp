@@ -29,10 +29,16 @@ namespace nadaraya::sharded {
 ///   const sharded::Operator op(NadarayaWatson{Biweight{}, Adaptive{}, Causal{}});
 ///   out = op(ranks, query, my_keys, my_values);
 ///
-/// The same bits for any sharding, one rank included, and any number of ranks; up to rounding those of the operator on one
-/// machine. Of a compact kernel, or of nearest neighbours, the keys that may have weight travel, and every rank solves every
-/// row from the same list. Of a Gaussian kernel nothing travels but maxima and sums, and these are exact (SplitAddition).
-/// Traffic of a query: see SparseForward, DenseForward. One thread for each rank; ranks are to be processes or threads.
+/// The same bits for any sharding, one rank included, and any number of ranks. Of a compact kernel, or of nearest neighbours, the
+/// keys that may have weight travel, and every rank solves every row from the same list. Of a Gaussian kernel nothing travels but
+/// maxima and sums, and these are exact (SplitAddition). Traffic of a query: see SparseForward, DenseForward. One thread for each
+/// rank; ranks are to be processes or threads.
+///
+/// FixedBandwidth, Unnormalized (under a compact kernel) and NearestNeighbors also have the bits of the operator on one machine,
+/// outputs and the gradients of query, key and value, where values are gathered, as long as a row's support is less than 64 keys
+/// or half of those from its first to its last, and one machine screens all blocks or none: it screens none under a similarity that
+/// is no dot product, of fewer than 32 queries or 512 keys, and with Screening::never. Other results are those of one machine up to
+/// rounding: keys without weight, of which ranks know others, take part in the last bits of a threshold.
 ///
 /// Errors: std::invalid_argument for shapes, parameters and masks, and for operands that do not fit together; std::bad_alloc;
 /// std::runtime_error for any other exception. Whatever a rank throws, all ranks throw; outputs may be half written. What the
@@ -143,6 +149,7 @@ class Operator {
     RuleNumbers numbers = rule_numbers(one_.kernel());
     if constexpr (HasBandwidth<N>) numbers.bandwidth = one_.normalization().bandwidth;
     numbers.divides_by_sum = !std::same_as<N, Unnormalized>;
+    numbers.fixed = std::same_as<N, FixedBandwidth> || std::same_as<N, Unnormalized>;
     return numbers;
   }
 

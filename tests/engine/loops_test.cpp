@@ -331,6 +331,36 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
   });
 }
 
+TEMPLATE_TEST_CASE("sums that do not depend on their order are the same in every tier", "[engine]", float, double) {
+  using T = TestType;
+  test::Random random(13);
+  const double high_cut = 1.5 * 0x1p20, low_cut = 1.5 * 0x1p-20;
+  with_every_tier([&](auto loops, const char* tier) {
+    for (Index cols = 0; cols <= 70; ++cols) {
+      INFO(tier << ", cols = " << cols);
+      const Index stride = cols + 3;
+      const std::vector<KeyIndex> keys{3, 0, 2, 4, 1};
+      const std::vector<T> p{T(0.5), T(0), T(3), T(-1.25), T(0.0078125)};
+      std::vector<T> x(static_cast<std::size_t>(5 * stride));
+      for (T& one : x) one = static_cast<T>(std::ldexp(static_cast<double>(random.below(1 << 12) - (1 << 11)), -38));
+      for (Index d = 0; d < cols; ++d) x[static_cast<std::size_t>(d)] = std::numeric_limits<T>::quiet_NaN();  // without weight
+      std::vector<double> high(static_cast<std::size_t>(cols + 1), 1.0), low(high), expected = high, rest = low;
+      loops.add_split(keys.data(), p.data(), 5, x.data(), stride, cols, high_cut, low_cut, high.data(), low.data());
+      for (std::size_t j = 0; j < 5; ++j) {
+        for (Index d = 0; d < cols && p[j] != T(0); ++d) {
+          const auto c = static_cast<std::size_t>(d);
+          const double term = static_cast<double>(p[j]) * static_cast<double>(x[static_cast<std::size_t>(keys[j] * stride + d)]);
+          const double multiple = (term + high_cut) - high_cut;
+          expected[c] += multiple;
+          rest[c] += ((term - multiple) + low_cut) - low_cut;
+        }
+      }
+      REQUIRE(high == expected);
+      REQUIRE(low == rest);
+    }
+  });
+}
+
 TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in every tier", "[engine]", float, double) {
   using T = TestType;
   // In one accumulator, all terms would round to the same side.

@@ -230,6 +230,35 @@ TEST_CASE("sums of rows are those of their terms, whatever their order, and hold
   }
 }
 
+TEST_CASE("sums suffice at a fixed bandwidth where nothing is recorded") {
+  const NadarayaWatson one{Epanechnikov{}, FixedBandwidth{1.5}, SquaredDistance{}};
+  Inputs<double> in(7, 130, 6, 5, 1);
+  in.q.row(3).setConstant(100);  // an empty row
+  in.v(20, 1) = std::numeric_limits<double>::quiet_NaN();
+  const RowMatrix<double> expected = one(in.q, in.k, in.v);
+  test::Random random(9);
+  RowMatrix<double> first;
+  for (const int ranks : {1, 2, 3, 8}) {
+    const Ends ends = any_sharding(ranks, 130, random);
+    std::size_t sent = 0;
+    RowMatrix<double> out;
+    run_ranks(ranks, [&](InProcessRank& raw) {
+      sharded::CountingCommunicator rank(raw);
+      const auto op = sharded::Operator(one).with(Mixing::sum_values);
+      const RowMatrix<double> mine = op(rank, in.q, test::part(in.k, ends, raw.rank()), test::part(in.v, ends, raw.rank()));
+      if (raw.rank() != 0) return;
+      out = mine;
+      sent = rank.traffic().sent;
+    });
+    if (ranks == 1) first = out;
+    REQUIRE(difference(out, expected, in_double) == "");
+    REQUIRE(difference(out, first, 0) == "");
+    REQUIRE(out.row(3).isZero(0));
+    // The operands, a maximum and a status, two numbers for each sum.
+    REQUIRE(sent < 200 + 8 * 8 + 16 * 7 * (5 + 2) + 8);
+  }
+}
+
 TEST_CASE("a call takes as few rounds as its kernel and its operands allow") {
   const Inputs<float> in(20, 90, 8, 4, 6);
   const auto rounds = [&](const auto& call) {

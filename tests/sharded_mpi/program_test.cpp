@@ -85,7 +85,7 @@ TEST_CASE("any number of ranks writes the same files: heads in groups, causal, f
     INFO(count << " ranks");
     REQUIRE((files(folder, NADARAYA_MPIEXEC, ranks(count, options)) == one));
   }
-  // attend adds the products of a score in another order.
+  // attend finds other candidates, whose last bits its thresholds depend on.
   for (const auto& [name, content] : files(folder, NADARAYA_ATTEND, options)) {
     INFO(name);
     const npy::Array expected = array(content), got = array(one.at(name));
@@ -93,6 +93,21 @@ TEST_CASE("any number of ranks writes the same files: heads in groups, causal, f
     for (std::size_t i = 0; i < npy::count(got.shape, 1); ++i) {
       REQUIRE(std::abs(got.data<float>()[i] - expected.data<float>()[i]) <= 1e-5f);
     }
+  }
+}
+
+TEST_CASE("any number of ranks writes the files of attend where rows do not depend on keys without weight", "[mpi]") {
+  const Folder folder;
+  put_inputs<float>(folder, {1, 2, 37, 8}, {1, 2, 41, 8}, 5);
+  const std::vector<Words> rules = {
+      {"--kernel", "gaussian", "--normalization", "nearest", "--neighbors", "5"},
+      {"--kernel", "biweight", "--normalization", "fixed", "--bandwidth", "3", "--similarity", "euclidean", "--mask", "causal"},
+  };
+  for (const Words& rule : rules) {
+    const Words options = arrays + gradient + rule;
+    const auto expected = files(folder, NADARAYA_ATTEND, options);
+    REQUIRE(expected.size() == 4);
+    for (const int count : {1, 3}) REQUIRE((files(folder, NADARAYA_MPIEXEC, ranks(count, options)) == expected));
   }
 }
 

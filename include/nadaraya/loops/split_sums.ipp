@@ -37,10 +37,11 @@ struct SplitSums {
       const T* const row = x + key[j] * stride;
 #pragma GCC unroll 4
       for (int k = 0; k < Packs; ++k) {
-        const PackOf<double> term = factor * widened(row + k * lanes<double>, left(k));
-        const PackOf<double> multiple = (term + high_by) - high_by;
+        // Products are not rounded, also where the compiler would do as it likes.
+        const PackOf<double> from = widened(row + k * lanes<double>, left(k));
+        const PackOf<double> multiple = fma(factor, from, high_by) - high_by;
         highs[k] = highs[k] + multiple;
-        lows[k] = lows[k] + (((term - multiple) + low_by) - low_by);
+        lows[k] = lows[k] + ((fma(factor, from, -multiple) + low_by) - low_by);
       }
     }
 #pragma GCC unroll 4
@@ -53,16 +54,9 @@ struct SplitSums {
   /// Up to a pack of numbers in double, zero behind them.
   NADARAYA_INLINE static PackOf<double> widened(const double* x, Index count) { return load_up_to(x, count); }
   NADARAYA_INLINE static PackOf<double> widened(const float* x, Index count) {
-#if NADARAYA_HAS_VECTORS && !defined(NADARAYA_TIER_ARRAYS)
-    if (count >= lanes<double>) {
-      typedef float HalfLanes __attribute__((vector_size(bytes / 2)));
-      HalfLanes half;
-      std::memcpy(&half, x, sizeof half);
-      return PackOf<double>(__builtin_convertvector(half, typename PackOf<double>::Vector));
-    }
-#endif
-    double numbers[lanes<double>] = {};
-    for (Index j = 0; j < count && j < lanes<double>; ++j) numbers[j] = static_cast<double>(x[j]);
-    return load(numbers);
+    if (count >= lanes<double>) return load_widened(x);
+    float numbers[lanes<double>] = {};
+    for (Index j = 0; j < count; ++j) numbers[j] = x[j];
+    return load_widened(numbers);
   }
 };

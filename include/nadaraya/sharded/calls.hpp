@@ -41,6 +41,7 @@ RuleNumbers rule_numbers(const K& kernel) {
   RuleNumbers numbers;
   numbers.centre = centre(kernel);
   if constexpr (K::compact) numbers.edge = edge(kernel);
+  numbers.homogeneous = HomogeneousKernel<K>;
   if constexpr (ExponentialKernel<K>) numbers.rate = kernel.derivative(numbers.centre);
   return numbers;
 }
@@ -189,7 +190,8 @@ class Calls {
            Record<Scalar>* record) {
     session_.attempt([&] { op_.validate_mask(layout.all); });
     const Shard<Scalar> shard{op_.policies, op_.numbers, &query, &key, cached, value, session_.rank(), layout};
-    if (op_.sparse()) {
+    const bool sums_suffice = !op_.sparse() || (op_.numbers.sums_suffice() && op_.mixing == Mixing::sum_values && record == nullptr);
+    if (!sums_suffice) {
       SparseForward<Scalar, C>(session_, shard, opening, op_.mixing, buffers_).run(out, record);
     } else {
       DenseForward<Scalar, C>(session_, shard, opening, buffers_).run(out, record);

@@ -97,6 +97,7 @@ class ChosenOperator {
     RuleNumbers numbers = with_kernel(options, [](const auto& kernel) { return rule_numbers(kernel); });
     numbers.bandwidth = options.bandwidth.value_or(0.0);
     numbers.divides_by_sum = options.normalization != "unnormalized";
+    numbers.fixed = options.normalization == "fixed" || options.normalization == "unnormalized";
     return numbers;
   }
 

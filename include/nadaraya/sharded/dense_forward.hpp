@@ -1,4 +1,4 @@
-// The forward pass of rows in which every key has weight: maxima and exact sums, whatever the number of keys.
+// The forward pass of rows whose weights are known but for their sum: maxima and exact sums, whatever the number of keys.
 #pragma once
 
 #include "nadaraya/loops/buffer.hpp"
@@ -118,7 +118,7 @@ class DenseForward {
   const Shard<Scalar>& shard_;
   CachedOpening* opening_;
   Buffers<Scalar>& buffers_;
-  CanonicalRows<Scalar> none_;  ///< of a rule that is not sparse: drops nothing
+  CanonicalRows<Scalar> none_;  ///< drops what has no weight at a fixed bandwidth, nothing else
   DenseRows<Scalar> dense_;
   SplitTotal<Scalar> weights_;
   engine::LineVector<Scalar> widened_;

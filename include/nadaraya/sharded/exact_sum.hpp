@@ -37,8 +37,13 @@ class SplitAddition {
 
   /// Adds x to a sum, which is high + low.
   void add(double x, double& high, double& low) const {
-    if (std::isfinite(x)) return add_finite(x, high, low);
-    high += x;
+    if (!std::isfinite(x)) {
+      high += x;
+      return;
+    }
+    const double multiple = (x + high_) - high_;
+    high += multiple;
+    low += ((x - multiple) + low_) - low_;
   }
 
   /// Adds p_j x_j to the sums high + low of each column, for rows x_j of the given keys. Terms are finite.
@@ -49,13 +54,6 @@ class SplitAddition {
   }
 
  private:
-  /// As the loop add_split.
-  void add_finite(double x, double& high, double& low) const {
-    const double multiple = (x + high_) - high_;
-    high += multiple;
-    low += ((x - multiple) + low_) - low_;
-  }
-
   double high_ = 0;
   double low_ = 0;
 };
@@ -82,10 +80,19 @@ void add_weighted_rows(const SplitAddition& addition, std::span<const KeyIndex> 
   if (std::all_of(high, high + cols, is_finite) && std::all_of(low, low + cols, is_finite)) return;
   std::fill_n(high, cols, 0.0);
   std::fill_n(low, cols, 0.0);
+  // Column by column, each finite term by the same loop.
   for (std::size_t j = 0; j < keys.size(); ++j) {
     if (p[j] == Scalar(0)) continue;
     const Scalar* const row = x.read(keys[j], 1, widened).data;
-    for (Index d = 0; d < cols; ++d) addition.add(static_cast<double>(p[j]) * static_cast<double>(row[d]), high[d], low[d]);
+    const KeyIndex place[] = {0};
+    for (Index d = 0; d < cols; ++d) {
+      const double term = static_cast<double>(p[j]) * static_cast<double>(row[d]);
+      if (nadaraya::detail::is_finite(term)) {
+        addition.add_rows(place, p + j, engine::View<Scalar>{row + d, 1, 1, 1}, high + d, low + d);
+      } else {
+        high[d] += term;
+      }
+    }
   }
 }
 

@@ -7,8 +7,10 @@ namespace nadaraya::sharded {
 
 /// How the outputs of sparse rows are mixed. Bits do not depend on the sharding either way, but those of the two ways differ.
 enum class Mixing {
-  gather_values,  ///< values travel with the scores of candidates, and are summed in the order of the keys: two rounds
-  sum_values,  ///< scores alone travel, and ranks add up the weighted sums of their own values: three rounds, for wide values
+  gather_values,  ///< values travel with the scores of candidates, and are summed in the order of the keys
+  /// Scores alone travel, and ranks add up the weighted sums of their own values, in one round more: for wide values. Where the
+  /// bandwidth is fixed, the kernel homogeneous and nothing recorded, no scores travel either, but sums alone.
+  sum_values,
 };
 
 }  // namespace nadaraya::sharded

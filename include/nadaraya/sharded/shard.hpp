@@ -34,6 +34,11 @@ struct RuleNumbers {
   double rate = 0;  ///< of an exponential kernel: kappa' = rate kappa
   double bandwidth = 0;  ///< of a normalization that has one
   bool divides_by_sum = true;  ///< are weights divided by their sum?
+  bool homogeneous = false;  ///< is a compact kernel a power of t?
+  bool fixed = false;  ///< is its width the same for all rows?
+
+  /// Do the weights of a compact kernel follow from the largest similarity of their row, but for their sum?
+  bool sums_suffice() const { return homogeneous && fixed; }
 };
 
 /// Everything that is referred to must outlive it.

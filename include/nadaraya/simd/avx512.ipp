@@ -22,6 +22,9 @@ NADARAYA_INLINE PackOf<float> fma(const PackOf<float>& a, const PackOf<float>& b
 NADARAYA_INLINE PackOf<double> fma(const PackOf<double>& a, const PackOf<double>& b, const PackOf<double>& c) {
   return PackOf<double>(_mm512_fmadd_pd(a.v, b.v, c.v));
 }
+NADARAYA_INLINE PackOf<double> load_widened(const float* from) {
+  return PackOf<double>(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(from)));
+}
 /// The larger, lane by lane. NaN in either may vanish.
 NADARAYA_INLINE PackOf<float> larger(const PackOf<float>& a, const PackOf<float>& b) {
   return PackOf<float>(_mm512_maskz_max_ps(0xffff, a.v, b.v));

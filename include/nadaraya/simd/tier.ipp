@@ -84,6 +84,21 @@ NADARAYA_INLINE PackOf<T> load_part(const T* from, Index n) {
   return load_part(from, n, PackOf<T>(T(0)));
 }
 
+/// As many scalars as doubles make a pack, in double.
+template <class T>
+NADARAYA_INLINE PackOf<double> load_widened(const T* from) {
+#if NADARAYA_HAS_VECTORS && !defined(NADARAYA_TIER_ARRAYS)
+  typedef T Narrow __attribute__((vector_size(sizeof(T) * lanes<double>)));
+  Narrow numbers;
+  std::memcpy(&numbers, from, sizeof numbers);
+  return PackOf<double>(__builtin_convertvector(numbers, typename PackOf<double>::Vector));
+#else
+  double numbers[lanes<double>];
+  for (Index j = 0; j < lanes<double>; ++j) numbers[j] = static_cast<double>(from[j]);
+  return load(numbers);
+#endif
+}
+
 /// x where t is above the bound or NaN, 0 elsewhere.
 template <class T>
 NADARAYA_INLINE PackOf<T> where_above(const PackOf<T>& t, const PackOf<T>& bound, const PackOf<T>& x) {
