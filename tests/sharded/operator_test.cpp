@@ -283,7 +283,7 @@ TEST_CASE("a call takes as few rounds as its kernel and its operands allow") {
   REQUIRE(cached(sparse, 1) == 2);
   REQUIRE(cached(sparse, 16) == 2);
   REQUIRE(cached(dense, 16) == 2);
-  // What ranks agree on first has no room for so many floors.
+  // The first message has no room for the floors of more queries.
   REQUIRE(cached(sparse, 17) == 3);
   REQUIRE(cached(sparse, 0) == 1);
   REQUIRE(cached(sparse.with(Mixing::sum_values), 1) == 3);

@@ -128,7 +128,7 @@ class Batch {
   std::size_t first_head(std::size_t key_head) const { return first_head_[key_head]; }
   std::size_t last_head(std::size_t key_head) const { return first_head_[key_head + 1]; }
 
-  /// May keys be screened in a problem with so many queries and keys in all?
+  /// May keys be screened in a problem with these numbers of queries and keys?
   static bool screens(const Problem<Scalar>& head, const Extent& all) {
     const Screening screening = screening_of(head.policies);
     if (head.cached != nullptr) return screening != Screening::never && head.cached->quantized();

@@ -1,8 +1,9 @@
 // Sums that do not depend on the order of their terms. Included once for each tier, as loops.ipp says.
 
 struct SplitSums {
-  /// For each column c, adds the terms p_j x[key_j][c], which are finite, to the sum high[c] + low[c]: of each what is left of it
-  /// when it is added to `high_cut` and that is taken off again, a multiple of a unit, and likewise of the rest with `low_cut`.
+  /// For each column c, adds the terms p_j x[key_j][c], which are finite, to the sum high[c] + low[c]: of each the
+  /// multiple of a unit that remains when it is added to `high_cut` and that is taken off again, and likewise of the rest with
+  /// `low_cut`.
   /// Sums of multiples are exact while they are not too many for their unit. Rows with p_j = 0 are not read.
   template <class T>
   static void add_split(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, double high_cut,

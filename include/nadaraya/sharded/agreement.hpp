@@ -122,7 +122,7 @@ class Session {
     throw_together(status[0]);
   }
 
-  /// Throws on this rank what it has failed with since: after the last function that all ranks call, where work fails on all of
+  /// Throws on this rank the failure that it has noted since: after the last function that all ranks call, where work fails on all of
   /// them or none.
   void end() {
     if (failure_.kind != none) throw_failure_of(rank());

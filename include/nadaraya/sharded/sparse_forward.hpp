@@ -31,7 +31,7 @@ namespace nadaraya::sharded {
 ///   2. key, similarity and, if they are gathered, values of the candidates above a common floor, by all_gather; then every
 ///      rank solves every row, from the same list, and mixes those whose output it has;
 ///   3. otherwise the weighted sums of each rank's values, by all_reduce_sum.
-/// One more for all batches lets ranks hear of it if the memory for what they got was not enough on one, where it has not been
+/// One more for all batches lets ranks hear of it if one had too little memory for the candidates of all, where it has not been
 /// taken before the last round.
 template <class Scalar, Communicator C>
 class SparseForward {
