@@ -72,7 +72,7 @@ struct ColumnFits {
     const T mass = sum<T>(n, [&](Index j, Index count, const PackOf<T>& so_far) NADARAYA_INLINE_LAMBDA {
       return so_far + load_up_to(w + j, count);
     });
-    if (mass >= std::numeric_limits<T>::min()) {  // its inverse is finite, and far cheaper
+    if (mass >= (std::numeric_limits<T>::min)()) {  // its inverse is finite, and far cheaper
       Elements::scale(w, n, T(1) / mass, w);
     } else {
       Elements::divide(w, n, mass, w);
