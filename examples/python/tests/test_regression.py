@@ -28,14 +28,7 @@ ESTIMATORS = [
 ]
 
 
-def expected_failures(estimator):
-    if isinstance(estimator.bandwidth, float):
-        return {}
-    reason = "a criterion and a number of neighbors count rows: a weight of 2 is not two rows"
-    return {"check_sample_weight_equivalence_on_dense_data": reason}
-
-
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_failures)
+@parametrize_with_checks(ESTIMATORS)
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -263,12 +256,12 @@ def test_refusals(model, message):
 def test_weights_count_squared_errors(degree):
     x, y = data()
     weights = np.random.default_rng(5).integers(0, 4, len(x))
-    model = nd.KernelRegressor("biweight", 0.6, degree=degree).fit(x, y, sample_weight=weights)
+    model = nd.KernelRegressor("biweight", 0.6, degree=degree).fit(x, y, weights=weights)
     repeated = nd.KernelRegressor("biweight", 0.6, degree=degree).fit(np.repeat(x, weights, axis=0), np.repeat(y, weights))
     np.testing.assert_allclose(model.predict(x), repeated.predict(x), atol=1e-9)
     np.testing.assert_allclose(pickle.loads(pickle.dumps(model)).predict(x), model.predict(x), atol=1e-12)
     classes = np.where(y > np.median(y), "high", "low")
-    by_weight = nd.KernelClassifier("biweight", 0.6).fit(x, classes, sample_weight=weights)
+    by_weight = nd.KernelClassifier("biweight", 0.6).fit(x, classes, weights=weights)
     by_rows = nd.KernelClassifier("biweight", 0.6).fit(np.repeat(x, weights, axis=0), np.repeat(classes, weights))
     np.testing.assert_allclose(by_weight.predict_proba(x), by_rows.predict_proba(x), atol=1e-12)
 
@@ -278,7 +271,7 @@ def test_the_search_sees_weights():
     noise = 3 * np.random.default_rng(6).standard_normal(100)
     both, bad = np.vstack([x, x[:100] + 1e-3]), np.concatenate([y, y[:100] + noise])
     weights = np.where(np.arange(300) < 200, 1.0, 1e-6)
-    searched = nd.KernelRegressor().fit(both, bad, sample_weight=weights)
+    searched = nd.KernelRegressor().fit(both, bad, weights=weights)
     np.testing.assert_allclose(searched.predict(x), nd.KernelRegressor().fit(x, y).predict(x), atol=0.02)
 
 
@@ -286,4 +279,4 @@ def test_the_search_sees_weights():
 def test_weights_without_meaning_are_refused(weights):
     x, y = data()
     with pytest.raises(ValueError, match="weight"):
-        nd.KernelRegressor(bandwidth=0.6).fit(x, y, sample_weight=weights)
+        nd.KernelRegressor(bandwidth=0.6).fit(x, y, weights=weights)

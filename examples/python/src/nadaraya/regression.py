@@ -9,7 +9,7 @@ import numpy
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from . import _core
 from ._attention import _name
@@ -59,17 +59,19 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
         return name, parameters["exponent"], parameters["alpha"]
 
     def _fit_points(
-        self, X: NDArray[Any], targets: NDArray[Any], sample_weight: Optional[ArrayLike], degree: int, ridge: float = 1e-10
+        self, X: NDArray[Any], targets: NDArray[Any], weights: Optional[ArrayLike], degree: int, ridge: float = 1e-10
     ) -> None:
         """Copies the data, and chooses the bandwidths."""
-        weights: Optional[NDArray[Any]] = None
-        if sample_weight is not None:
-            weights = _check_sample_weight(sample_weight, X, dtype=numpy.float64, ensure_non_negative=True)
+        counts: Optional[NDArray[Any]] = None
+        if weights is not None:
+            counts = numpy.asarray(weights, dtype=numpy.float64)
+            if counts.shape != (len(X),):
+                raise ValueError(f"weights must be one for each of {len(X)} samples, got shape {counts.shape}")
+            if not (numpy.isfinite(counts).all() and (counts >= 0).all() and (counts > 0).any()):
+                raise ValueError("weights must be finite, not negative, and positive for some sample")
             # A sample of no weight is none.
-            counted = weights > 0
-            if not counted.any():
-                raise ValueError("sample_weight must be positive for some sample, got zeros")
-            X, targets, weights = X[counted], targets[counted], weights[counted]
+            counted = counts > 0
+            X, targets, counts = X[counted], targets[counted], counts[counted]
         chosen = isinstance(self.bandwidth, str)
         criterion = str(self.bandwidth) if chosen else "loo"
         if criterion not in _CRITERIA:
@@ -89,7 +91,7 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
                 ridge,
                 [int(d) for d in self.unordered or ()],
                 [int(d) for d in self.ordered or ()],
-                [] if weights is None else weights.tolist(),
+                [] if counts is None else counts.tolist(),
                 self.threads,
             )
 
@@ -122,7 +124,7 @@ class _KernelEstimator(BaseEstimator):  # type: ignore[misc]
         else:
             self._model = model()
             self.bandwidth_ = self._model.scales
-        self._mean = numpy.average(targets, axis=0, weights=weights)
+        self._mean = numpy.average(targets, axis=0, weights=counts)
 
     def _queries(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self, "_model")
@@ -217,18 +219,18 @@ class KernelRegressor(RegressorMixin, MultiOutputMixin, _KernelEstimator):  # ty
         self.empty_value = empty_value
         self.threads = threads
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: Optional[ArrayLike] = None) -> KernelRegressor:
-        """X [n, d], y [n] or [n, outputs], sample_weight [n]: by which the squared error of a sample counts. Keeps copies.
+    def fit(self, X: ArrayLike, y: ArrayLike, weights: Optional[ArrayLike] = None) -> KernelRegressor:
+        """X [n, d], y [n] or [n, outputs], weights [n]: by which the squared error of a sample counts. Keeps copies.
 
-        A criterion leaves out a sample with all its weight: a weight of 2 is not a sample that is there twice, nor one of two
-        neighbors. With a bandwidth of your own it is.
+        They are not called sample_weight, which for scikit-learn says how often a sample is there: a criterion leaves out a
+        sample with all its weight, and a neighbor is one whatever its weight. With a bandwidth of your own the two are the same.
         """
         if isinstance(self.empty_value, str) and self.empty_value != "mean":
             raise ValueError(f'empty_value must be "mean" or a number, got {self.empty_value!r}')
         points, targets = validate_data(self, X, y, dtype=numpy.float64, order="C", multi_output=True, y_numeric=True)
         self._one_output = targets.ndim == 1
         targets = numpy.ascontiguousarray(targets.reshape(len(targets), -1), dtype=numpy.float64)
-        self._fit_points(points, targets, sample_weight, self.degree, self.ridge)
+        self._fit_points(points, targets, weights, self.degree, self.ridge)
         return self
 
     def predict(
@@ -310,12 +312,12 @@ class KernelClassifier(ClassifierMixin, _KernelEstimator):  # type: ignore[misc]
         self.bandwidths = bandwidths
         self.threads = threads
 
-    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: Optional[ArrayLike] = None) -> KernelClassifier:
-        """X [n, d], y [n] of any labels, sample_weight [n] as in KernelRegressor.fit. Keeps a copy."""
+    def fit(self, X: ArrayLike, y: ArrayLike, weights: Optional[ArrayLike] = None) -> KernelClassifier:
+        """X [n, d], y [n] of any labels, weights [n] as in KernelRegressor.fit. Keeps a copy."""
         points, labels = validate_data(self, X, y, dtype=numpy.float64, order="C")
         check_classification_targets(labels)
         self.classes_, labels = numpy.unique(labels, return_inverse=True)
-        self._fit_points(points, numpy.eye(len(self.classes_))[labels], sample_weight, degree=0)
+        self._fit_points(points, numpy.eye(len(self.classes_))[labels], weights, degree=0)
         return self
 
     def predict_proba(self, X: ArrayLike) -> NDArray[Any]:
