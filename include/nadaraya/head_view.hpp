@@ -55,8 +55,9 @@ class HeadView {
     using Matrix = RowMatrix<std::remove_const_t<T>>;
     using Stride = Eigen::Stride<Eigen::Dynamic, Eigen::Dynamic>;
     using Map = Eigen::Map<std::conditional_t<std::is_const_v<T>, const Matrix, Matrix>, 0, Stride>;
-    return Map(data_ + batch * strides_.batch + head * strides_.head + first_token * strides_.token, tokens, dim_,
-               Stride(strides_.token, strides_.dim));
+    // Of nothing there may be no memory to point into.
+    const Index offset = batch * strides_.batch + head * strides_.head + first_token * strides_.token;
+    return Map(tokens == 0 || dim_ == 0 ? data_ : data_ + offset, tokens, dim_, Stride(strides_.token, strides_.dim));
   }
 
   /// One head.

@@ -243,7 +243,7 @@ TEMPLATE_TEST_CASE("screening misses no key: 100,000 random rows", "[engine][qua
   REQUIRE(outcome.rare >= 4 * trials);
 }
 
-TEMPLATE_TEST_CASE("screening misses no key where its bound is used up", "[engine][quantized]", float, double) {
+TEMPLATE_TEST_CASE("screening misses no key where its bound is used up", "[engine][quantized][sweep]", float, double) {
   using T = TestType;
   test::Random random(4);
   Outcome by_keys, by_queries;

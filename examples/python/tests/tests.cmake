@@ -8,5 +8,5 @@ if(NOT NADARAYA_PYTHON OR CMAKE_CROSSCOMPILING OR CMAKE_CXX_FLAGS MATCHES "-fsan
 endif()
 add_test(NAME python/package COMMAND sh "${CMAKE_CURRENT_LIST_DIR}/run.sh" "${NADARAYA_PYTHON}" "${PROJECT_BINARY_DIR}/python"
   "${CMAKE_CXX_COMPILER}" "${CMAKE_COMMAND}" "${PROJECT_BINARY_DIR}" ${CMAKE_CXX_COMPILER_LAUNCHER})
-set_tests_properties(python/package PROPERTIES LABELS long SKIP_RETURN_CODE 77 RESOURCE_LOCK build
-  PROCESSORS ${processors} TIMEOUT 1800)
+# Mostly on one processor: other tests have the rest.
+set_tests_properties(python/package PROPERTIES LABELS long SKIP_RETURN_CODE 77 RESOURCE_LOCK build TIMEOUT 1800)
