@@ -41,12 +41,6 @@ void with_every_tier(const Work& work) {
 #endif
 }
 
-/// work(table, name) with the loops of every tier that call no kernel: compiled once for all tiers.
-template <class T, class Work>
-void with_every_table(const Work& work) {
-  with_every_tier([&](auto loops, const char* tier) { work(decltype(loops)::template table<T>(), tier); });
-}
-
 template <class T>
 std::vector<T> numbers(Index n, Random& random) {
   std::vector<T> x(static_cast<std::size_t>(n + slack), std::numeric_limits<T>::quiet_NaN());

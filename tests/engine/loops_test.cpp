@@ -45,7 +45,7 @@ TEST_CASE("a scalar without vector loops gets the portable ones", "[engine]") {
 TEMPLATE_TEST_CASE("candidates are the same in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(3);
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (Index n = 0; n <= 70; ++n) {
       INFO(tier << ", n = " << n);
       std::vector<T> z = numbers<T>(n, random);
@@ -289,7 +289,7 @@ TEMPLATE_TEST_CASE("gathered rows are the same in every tier", "[engine]", float
   using T = TestType;
   test::Random random(9);
   const T tolerance = 64 * std::numeric_limits<T>::epsilon();
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (const Index cols : {0, 1, 3, 7, 15, 16, 17, 31, 33, 64, 65, 130}) {
       INFO(tier << ", " << cols << " columns");
       const Index stride = cols + 1;
@@ -375,7 +375,7 @@ TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in ev
   const long double sum = static_cast<long double>(n) * static_cast<long double>(T(0.1));
   const long double tolerance = (engine::run_terms + n / engine::list_run_terms) * sum * std::numeric_limits<T>::epsilon() / 2;
   const auto wrong = [&](T actual, long double expected) { return !(std::abs(static_cast<long double>(actual) - expected) <= tolerance); };
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     INFO(tier);
     T out = T(42);
     loops.multiply(1, n, 1, tenths.data(), n, Index(1), ones.data(), Index(1), &out, Index(1));
@@ -404,7 +404,7 @@ TEMPLATE_TEST_CASE("the error of a long sum does not grow with its length, in ev
 TEMPLATE_TEST_CASE("rows are multiplied and divided in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(17);
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (Index n = 0; n <= 40; ++n) {
       INFO(tier << ", n = " << n);
       const std::vector<T> x = numbers<T>(n, random);
@@ -423,7 +423,7 @@ TEMPLATE_TEST_CASE("rows are multiplied and divided in every tier", "[engine]", 
 TEMPLATE_TEST_CASE("rows are transposed in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(11);
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (const Index n : {0, 1, 2, 7, 8, 16, 19, 33}) {
       for (const Index cols : {0, 1, 4, 15, 16, 17, 34}) {
         INFO(tier << ", " << n << " rows, " << cols << " columns");
@@ -441,7 +441,7 @@ TEMPLATE_TEST_CASE("rows are transposed in every tier", "[engine]", float, doubl
 TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, double) {
   using T = TestType;
   test::Random random(13);
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (Index rows = 0; rows <= 6; ++rows) {
       for (const Index depth : {0, 1, 5, 64}) {
         INFO(tier << ", " << rows << " rows, depth " << depth);
@@ -471,7 +471,7 @@ TEMPLATE_TEST_CASE("products are the same in every tier", "[engine]", float, dou
 TEMPLATE_TEST_CASE("products of several rows are those of each, bit by bit, in every tier", "[engine]", float, double) {
   using T = TestType;
   Random random(23);
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (const Index cols : {1, 16, 37}) {
       const RowMatrix<T> x = random.normal<T>(11, cols), y = random.normal<T>(9, cols);
       for (Index rows = 1; rows <= 9; ++rows) {
@@ -490,7 +490,7 @@ TEMPLATE_TEST_CASE("products of several rows are those of each, bit by bit, in e
 TEMPLATE_TEST_CASE("a small system is solved in every tier", "[engine]", float, double) {
   using T = TestType;
   Random random(29);
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (Index n = 1; n <= 40; ++n) {
       INFO(tier << ", n = " << n);
       const Index stride = n + 64 / static_cast<Index>(sizeof(T));
@@ -514,7 +514,7 @@ TEMPLATE_TEST_CASE("a small system is solved in every tier", "[engine]", float, 
 
 TEMPLATE_TEST_CASE("a small system without full rank has a finite solution in every tier", "[engine]", float, double) {
   using T = TestType;
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     INFO(tier);
     constexpr Index n = 19, stride = n + 16;
     const T least = std::numeric_limits<T>::epsilon() / 8;  // 1 + least is 1
@@ -530,7 +530,7 @@ TEMPLATE_TEST_CASE("offsets of rows are the same in every tier", "[engine]", flo
   using T = TestType;
   Random random(31);
   const std::vector<KeyIndex> keys{4, 0, 6};
-  with_every_table<T>([&](const engine::LoopTable<T>& loops, const char* tier) {
+  with_every_tier([&](auto loops, const char* tier) {
     for (Index cols = 1; cols <= 35; ++cols) {
       INFO(tier << ", " << cols << " columns");
       const RowMatrix<T> x = random.normal<T>(7, cols), from = random.normal<T>(1, cols), factor = random.normal<T>(1, 3);

@@ -48,5 +48,9 @@ template const nadaraya::engine::BackwardLoops<NADARAYA_SOURCE_SCALAR>&
 nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::BackwardLoops>();
 template const nadaraya::engine::FitLoops<NADARAYA_SOURCE_SCALAR>&
 nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::FitLoops>();
+template const nadaraya::engine::SplitLoops<NADARAYA_SOURCE_SCALAR>&
+nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::SplitLoops>();
+template const nadaraya::engine::ColumnLoops<NADARAYA_SOURCE_SCALAR>&
+nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::ColumnLoops>();
 
 #include "nadaraya/detail/end_precise.hpp"

@@ -20,13 +20,17 @@ extern template const BackwardLoops<float>& chosen_loops<float, BackwardLoops>()
 extern template const BackwardLoops<double>& chosen_loops<double, BackwardLoops>();
 extern template const FitLoops<float>& chosen_loops<float, FitLoops>();
 extern template const FitLoops<double>& chosen_loops<double, FitLoops>();
+extern template const ColumnLoops<float>& chosen_loops<float, ColumnLoops>();
+extern template const ColumnLoops<double>& chosen_loops<double, ColumnLoops>();
+extern template const SplitLoops<float>& chosen_loops<float, SplitLoops>();
+extern template const SplitLoops<double>& chosen_loops<double, SplitLoops>();
 #endif
 
-/// chosen_loops<Scalar>(), or Portable for a scalar without vector loops.
-template <class Scalar>
+/// chosen_loops<Scalar, Table>(), or Portable for a scalar without vector loops.
+template <class Scalar, template <class> class Table>
 const auto& chosen_or_portable_loops() {
   if constexpr (vectorized<Scalar>) {
-    return chosen_loops<Scalar>();
+    return chosen_loops<Scalar, Table>();
   } else {
     static constexpr Portable portable{};
     return portable;

@@ -18,9 +18,9 @@
 
 /// All loops of the tier by name.
 struct Loops : MatrixProducts, Dots, WeightedRows, CandidateLoops, Elements, Narrow, RowSums, SplitSums, KernelRows, ShortRows,
-               SmallSystems {
-  template <class T>
-  static const LoopTable<T>& table();
+               SmallSystems, ColumnFits {
+  template <class Table>
+  static const Table& table();
 };
 
 /// Those that call no kernel by pointer.
@@ -54,7 +54,6 @@ inline constexpr LoopTable<T> loop_table<LoopTable<T>> = {
     .coordinates = &Loops::coordinates<T>,
     .moments = &Loops::moments<T>,
     .deviate = &Loops::deviate<T>,
-    .add_split = &Loops::add_split<T>,
     .mix = &Loops::mix<T>,
     .scores = &Loops::scores<T>,
     .fetch_rows = &Loops::fetch_rows<T>,
@@ -79,6 +78,15 @@ inline constexpr FitLoops<T> loop_table<FitLoops<T>> = {
     .offset_rows = &Loops::offset_rows<T>,
     .factorize = &Loops::factorize<T>,
     .substitute = &Loops::substitute<T>,
+};
+
+template <class T>
+inline constexpr SplitLoops<T> loop_table<SplitLoops<T>> = {
+    .add_split = &Loops::add_split<T>,
+};
+
+template <class T>
+inline constexpr ColumnLoops<T> loop_table<ColumnLoops<T>> = {
     .points_within = &Loops::points_within<T>,
     .exponentials = &Loops::exponentials<T>,
     .inner_product = &Loops::inner_product<T>,

@@ -10,10 +10,10 @@ struct SplitSums {
                         double low_cut, double* high, double* low) {
     constexpr Index wide = split_packs * lanes<double>;
     Index c = 0;
-    for (; c + wide <= cols; c += wide) add_columns<split_packs>(key, p, n, x + c, stride, wide, high_cut, low_cut, high + c, low + c);
+    for (; c + wide <= cols; c += wide) add_split_columns<split_packs>(key, p, n, x + c, stride, wide, high_cut, low_cut, high + c, low + c);
     for (; c < cols; c += lanes<double>) {
       const Index some = cols - c < lanes<double> ? cols - c : lanes<double>;
-      add_columns<1>(key, p, n, x + c, stride, some, high_cut, low_cut, high + c, low + c);
+      add_split_columns<1>(key, p, n, x + c, stride, some, high_cut, low_cut, high + c, low + c);
     }
   }
 
@@ -22,7 +22,7 @@ struct SplitSums {
   static constexpr int split_packs = 4;
 
   template <int Packs, class T>
-  NADARAYA_INLINE static void add_columns(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols,
+  NADARAYA_INLINE static void add_split_columns(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols,
                                           double high_cut, double low_cut, double* high, double* low) {
     const auto left = [&](int k) NADARAYA_INLINE_LAMBDA { return cols - k * lanes<double>; };
     const PackOf<double> high_by(high_cut), low_by(low_cut);

@@ -54,8 +54,6 @@ struct LoopTable {
   T (*deviate)(T* s, const T* g, T origin, T mean, Index n);
 
   // Rows gathered by key.
-  void (*add_split)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, double high_cut,
-                    double low_cut, double* high, double* low);
   void (*mix)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out);
   void (*scores)(const KeyIndex* place, Index n, const KeyIndex* key, const T* x, Index stride, Index cols, const T* y,
                  T* z, T factor);
@@ -86,8 +84,18 @@ struct FitLoops {
   void (*offset_rows)(const KeyIndex* key, const T* factor, Index n, const T* x, Index stride, Index cols, const T* from, T* to);
   void (*factorize)(Index n, T* a, Index stride, T least);
   void (*substitute)(Index n, const T* factors, Index stride, T* x, T* rest);
+};
 
-  // A weighted fit on columns.
+/// For sums that do not depend on the order of their terms.
+template <class T>
+struct SplitLoops {
+  void (*add_split)(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, double high_cut,
+                    double low_cut, double* high, double* low);
+};
+
+/// For a weighted fit on columns.
+template <class T>
+struct ColumnLoops {
   Index (*points_within)(const T* x, Index stride, Index cols, const KeyIndex* key, Index n, const T* q, T bound, KeyIndex* out,
                          T* squares, T* offsets, Index to_stride);
   T (*exponentials)(const T* x, Index n, T rate, T* y);

@@ -107,8 +107,8 @@ class DenseBackward {
     to.g.resize(p.size());
     const Scalar* const grad_out = pulled_.grad_out().row(first + r);
     const engine::View<Scalar>& value = shard_.value.view();
-    engine::chosen_loops<Scalar>().dots(local(r).keys().data(), to.p.data(), n, value.data, value.stride, value.cols, grad_out,
-                                        to.g.data());
+    engine::chosen_loops<Scalar, engine::BackwardLoops>().dots(local(r).keys().data(), to.p.data(), n, value.data, value.stride,
+                                                               value.cols, grad_out, to.g.data());
     if (!shard_.numbers.divides_by_sum) return;
     // |g| is at most the sum of |dL/dout| times the largest value; p is at most 1.
     double size = 0;
