@@ -7,13 +7,13 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
+#include "tests/support/message.hpp"
 #include "tests/support/random.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
-#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -102,16 +102,6 @@ void check_training(const Op& op) {
   }
 }
 
-template <class Call>
-std::string message_of(const Call& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "";
-}
-
 /// Softmax of bfloat16 against that of its floats. Tiles may leave out 2^-17 of a weight; apart from that, both passes
 /// are about equally exact.
 template <class Op>
@@ -175,9 +165,9 @@ TEST_CASE("calls on heads of 16 bits are checked before anything is written", "[
   const Attention op{Biweight{}};
   AttentionTape<float> tape;
   const auto check = [&](const auto& query, const auto& value, const std::string& said) {
-    REQUIRE(message_of([&] { op(query, k.in(), value, over); }).find("Attention::operator(): " + said) !=
+    REQUIRE(test::message([&] { op(query, k.in(), value, over); }).find("Attention::operator(): " + said) !=
             std::string::npos);
-    REQUIRE(message_of([&] { op.forward(query, k.in(), value, over, tape); }).find("Attention::forward: " + said) !=
+    REQUIRE(test::message([&] { op.forward(query, k.in(), value, over, tape); }).find("Attention::forward: " + said) !=
             std::string::npos);
     REQUIRE(std::count(memory.begin(), memory.end(), 5.0f) == std::ptrdiff_t(memory.size()));
     REQUIRE(tape.heads() == 0);
@@ -228,9 +218,9 @@ TEST_CASE("caches of 16 bits take queries of 16 bits", "[attention][cache]") {
   const HeadView<float> over(reinterpret_cast<float*>(const_cast<Brain*>(q.numbers.data())), 2, 4, 3, 20, {0, 0, 0, 0});
   const HeadView<float> shared(const_cast<float*>(reinterpret_cast<const float*>(q.numbers.data())), 2, 4, 3, 20,
                                {240, 60, 20});
-  REQUIRE(message_of([&] { Attention{Biweight{}}(q.in(), brain, shared); }).find("must not share memory with query") !=
+  REQUIRE(test::message([&] { Attention{Biweight{}}(q.in(), brain, shared); }).find("must not share memory with query") !=
           std::string::npos);
-  REQUIRE(message_of([&] {
+  REQUIRE(test::message([&] {
             Attention{Biweight{}}(q.in(), brain, over);
           }).find("must not have two elements in one place") != std::string::npos);
 }
