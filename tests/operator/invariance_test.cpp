@@ -7,6 +7,7 @@
 #include "tests/support/close.hpp"
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <Eigen/SparseCore>
 #include <algorithm>
@@ -22,7 +23,7 @@ using test::difference;
 
 namespace {
 
-constexpr int rows = 1000;
+constexpr int rows = test::sanitized ? 200 : 1000;
 
 template <class Scalar>
 using Vector = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
