@@ -4,13 +4,11 @@
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/head_view.hpp"
 #include "nadaraya/loops/buffer.hpp"
-#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/rows.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cstddef>
-#include <cstdint>
 #include <type_traits>
 
 #include "nadaraya/detail/precise.hpp"
@@ -45,17 +43,11 @@ requires(stores_16_bits<T>) class ScalarHeads<T> {
   ScalarHeads(const HeadView<const T>& from, const AnyExecutor& executor)
       : numbers_(static_cast<std::size_t>(from.batch() * from.heads() * from.tokens() * from.dim())),
         view_(HeadView<const float>::bhnd(numbers_.data(), from.batch(), from.heads(), from.tokens(), from.dim())) {
-    const auto& loops = engine::chosen_loops<float>();
-    const auto widen = std::is_same_v<T, Eigen::half> ? loops.widen_half : loops.widen_bfloat16;
     executor.parallel_for(
         from.batch() * from.heads(),
         [&](Index i) {
           const Rows<T> rows(from.rows(i / from.heads(), i % from.heads()));
-          float* to = numbers_.data() + i * from.tokens() * from.dim();
-          for (Index row = 0; row < rows.rows(); ++row, to += from.dim()) {
-            widen(static_cast<const std::uint16_t*>(static_cast<const void*>(rows.data() + row * rows.stride())),
-                  from.dim(), to);
-          }
+          engine::StoredRows<float>(rows.view()).copy(0, from.tokens(), numbers_.data() + i * from.tokens() * from.dim());
         },
         Cost{static_cast<double>(numbers_.size())});
   }

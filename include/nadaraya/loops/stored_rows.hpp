@@ -58,11 +58,16 @@ class StoredRows {
   View<Scalar> read(Index first, Index count, LineVector<Scalar>& buffer) const {
     if (!narrow()) return View<Scalar>{shape_.row(first), count, shape_.cols, shape_.stride};
     Scalar* const to = room(count, buffer);
+    copy(first, count, to);
+    return View<Scalar>{to, count, shape_.cols, shape_.cols};
+  }
+
+  /// Copies rows [first, first + count), which are stored in 16 bits, to scalars one row after the other.
+  void copy(Index first, Index count, Scalar* to) const {
     const bool together = shape_.stride == shape_.cols;
     const Index pieces = together ? 1 : count;
     const Index length = together ? count * shape_.cols : shape_.cols;
     for (Index i = 0; i < pieces; ++i) widen((first + i) * shape_.stride, length, to + i * shape_.cols);
-    return View<Scalar>{to, count, shape_.cols, shape_.cols};
   }
 
   /// Some rows that are stored in 16 bits, together in `buffer`.
