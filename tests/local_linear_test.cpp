@@ -44,8 +44,8 @@ void check(const std::string& name, const Op& op, Index dimension = 3) {
   test::Tally tally;
   const Wide wq = q.cast<long double>(), wk = k.cast<long double>(), wv = v.cast<long double>();
   const auto solved = [&](const auto& varied, const Wide& at_q, const Wide& at_k, const Wide& at_v) {
-    return std::pair<long double, Wide>(test::loss(varied, at_q, at_k, at_v, g),
-                                        reference::weights<long double>(varied.with(LocalConstant{}), at_q, at_k));
+    const long double loss = reference::attend<long double>(varied, at_q, at_k, at_v).cwiseProduct(g.cast<long double>()).sum();
+    return std::pair<long double, Wide>(loss, reference::weights<long double>(varied.with(LocalConstant{}), at_q, at_k));
   };
   test::compare_operands(grads.query, grads.key, grads.value,
                          [&](const Wide& by_q, const Wide& by_k, const Wide& by_v) { return solved(op, wq + by_q, wk + by_k, wv + by_v); },

@@ -32,11 +32,6 @@ constexpr double step = 1e-7;
 
 using Wide = RowMatrix<long double>;
 
-template <class Op, class X>
-long double loss(const Op& op, const X& q, const X& k, const X& v, const RowMatrix<double>& g) {
-  return reference::attend<long double>(op, q, k, v).cwiseProduct(g.cast<long double>()).sum();
-}
-
 /// Do two problems leave the same pairs weightless?
 inline bool same_support(const Wide& low, const Wide& high) {
   return ((low.array() > 0) == (high.array() > 0)).all();
