@@ -20,37 +20,35 @@ struct Dots {
   template <class T>
   static void products_of_rows(const T* x, Index stride, Index n, Index cols, const T* y, Index y_stride, Index rows, T* z,
                                Index z_stride, T factor) {
-    Index j = 0;
-    for (; j + 4 <= n; j += 4) {
-      const T* row = x + j * stride;
-      const T* const four[4] = {row, row + stride, row + 2 * stride, row + 3 * stride};
-      Index i = 0;
-      for (; i + rows_at_once <= rows; i += rows_at_once) {
-        T product[rows_at_once][4];
-        four_dots<rows_at_once>(four, cols, y + i * y_stride, y_stride, product);
+    // Rows of y that are left read those of x again, while these are near.
+    constexpr Index panel = 32;
+    const Index whole = n - n % 4, grouped = rows - rows % rows_at_once;
+    for (Index first = 0; first < whole; first += panel) {
+      const Index last = first + panel < whole ? first + panel : whole;
+      for (Index j = first; grouped > 0 && j < last; j += 4) {
+        const T* row = x + j * stride;
+        const T* const four[4] = {row, row + stride, row + 2 * stride, row + 3 * stride};
+        for (Index i = 0; i < grouped; i += rows_at_once) {
+          T product[rows_at_once][4];
+          four_dots<rows_at_once>(four, cols, y + i * y_stride, y_stride, product);
 #pragma GCC unroll 4
-        for (Index k = 0; k < rows_at_once; ++k) {
+          for (Index k = 0; k < rows_at_once; ++k) {
 #pragma GCC unroll 4
-          for (Index l = 0; l < 4; ++l) z[(i + k) * z_stride + j + l] = product[k][l] * factor;
+            for (Index l = 0; l < 4; ++l) z[(i + k) * z_stride + j + l] = product[k][l] * factor;
+          }
         }
       }
-      for (; i < rows; ++i) {
-        T product[4];
-        four_dots(four, cols, y + i * y_stride, product);
-#pragma GCC unroll 4
-        for (Index l = 0; l < 4; ++l) z[i * z_stride + j + l] = product[l] * factor;
+      for (Index i = grouped; i < rows; ++i) {
+        products(x + first * stride, stride, last - first, cols, y + i * y_stride, z + i * z_stride + first, factor);
       }
     }
-    for (; j < n; ++j) {
-      Index i = 0;
-      for (; i + 4 <= rows; i += 4) {
-        const T* row = y + i * y_stride;
+    for (Index j = whole; j < n; ++j) {
+      for (Index i = 0; i < rows; i += 4) {
+        const Index some = rows - i < 4 ? rows - i : 4;
         T product[4];
-        four_dots({row, row + y_stride, row + 2 * y_stride, row + 3 * y_stride}, cols, x + j * stride, product);
-#pragma GCC unroll 4
-        for (Index k = 0; k < 4; ++k) z[(i + k) * z_stride + j] = product[k] * factor;
+        products(y + i * y_stride, y_stride, some, cols, x + j * stride, product, factor);
+        for (Index k = 0; k < some; ++k) z[(i + k) * z_stride + j] = product[k];
       }
-      for (; i < rows; ++i) z[i * z_stride + j] = dot(x + j * stride, y + i * y_stride, cols) * factor;
     }
   }
 
