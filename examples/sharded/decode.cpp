@@ -40,7 +40,9 @@ Cache filled(const Options& o, int rank, int size) {
 /// What a round, and the work before it, is for.
 const char* purpose(const Measured& measured, std::size_t round) {
   const auto is_maximum = [&](std::size_t r) { return r < measured.rounds.size() && measured.rounds[r].function == "all_reduce_max"; };
-  if (!is_maximum(round)) return measured.rounds[round].function == "all_reduce_sum" ? "sums of values" : "candidates";
+  const std::string& function = measured.rounds[round].function;
+  if (function == "all_gather" && round > 0 && measured.rounds[round - 1].function == "all_to_all") return "outputs";
+  if (!is_maximum(round)) return function == "all_reduce_sum" ? "sums of values" : "candidates";
   if (round == 0 && is_maximum(1)) return "operands";
   return round + 1 == measured.rounds.size() ? "agreement" : "scores and floor";
 }

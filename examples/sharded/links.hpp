@@ -25,11 +25,15 @@ inline constexpr Link links[] = {{"10 Gb/s, 10 us", 10e-6, 10e9 / 8}, {"100 Gb/s
 
 /// Seconds of one round over `ranks` ranks with nothing else on the links, as the usual algorithms have it: messages go
 /// in ceil(log2 ranks) steps. A reduction sends its numbers in each; a gather doubles what has been gathered, after the
-/// lengths have come in the same way.
+/// lengths have come in the same way. An all_to_all sends a message to each rank, one after the other, after the lengths have
+/// come as in a gather.
 inline double seconds(const Round& round, int ranks, const Link& link) {
   const double steps = std::ceil(std::log2(static_cast<double>(ranks)));
   if (round.function == "all_gather") {
     return 2 * steps * link.latency + (8.0 * (ranks - 1) + round.received) / link.bandwidth;
+  }
+  if (round.function == "all_to_all") {
+    return (steps + ranks - 1) * link.latency + (16.0 * (ranks - 1) + (std::max)(round.sent, round.received)) / link.bandwidth;
   }
   return steps * (link.latency + (std::max)(round.sent, round.received) / link.bandwidth);
 }

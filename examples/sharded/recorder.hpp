@@ -26,6 +26,7 @@ class AnyRanks {
   void all_reduce_max(std::span<double> numbers) { ranks_->all_reduce_max(numbers); }
   void all_reduce_sum(std::span<double> numbers) { ranks_->all_reduce_sum(numbers); }
   void all_gather(std::span<const std::byte> mine, nadaraya::sharded::Gathered& all) { ranks_->all_gather(mine, all); }
+  void all_to_all(std::span<const std::span<const std::byte>> to, nadaraya::sharded::Gathered& from) { ranks_->all_to_all(to, from); }
   void broadcast(std::span<std::byte> bytes, int root) { ranks_->broadcast(bytes, root); }
 
  private:
@@ -37,20 +38,22 @@ class AnyRanks {
     virtual void all_reduce_max(std::span<double> numbers) = 0;
     virtual void all_reduce_sum(std::span<double> numbers) = 0;
     virtual void all_gather(std::span<const std::byte> mine, nadaraya::sharded::Gathered& all) = 0;
+    virtual void all_to_all(std::span<const std::span<const std::byte>> to, nadaraya::sharded::Gathered& from) = 0;
     virtual void broadcast(std::span<std::byte> bytes, int root) = 0;
   };
 
   template <class C>
   struct Model final : Interface {
-    explicit Model(C& ranks) : to(ranks) {}
-    int rank() const override { return to.rank(); }
-    int size() const override { return to.size(); }
-    void all_reduce_max(std::span<float> numbers) override { to.all_reduce_max(numbers); }
-    void all_reduce_max(std::span<double> numbers) override { to.all_reduce_max(numbers); }
-    void all_reduce_sum(std::span<double> numbers) override { to.all_reduce_sum(numbers); }
-    void all_gather(std::span<const std::byte> mine, nadaraya::sharded::Gathered& all) override { to.all_gather(mine, all); }
-    void broadcast(std::span<std::byte> bytes, int root) override { to.broadcast(bytes, root); }
-    C& to;
+    explicit Model(C& ranks) : of(ranks) {}
+    int rank() const override { return of.rank(); }
+    int size() const override { return of.size(); }
+    void all_reduce_max(std::span<float> numbers) override { of.all_reduce_max(numbers); }
+    void all_reduce_max(std::span<double> numbers) override { of.all_reduce_max(numbers); }
+    void all_reduce_sum(std::span<double> numbers) override { of.all_reduce_sum(numbers); }
+    void all_gather(std::span<const std::byte> mine, nadaraya::sharded::Gathered& all) override { of.all_gather(mine, all); }
+    void all_to_all(std::span<const std::span<const std::byte>> to, nadaraya::sharded::Gathered& from) override { of.all_to_all(to, from); }
+    void broadcast(std::span<std::byte> bytes, int root) override { of.broadcast(bytes, root); }
+    C& of;
   };
 
   std::unique_ptr<Interface> ranks_;
@@ -93,6 +96,9 @@ class Recorder {
   }
   void all_gather(std::span<const std::byte> mine, nadaraya::sharded::Gathered& all) {
     record("all_gather", [&] { counted_.all_gather(mine, all); });
+  }
+  void all_to_all(std::span<const std::span<const std::byte>> to, nadaraya::sharded::Gathered& from) {
+    record("all_to_all", [&] { counted_.all_to_all(to, from); });
   }
   void broadcast(std::span<std::byte> bytes, int root) {
     record("broadcast", [&] { counted_.broadcast(bytes, root); });

@@ -30,8 +30,8 @@ namespace nadaraya::sharded {
 ///   out = op(ranks, query, my_keys, my_values);
 ///
 /// The same bits for any sharding, one rank included, and any number of ranks. Of a compact kernel, or of nearest neighbours, the
-/// keys that may have weight travel, and every rank solves every row from the same list. Of a Gaussian kernel nothing travels but
-/// maxima and sums, and these are exact (SplitAddition). Traffic of a query: see SparseForward, DenseForward. One thread for each
+/// keys that may have weight travel, and every rank solves every row from the same list; where this saves bytes, each rank a part of
+/// the rows. Of a Gaussian kernel nothing travels but maxima and sums, and these are exact (SplitAddition). Traffic of a query: see SparseForward, DenseForward. One thread for each
 /// rank; ranks are to be processes or threads.
 ///
 /// FixedBandwidth, Unnormalized (under a compact kernel) and NearestNeighbors also have the bits of the operator on one machine,

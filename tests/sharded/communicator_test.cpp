@@ -21,7 +21,7 @@
 using namespace nadaraya;
 using namespace nadaraya::sharded;
 
-TEST_CASE("ranks reduce, gather and broadcast") {
+TEST_CASE("ranks reduce, gather, exchange and broadcast") {
   static_assert(Communicator<InProcessRank> && Communicator<CountingCommunicator<InProcessRank>>);
   for (const int size : {1, 2, 3, 8}) {
     std::atomic<int> good = 0;
@@ -39,10 +39,19 @@ TEST_CASE("ranks reduce, gather and broadcast") {
         const auto of = all.of(r);
         gathered = gathered && of.size() == std::size_t(r) && std::all_of(of.begin(), of.end(), [&](std::byte b) { return b == std::byte(r); });
       }
+      // Rank r has s bytes for rank s, each of which is r.
+      const std::vector<std::byte> to_one(static_cast<std::size_t>(size), std::byte(ranks.rank()));
+      std::vector<std::span<const std::byte>> to;
+      for (int s = 0; s < size; ++s) to.push_back(std::span(to_one).first(static_cast<std::size_t>(s)));
+      ranks.all_to_all(to, all);
+      for (int r = 0; r < size; ++r) {
+        const auto of = all.of(r);
+        gathered = gathered && of.size() == std::size_t(ranks.rank()) && std::all_of(of.begin(), of.end(), [&](std::byte b) { return b == std::byte(r); });
+      }
       std::vector<std::byte> one(3, std::byte(ranks.rank()));
       ranks.broadcast(std::span<std::byte>(one), size - 1);
       good += numbers[0] == size - 1 && numbers[1] == 0 && sum[0] == size * (size - 1) / 2 && gathered &&
-              one == std::vector<std::byte>(3, std::byte(size - 1)) && ranks.traffic().rounds == 4;
+              one == std::vector<std::byte>(3, std::byte(size - 1)) && ranks.traffic().rounds == 5;
     });
     REQUIRE(good == size);
   }

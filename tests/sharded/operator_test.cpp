@@ -297,6 +297,11 @@ TEST_CASE("a call takes as few rounds as its kernel and its operands allow") {
           }) == 4);
 }
 
+TEST_CASE("rows that each rank solves its part of have the bits of one rank") {
+  test::check_divided_rows<double>(NadarayaWatson{Biweight{}, Adaptive{}});
+  test::check_divided_rows<float>(NadarayaWatson{Triweight{}, Anchored{1.5}, Cosine{9.0}});
+}
+
 TEST_CASE("what does not fit is refused on every rank with one message") {
   const Inputs<double> in(4, 20, 3, 2, 3);
   const sharded::Operator op(NadarayaWatson{Biweight{}, Adaptive{}});

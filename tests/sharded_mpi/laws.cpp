@@ -87,6 +87,22 @@ void gathers(MpiRank& ranks) {
   }
 }
 
+void exchanges(MpiRank& ranks) {
+  Gathered from;
+  for (const std::size_t length : lengths) {
+    // Rank r has something else for every rank s, and nothing for some.
+    const auto part = [&](int r, int s) { return bytes_of(100 * r + s, length * (static_cast<std::size_t>(r + 2 * s) % 3)); };
+    std::vector<std::vector<std::byte>> parts;
+    for (int s = 0; s < ranks.size(); ++s) parts.push_back(part(ranks.rank(), s));
+    const std::vector<std::span<const std::byte>> to(parts.begin(), parts.end());
+    ranks.all_to_all(to, from);
+    require(from.ends.size() == static_cast<std::size_t>(ranks.size()), "all_to_all has an end for each rank");
+    for (int r = 0; r < ranks.size(); ++r) {
+      require(std::ranges::equal(from.of(r), part(r, ranks.rank())), "all_to_all has what every rank has for this one");
+    }
+  }
+}
+
 void broadcasts(MpiRank& ranks) {
   for (const std::size_t length : lengths) {
     for (int root = 0; root < ranks.size(); ++root) {
@@ -102,6 +118,7 @@ void laws(MpiRank& ranks) {
   maxima<double>(ranks);
   sums(ranks);
   gathers(ranks);
+  exchanges(ranks);
   broadcasts(ranks);
 }
 

@@ -25,6 +25,9 @@ void check_kernel(const K& kernel) {
   check_shardings<double>(NadarayaWatson{kernel, FixedBandwidth{3.0}, SquaredDistance{}}, in_double);
   check_shardings<double>(NadarayaWatson{kernel, Unnormalized{3.0, 7.0}, SquaredDistance{}}, in_double);
   check_shardings<double>(NadarayaWatson{kernel, NearestNeighbors{9}, SquaredDistance{}}, in_double);
+  test::check_divided_rows<double>(NadarayaWatson{kernel, NearestNeighbors{9}, SquaredDistance{}});
+  if constexpr (K::compact) test::check_divided_rows<double>(NadarayaWatson{kernel, FixedBandwidth{3.0}, SquaredDistance{}});
+  if constexpr (AdaptiveKernel<K> && K::compact) test::check_divided_rows<double>(NadarayaWatson{kernel, Adaptive{}});
   if constexpr (AdaptiveKernel<K>) {
     check_shardings<double>(NadarayaWatson{kernel, Adaptive{}}, in_double);
     check_shardings<float>(NadarayaWatson{kernel, Adaptive{}, DotProduct{4.0}}, 2e-4L, 100);

@@ -3,6 +3,7 @@
 
 #include <nadaraya/nadaraya.hpp>
 #include <nadaraya/sharded.hpp>
+#include <nadaraya/sharded/counting.hpp>
 #include <nadaraya/sharded/in_process.hpp>
 
 #include "tests/support/catch.hpp"
@@ -12,6 +13,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -159,6 +161,31 @@ void check_shardings(const Op& one, long double tolerance, Index queries = 7, In
       REQUIRE(run_sharded(one, mixing, in, ends, {}) == on_one_rank);
       REQUIRE(run_sharded(one, mixing, in, ends, any_sharding(ranks, queries, random)) == on_one_rank);
     }
+  }
+}
+
+/// Where values are wide enough that each rank solves and mixes rows of its own, results have the bits of one rank: for more
+/// ranks than queries, and a query that sees a NaN.
+template <class Scalar, class Op>
+void check_divided_rows(const Op& one) {
+  Inputs<Scalar> in(7, 90, 6, 3000, 1);
+  in.q(4, 2) = std::numeric_limits<Scalar>::quiet_NaN();
+  Random random(9);
+  RowMatrix<Scalar> on_one_rank;
+  for (const int ranks : {1, 2, 3, 4, 8}) {
+    INFO(ranks << " ranks");
+    const Ends ends = any_sharding(ranks, in.k.rows(), random);
+    std::vector<RowMatrix<Scalar>> outs(static_cast<std::size_t>(ranks));
+    std::size_t rounds = 0;
+    run_ranks(ranks, [&](InProcessRank& raw) {
+      sharded::CountingCommunicator counting(raw);
+      const int r = raw.rank();
+      outs[static_cast<std::size_t>(r)] = sharded::Operator(one)(counting, in.q, part(in.k, ends, r), part(in.v, ends, r));
+      if (r == 0) rounds = counting.traffic().rounds;
+    });
+    if (ranks == 1) on_one_rank = outs[0];
+    REQUIRE(rounds == (ranks == 1 ? 3 : 4));
+    for (const auto& out : outs) REQUIRE(difference(out, on_one_rank, 0) == "");
   }
 }
 

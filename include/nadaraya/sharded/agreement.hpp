@@ -44,6 +44,34 @@ class Message {
   std::vector<std::byte> bytes_;
 };
 
+/// What a rank sends to each of the others.
+class MessagesToRanks {
+ public:
+  /// Empty messages. Memory for parts() is taken here, so that a rank which fails later can still say so.
+  void begin(int ranks) {
+    messages_.resize(static_cast<std::size_t>(ranks));
+    parts_.resize(messages_.size());
+    for (Message& message : messages_) message.clear();
+  }
+
+  Message& operator[](int rank) { return messages_[static_cast<std::size_t>(rank)]; }  ///< That for a rank.
+
+  /// Everything, by rank.
+  std::span<const std::span<const std::byte>> parts() {
+    for (std::size_t r = 0; r < parts_.size(); ++r) parts_[r] = messages_[r].bytes();
+    return parts_;
+  }
+  /// The same bytes for each rank instead.
+  std::span<const std::span<const std::byte>> parts(std::span<const std::byte> same) {
+    std::fill(parts_.begin(), parts_.end(), same);
+    return parts_;
+  }
+
+ private:
+  std::vector<Message> messages_;
+  std::vector<std::span<const std::byte>> parts_;
+};
+
 /// Numbers in a message, aligned or not.
 template <class Number>
 struct SentNumbers {
@@ -151,6 +179,21 @@ class Session {
     } else {
       ranks_.all_gather(std::as_bytes(std::span(&status, 1)), all);
     }
+    throw_worst(all);
+  }
+
+  /// The messages that all ranks have for this one.
+  void all_to_all(MessagesToRanks& to, Gathered& from) {
+    const auto status = static_cast<std::int64_t>(status_number());
+    ranks_.all_to_all(status == 0 ? to.parts() : to.parts(std::as_bytes(std::span(&status, 1))), from);
+    throw_worst(from);
+  }
+
+ private:
+  enum Kind : std::int32_t { none, no_memory, bad_argument, other };
+
+  /// Of messages that begin with the status of their ranks.
+  void throw_worst(const Gathered& all) {
     std::int64_t worst = 0;
     for (int r = 0; r < size(); ++r) {
       std::int64_t one;
@@ -159,9 +202,6 @@ class Session {
     }
     throw_together(static_cast<double>(worst));
   }
-
- private:
-  enum Kind : std::int32_t { none, no_memory, bad_argument, other };
 
   /// Of fixed size, so that it can be sent, and made without memory.
   struct Failure {

@@ -10,7 +10,7 @@
 
 namespace nadaraya::sharded {
 
-/// What all ranks have given to an all_gather, in the order of the ranks. Reused from call to call.
+/// What ranks have given to an all_gather, or for one rank to an all_to_all, in the order of the ranks. Reused from call to call.
 struct Gathered {
   std::vector<std::byte> bytes;  ///< those of rank 0, of rank 1, ...
   std::vector<std::size_t> ends;  ///< where the bytes of each rank end
@@ -29,6 +29,8 @@ struct Gathered {
 ///                                             each number becomes the largest that a rank has in its place
 ///   void all_reduce_sum(std::span<double>)    each number becomes the sum over the ranks
 ///   void all_gather(std::span<const std::byte> mine, Gathered& all)     any number of bytes of each rank, 0 too
+///   void all_to_all(std::span<const std::span<const std::byte>> to, Gathered& from)
+///                                             to[r], of any size, is for rank r; `from` gets what each rank has for this one
 ///   void broadcast(std::span<std::byte> bytes, int root)                all ranks get the bytes of rank `root`
 ///
 /// Laws: reduced and broadcast spans have the same length on all ranks, and may be empty. Results are the same bits on all
@@ -37,13 +39,15 @@ struct Gathered {
 /// that says nothing is the transport's business.
 template <class C>
 concept Communicator = requires(C& ranks, const C& known, std::span<float> floats, std::span<double> doubles,
-                                std::span<const std::byte> mine, Gathered& all, std::span<std::byte> bytes) {
+                                std::span<const std::byte> mine, Gathered& all, std::span<std::byte> bytes,
+                                std::span<const std::span<const std::byte>> to) {
   { known.rank() } -> std::same_as<int>;
   { known.size() } -> std::same_as<int>;
   ranks.all_reduce_max(floats);
   ranks.all_reduce_max(doubles);
   ranks.all_reduce_sum(doubles);
   ranks.all_gather(mine, all);
+  ranks.all_to_all(to, all);
   ranks.broadcast(bytes, 0);
 };
 

@@ -45,6 +45,14 @@ class CountingCommunicator {
     ranks_->all_gather(mine, all);
     add(mine.size(), all.bytes.size() - mine.size());
   }
+  /// As that of the communicator. What the rank has for itself is not counted.
+  void all_to_all(std::span<const std::span<const std::byte>> to, Gathered& from) {
+    ranks_->all_to_all(to, from);
+    std::size_t sent = 0;
+    for (const auto& part : to) sent += part.size();
+    const std::size_t own = from.of(rank()).size();
+    add(sent - own, from.bytes.size() - own);
+  }
   /// As that of the communicator.
   void broadcast(std::span<std::byte> bytes, int root) {
     ranks_->broadcast(bytes, root);

@@ -59,6 +59,33 @@ class InProcessRank {
     for (const auto& share : shares) to = std::copy(share.begin(), share.end(), to);
   }
 
+  /// The bytes that each rank has for this one.
+  void all_to_all(std::span<const std::span<const std::byte>> to, Gathered& from) {
+    Shares& shares = next_shares();
+    // Where the parts end, and the parts.
+    std::vector<std::byte>& mine = shares[static_cast<std::size_t>(rank_)];
+    mine.clear();
+    std::size_t end = to.size() * sizeof end;
+    for (const auto& part : to) {
+      end += part.size();
+      append(std::as_bytes(std::span(&end, 1)), mine);
+    }
+    for (const auto& part : to) append(part, mine);
+    group_->barrier.wait();
+    from.bytes.clear();
+    from.ends.clear();
+    for (const auto& share : shares) {
+      const auto end_of = [&](int rank) {
+        std::size_t place = static_cast<std::size_t>(size()) * sizeof place;
+        if (rank >= 0) std::memcpy(&place, share.data() + static_cast<std::size_t>(rank) * sizeof place, sizeof place);
+        return place;
+      };
+      const std::size_t begin = end_of(rank_ - 1);
+      append(std::span(share).subspan(begin, end_of(rank_) - begin), from.bytes);
+      from.ends.push_back(from.bytes.size());
+    }
+  }
+
   /// The bytes of one rank.
   void broadcast(std::span<std::byte> bytes, int root) {
     const auto& shares = meet_with_equal_sizes(bytes);
@@ -74,9 +101,14 @@ class InProcessRank {
     return a < b ? b : a;
   }
 
+  static void append(std::span<const std::byte> bytes, std::vector<std::byte>& to) { to.insert(to.end(), bytes.begin(), bytes.end()); }
+
+  /// Where bytes are laid down for the next meeting.
+  Shares& next_shares() const { return group_->shares[group_->barrier.meetings() % 2]; }
+
   /// Lays bytes down for the others; returns those of all ranks once all have come, which stay until they meet again.
   const Shares& meet(std::span<const std::byte> mine) {
-    Shares& shares = group_->shares[group_->barrier.meetings() % 2];
+    Shares& shares = next_shares();
     shares[static_cast<std::size_t>(rank_)].assign(mine.begin(), mine.end());
     group_->barrier.wait();
     return shares;

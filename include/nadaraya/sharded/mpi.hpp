@@ -75,6 +75,38 @@ class MpiRank {
     }
   }
 
+  /// The bytes that each rank has for this one: two rounds, since the sizes come first.
+  void all_to_all(std::span<const std::span<const std::byte>> to, Gathered& from) {
+    // Each rank tells the others the size of their part and that of all its parts.
+    std::uint64_t sent = 0;
+    for (const auto& part : to) sent += part.size();
+    fits("all_to_all", [&] {
+      sizes_.resize(4 * to.size());
+      for (std::size_t r = 0; r < to.size(); ++r) {
+        sizes_[2 * r] = to[r].size();
+        sizes_[2 * r + 1] = sent;
+      }
+    });
+    std::uint64_t* const told = sizes_.data() + 2 * to.size();
+    check(MPI_Alltoall(sizes_.data(), 2, MPI_UINT64_T, told, 2, MPI_UINT64_T, ranks_), "all_to_all");
+    std::uint64_t of_all = 0;
+    fits("all_to_all", [&] {
+      from.ends.clear();
+      std::size_t end = 0;
+      for (std::size_t r = 0; r < to.size(); ++r) {
+        from.ends.push_back(end += static_cast<std::size_t>(told[2 * r]));
+        of_all += told[2 * r + 1];
+      }
+      from.bytes.resize(end);
+    });
+    // The same on all ranks, and no less than any of them sends or receives.
+    if (of_all <= most_) {
+      exchange(to, from);
+    } else {
+      exchange_in_parts(to, from);
+    }
+  }
+
   /// The bytes of one rank.
   void broadcast(std::span<std::byte> bytes, int root) {
     for (std::size_t n = 0; !bytes.empty(); bytes = bytes.subspan(n)) {
@@ -114,6 +146,45 @@ class MpiRank {
     }
   }
 
+  void exchange(std::span<const std::span<const std::byte>> to, Gathered& from) {
+    fits("all_to_all", [&] {
+      sent_.clear();
+      counts_.clear();
+      begins_.clear();
+      for (const auto& part : to) {
+        counts_.push_back(static_cast<int>(part.size()));
+        begins_.push_back(static_cast<int>(sent_.size()));
+        sent_.insert(sent_.end(), part.begin(), part.end());
+      }
+      for (std::size_t r = 0; r < to.size(); ++r) {
+        const auto part = from.of(static_cast<int>(r));
+        counts_.push_back(static_cast<int>(part.size()));
+        begins_.push_back(static_cast<int>(part.data() - from.bytes.data()));
+      }
+    });
+    check(MPI_Alltoallv(sent_.data(), counts_.data(), begins_.data(), MPI_BYTE, from.bytes.data(), counts_.data() + to.size(),
+                        begins_.data() + to.size(), MPI_BYTE, ranks_),
+          "all_to_all");
+  }
+
+  /// Each rank sends to the one that is n places after it, and receives from the one n places before.
+  void exchange_in_parts(std::span<const std::span<const std::byte>> to, Gathered& from) {
+    for (int n = 0; n < size_; ++n) {
+      const int next = (rank_ + n) % size_, previous = (rank_ - n + size_) % size_;
+      std::span<const std::byte> sends = to[static_cast<std::size_t>(next)];
+      const std::span<const std::byte> place = from.of(previous);
+      std::span<std::byte> receives = std::span(from.bytes).subspan(static_cast<std::size_t>(place.data() - from.bytes.data()), place.size());
+      while (!sends.empty() || !receives.empty()) {
+        const std::size_t s = (std::min)(sends.size(), most_), r = (std::min)(receives.size(), most_);
+        check(MPI_Sendrecv(sends.data(), static_cast<int>(s), MPI_BYTE, s > 0 ? next : MPI_PROC_NULL, 0, receives.data(),
+                           static_cast<int>(r), MPI_BYTE, r > 0 ? previous : MPI_PROC_NULL, 0, ranks_, MPI_STATUS_IGNORE),
+              "all_to_all");
+        sends = sends.subspan(s);
+        receives = receives.subspan(r);
+      }
+    }
+  }
+
   void check(int code, const char* function) const {
     if (code == MPI_SUCCESS) return;
     char text[MPI_MAX_ERROR_STRING] = "";
@@ -138,7 +209,8 @@ class MpiRank {
   int rank_ = 0, size_ = 1;
   std::size_t most_;
   std::vector<std::uint64_t> sizes_;
-  std::vector<int> counts_, begins_;  ///< as MPI_Allgatherv takes them; reused from call to call
+  std::vector<int> counts_, begins_;  ///< as MPI_Allgatherv and MPI_Alltoallv take them; reused from call to call
+  std::vector<std::byte> sent_;
 };
 
 static_assert(Communicator<MpiRank>);

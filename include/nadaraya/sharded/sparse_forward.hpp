@@ -16,6 +16,7 @@
 #include "nadaraya/types.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <limits>
 #include <span>
@@ -31,6 +32,10 @@ namespace nadaraya::sharded {
 ///   2. key, similarity and, if they are gathered, values of the candidates above a common floor, by all_gather; then every
 ///      rank solves every row, from the same list, and mixes those whose output it has;
 ///   3. otherwise the weighted sums of each rank's values, by all_reduce_sum.
+/// Where that saves a rank more bytes than the round is worth (is_divided), and nothing is recorded, a row is solved and mixed by one
+/// rank alone:
+///   2. its candidates and their values go to that rank, by all_to_all;
+///   3. outputs go to all ranks, by all_gather.
 /// One more for all batches lets ranks hear of it if one had too little memory for the candidates of all, where it has not been
 /// taken before the last round.
 template <class Scalar, Communicator C>
@@ -50,10 +55,14 @@ class SparseForward {
     for (Index first = 0; first < shard_.layout.all.queries; first += batch_rows) {
       const Index count = (std::min)(batch_rows, shard_.layout.all.queries - first);
       agree_on_floors(first, count);
+      if (record == nullptr && is_divided(count)) {
+        divide(first, count, out);
+        continue;
+      }
       gather(count);
       begin_sums(count);
       session_.attempt([&] {
-        for (Index r = 0; r < count; ++r) finish_row(first, r, out, record);
+        for (Index r = 0; r < count; ++r) finish_row(first, 0, r, out, record);
       });
       add_sums(first, count, out);
     }
@@ -64,6 +73,7 @@ class SparseForward {
   /// Candidates of all ranks for which memory is taken before they are known; a rank counts its own up to `most_counted`.
   static constexpr Index most_reserved = Index(1) << 16;
   static constexpr Index most_counted = Index(1) << 20;
+  static constexpr double worth_of_message = 32768;  ///< bytes that travel while a message between two ranks begins to arrive
 
   static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
   Index cols() const { return shard_.value_cols(); }
@@ -72,6 +82,7 @@ class SparseForward {
   void agree_on_floors(Index first, Index count) {
     buffers_.begin_numbers(2 * count + 1, -infinity());
     session_.attempt([&] {
+      to_ranks_.begin(session_.size());
       list_local_candidates(shard_, first, count, rows_, local_);
       Index candidates = 0;
       for (Index r = 0; r < count; ++r) {
@@ -114,43 +125,97 @@ class SparseForward {
   void gather(Index count) {
     session_.attempt([&] {
       reserve(count);
-      floors_.resize(static_cast<std::size_t>(count));
-      for (Index r = 0; r < count; ++r) {
-        const Scalar* const z_max = buffers_.numbers.data() + r;
-        floors_[static_cast<std::size_t>(r)] = is_undecided(r) ? infinity() : rows_.gathering_floor(*z_max, *(z_max + count));
-      }
+      raise_floors(count);
       message_.clear();
-      add_candidates<Scalar>(std::span(local_.data(), floors_.size()), floors_,
-                             [&](KeyIndex j) { return shard_.positions()[j]; }, kept_, message_);
-      if (!gathers_values()) return;
-      make_distinct(kept_);
-      message_.add(static_cast<KeyIndex>(kept_.size()));
-      for (const KeyIndex j : kept_) message_.add(static_cast<KeyIndex>(shard_.positions()[j]));
-      for (const KeyIndex j : kept_) {
-        message_.add(std::span(shard_.value.read(j, 1, widened_).data, static_cast<std::size_t>(cols())));
+      write_candidates(0, count, message_);
+    });
+    session_.all_gather(message_, gathered_);
+    session_.attempt([&] { read_candidates(count); });
+  }
+
+  /// Of the rows of a batch, each rank has as many as the others, or one more; these are the first of a rank.
+  Index first_of(int rank, Index count) const { return count * rank / session_.size(); }
+
+  /// Does each rank solve and mix its part of a batch's rows, instead of all of them? The same answer on all ranks: if a rank
+  /// then receives so many bytes less that a message to each rank is worth it, were all to have as many candidates as the one
+  /// that has most.
+  bool is_divided(Index count) const {
+    if (!gathers_values()) return false;
+    const auto ranks = static_cast<double>(session_.size());
+    const double most_rows = std::ceil(static_cast<double>(count) / ranks);
+    const double candidates = static_cast<double>(buffers_.numbers[static_cast<std::size_t>(2 * count)]) * ranks;
+    const auto value = static_cast<double>(cols()) * sizeof(Scalar);
+    const double gathered = candidates * (sizeof(KeyIndex) + sizeof(Scalar) + value);
+    return gathered * (1 - most_rows / static_cast<double>(count)) - value * static_cast<double>(count) >= worth_of_message * ranks;
+  }
+
+  void divide(Index first, Index count, RowMatrix<Scalar>& out) {
+    const Index begin = first_of(session_.rank(), count), end = first_of(session_.rank() + 1, count);
+    session_.attempt([&] {
+      raise_floors(count);
+      for (int s = 0; s < session_.size(); ++s) write_candidates(first_of(s, count), first_of(s + 1, count), to_ranks_[s]);
+    });
+    session_.all_to_all(to_ranks_, gathered_);
+    session_.attempt([&] {
+      read_candidates(end - begin);
+      message_.clear();
+      for (Index r = begin; r < end; ++r) {
+        finish_row(first, begin, r, out, nullptr);
+        message_.add(std::span<const Scalar>(out.row(first + r).data(), static_cast<std::size_t>(cols())));
       }
     });
     session_.all_gather(message_, gathered_);
-    session_.attempt([&] {
-      values_.clear(cols());
-      for (int s = 0; s < session_.size(); ++s) {
-        MessageReader reader(gathered_.of(s));
-        ranks_.emplace_back(static_cast<std::size_t>(count), reader);
-        if (!gathers_values()) continue;
-        kept_.resize(static_cast<std::size_t>(reader.template read<KeyIndex>()));
-        reader.read(kept_.data(), kept_.size());
-        values_.read(kept_, reader);
-      }
-      values_.close();
-    });
+    for (int s = 0; s < session_.size(); ++s) {
+      const Index rows = first_of(s + 1, count) - first_of(s, count);
+      MessageReader(gathered_.of(s)).read(out.data() + (first + first_of(s, count)) * cols(), static_cast<std::size_t>(rows * cols()));
+    }
+  }
+
+  /// The floors that all ranks gather candidates above.
+  void raise_floors(Index count) {
+    floors_.resize(static_cast<std::size_t>(count));
+    for (Index r = 0; r < count; ++r) {
+      const Scalar* const z_max = buffers_.numbers.data() + r;
+      floors_[static_cast<std::size_t>(r)] = is_undecided(r) ? infinity() : rows_.gathering_floor(*z_max, *(z_max + count));
+    }
+  }
+
+  /// This rank's candidates of the rows [begin, end), and their values if these are gathered.
+  void write_candidates(Index begin, Index end, Message& to) {
+    const auto from = static_cast<std::size_t>(begin), rows = static_cast<std::size_t>(end - begin);
+    add_candidates<Scalar>(std::span(local_).subspan(from, rows), std::span(floors_).subspan(from, rows),
+                           [&](KeyIndex j) { return shard_.positions()[j]; }, kept_, to);
+    if (!gathers_values()) return;
+    make_distinct(kept_);
+    to.add(static_cast<KeyIndex>(kept_.size()));
+    for (const KeyIndex j : kept_) to.add(static_cast<KeyIndex>(shard_.positions()[j]));
+    for (const KeyIndex j : kept_) {
+      to.add(std::span(shard_.value.read(j, 1, widened_).data, static_cast<std::size_t>(cols())));
+    }
+  }
+
+  /// Those that all ranks have sent of some rows.
+  void read_candidates(Index rows) {
+    ranks_.clear();
+    values_.clear(cols());
+    for (int s = 0; s < session_.size(); ++s) {
+      MessageReader reader(gathered_.of(s));
+      ranks_.emplace_back(static_cast<std::size_t>(rows), reader);
+      if (!gathers_values()) continue;
+      kept_.resize(static_cast<std::size_t>(reader.template read<KeyIndex>()));
+      reader.read(kept_.data(), kept_.size());
+      values_.read(kept_, reader);
+    }
+    values_.close();
   }
 
   void begin_sums(Index count) {
     if (!gathers_values()) buffers_.begin_sums(count * cols());
   }
 
-  void finish_row(Index first, Index r, RowMatrix<Scalar>& out, Record<Scalar>* record) {
-    take_row<Scalar>(static_cast<std::size_t>(r), ranks_, sorted_, row_);
+  /// Row r of a batch that begins with query `first`, of candidates that were read from row `begin` on.
+  void finish_row(Index first, Index begin, Index r, RowMatrix<Scalar>& out, Record<Scalar>* record) {
+    take_row<Scalar>(static_cast<std::size_t>(r - begin), ranks_, sorted_, row_);
     if (is_undecided(r)) {
       const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
       if (shard_.is_own(first + r)) out.row(shard_.own_row(first + r)).setConstant(nan);
@@ -211,6 +276,7 @@ class SparseForward {
   std::vector<Scalar> floors_;
   std::vector<KeyIndex> kept_;
   Message message_;
+  MessagesToRanks to_ranks_;
   Gathered gathered_;
   std::vector<RankCandidates<Scalar>> ranks_;
   KeyedRows<Scalar> values_;
