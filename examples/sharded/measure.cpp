@@ -29,10 +29,10 @@ Measured measure(Recorder& ranks, const Options& o, const Decode& decode, const 
     decode(ranks, one, cache);
     calls.push_back(ranks.stop());
   }
-  const std::size_t stages = calls.front().size();
-  for (const auto& call : calls) {
-    if (call.size() != stages) refuse("calls take different numbers of rounds");
-  }
+  // Of calls in batches, some may divide their rows among the ranks, which takes a round more: the last one, of outputs.
+  const auto longest = *std::max_element(calls.begin(), calls.end(), [](const auto& a, const auto& b) { return a.size() < b.size(); });
+  const std::size_t stages = longest.size();
+  for (auto& call : calls) call.insert(call.end() - 1, stages - call.size(), Recorder::Stage{});
 
   // For each stage: bytes, to be added over the ranks, and seconds, of which the largest counts.
   std::vector<double> bytes(2 * stages, 0.0), times;
@@ -64,7 +64,7 @@ Measured measure(Recorder& ranks, const Options& o, const Decode& decode, const 
     result.before.push_back(times[2 * s]);
     result.exchange.push_back(times[2 * s + 1]);
     if (s + 1 < stages) {
-      result.rounds.push_back({calls.front()[s].round.function, bytes[2 * s] / shares, bytes[2 * s + 1] / shares});
+      result.rounds.push_back({longest[s].round.function, bytes[2 * s] / shares, bytes[2 * s + 1] / shares});
     }
   }
   return result;

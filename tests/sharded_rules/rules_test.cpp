@@ -45,3 +45,11 @@ TEST_CASE("any sharding gives the bits of one rank: other exponents") {
 }
 TEST_CASE("any sharding gives the bits of one rank: Gaussian") { check_kernel(Gaussian{}); }
 TEST_CASE("any sharding gives the bits of one rank: uniform") { check_kernel(Uniform{}); }
+
+// One machine knows other keys without weight, which take part in the last bits of a threshold and of a sum of weights.
+TEST_CASE("adaptive and anchored rows of few keys have the bits of one machine", "[!mayfail]") {
+  test::check_bits_of_one_machine<double>(NadarayaWatson{Epanechnikov{}, Adaptive{}}, 100, 130);
+  test::check_bits_of_one_machine<double>(NadarayaWatson{Epanechnikov{}, Adaptive{}}, 100, 700);
+  test::check_bits_of_one_machine<double>(NadarayaWatson{Biweight{}, Adaptive{}}, 100, 130);
+  test::check_bits_of_one_machine<double>(NadarayaWatson{Epanechnikov{}, Anchored{0.5}}, 100, 130);
+}
