@@ -41,7 +41,8 @@ Cache filled(const Options& o, int rank, int size) {
 const char* purpose(const Measured& measured, std::size_t round) {
   const auto is_maximum = [&](std::size_t r) { return r < measured.rounds.size() && measured.rounds[r].function == "all_reduce_max"; };
   const std::string& function = measured.rounds[round].function;
-  if (function == "all_gather" && round > 0 && measured.rounds[round - 1].function == "all_to_all") return "solved outputs";
+  const bool after_exchange = round > 0 && measured.rounds[round - 1].function == "all_to_all";
+  if (function == "all_gather" && after_exchange) return "solved outputs";
   if (!is_maximum(round)) return function == "all_reduce_sum" ? "sums of values" : "candidates";
   if (round == 0 && is_maximum(1)) return "operands";
   return round + 1 == measured.rounds.size() ? "agreement" : "scores and floor";
@@ -56,7 +57,8 @@ void print_stages(const Measured& measured) {
                   1e3 * measured.exchange[r], measured.rounds[r].sent, measured.rounds[r].received);
     std::cout << line;
   }
-  const bool divided = std::any_of(measured.rounds.begin(), measured.rounds.end(), [](const Round& r) { return r.function == "all_to_all"; });
+  const bool divided = std::any_of(measured.rounds.begin(), measured.rounds.end(),
+                                   [](const Round& round) { return round.function == "all_to_all"; });
   std::snprintf(line, sizeof line, "  %-18s %12.3f\n  %-18s %12.3f %14zu rounds %18.0f\n", divided ? "copy outputs" : "solve and mix", 1e3 * measured.before.back(),
                 "in all", 1e3 * measured.seconds, measured.rounds.size(), received(measured.rounds));
   std::cout << line << std::flush;

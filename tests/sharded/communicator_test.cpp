@@ -72,16 +72,17 @@ TEST_CASE("a rank that leaves sets the others free") {
 }
 
 TEST_CASE("what one rank throws, all ranks throw") {
-  const auto thrown_on_all = [](const auto& fail) {
+  const auto thrown_by = [](const auto& fail, const auto& next) {
     std::array<std::string, 4> messages;
     run_ranks(4, [&](InProcessRank& ranks) {
       Session session(ranks);
-      std::vector<double> numbers(2);
+      MessagesToRanks to;
+      to.begin(ranks.size());
       try {
         session.attempt([&] {
           if (ranks.rank() >= 2) fail(ranks.rank());
         });
-        session.all_reduce_max(std::span(numbers));
+        next(session, to);
       } catch (const std::bad_alloc&) {
         messages[std::size_t(ranks.rank())] = "no memory";
       } catch (const std::invalid_argument& error) {
@@ -92,6 +93,17 @@ TEST_CASE("what one rank throws, all ranks throw") {
     });
     REQUIRE(std::count(messages.begin(), messages.end(), messages[0]) == 4);
     return messages[0];
+  };
+  const auto thrown_on_all = [&](const auto& fail) {
+    const std::string message = thrown_by(fail, [](auto& session, MessagesToRanks&) {
+      std::vector<double> numbers(2);
+      session.all_reduce_max(std::span(numbers));
+    });
+    REQUIRE(message == thrown_by(fail, [](auto& session, MessagesToRanks& to) {
+              Gathered from;
+              session.all_to_all(to, from);
+            }));
+    return message;
   };
   REQUIRE(thrown_on_all([](int) { throw std::bad_alloc(); }) == "no memory");
   // The lowest rank is heard.

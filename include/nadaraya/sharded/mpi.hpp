@@ -173,7 +173,8 @@ class MpiRank {
       const int next = (rank_ + n) % size_, previous = (rank_ - n + size_) % size_;
       std::span<const std::byte> sends = to[static_cast<std::size_t>(next)];
       const std::span<const std::byte> place = from.of(previous);
-      std::span<std::byte> receives = std::span(from.bytes).subspan(static_cast<std::size_t>(place.data() - from.bytes.data()), place.size());
+      const auto begin = static_cast<std::size_t>(place.data() - from.bytes.data());
+      std::span<std::byte> receives = std::span(from.bytes).subspan(begin, place.size());
       while (!sends.empty() || !receives.empty()) {
         const std::size_t s = (std::min)(sends.size(), most_), r = (std::min)(receives.size(), most_);
         check(MPI_Sendrecv(sends.data(), static_cast<int>(s), MPI_BYTE, s > 0 ? next : MPI_PROC_NULL, 0, receives.data(),

@@ -137,8 +137,7 @@ class SparseForward {
   Index first_of(int rank, Index count) const { return count * rank / session_.size(); }
 
   /// Does each rank solve and mix its part of a batch's rows, instead of all of them? The same answer on all ranks: if a rank
-  /// then receives so many bytes less that a message to each rank is worth it, were all to have as many candidates as the one
-  /// that has most.
+  /// then receives fewer bytes by `worth_of_message` for each rank, were all to have as many candidates as the one that has most.
   bool is_divided(Index count) const {
     if (!gathers_values()) return false;
     const auto ranks = static_cast<double>(session_.size());
