@@ -277,6 +277,7 @@ void AnyAttention<Scalar>::validate_head(Index h, Index queries, Index query_col
                                          const char* function) const {
   detail::require_query_and_key(queries, query_cols, keys, key_cols, function);
   head(h).validate(Extent{queries, keys});
+  head(h).policies().similarity->validate(key_cols);
   if (const auto* const mix = head(h).policies().mix) mix->validate(key_cols);
 }
 

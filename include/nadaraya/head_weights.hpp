@@ -44,6 +44,7 @@ HeadWeights<Scalar> weigh_heads(const std::vector<const AnyOperator<Scalar>*>& h
   validate_operators<Scalar>(heads, q.heads, function);
   for (const AnyOperator<Scalar>* head : heads) {
     head->validate(Extent{q.tokens, k.tokens});
+    head->policies().similarity->validate(k.dim);
     if (const auto* const mix = head->policies().mix) mix->validate(k.dim);
   }
   HeadWeights<Scalar> weights;

@@ -28,6 +28,7 @@
 #include "nadaraya/regression.hpp"
 #include "nadaraya/screening.hpp"
 #include "nadaraya/similarity/cosine.hpp"
+#include "nadaraya/similarity/diagonal_distance.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/similarity/squared_distance.hpp"
 #include "nadaraya/version.hpp"

@@ -264,7 +264,7 @@ class NadarayaWatson {
     detail::require_query_and_key(query.rows(), query.cols(), key.rows(), key.cols(), function);
     detail::validate_parameters<Scalar>(kernel_, normalization_, similarity_);
     detail::validate_mask(mask_, Extent{query.rows(), key.rows()});
-    mix_.template validate<Scalar>(key.cols());
+    detail::validate_dimension<Scalar>(similarity_, mix_, key.cols());
   }
 
   template <class Scalar, class Q, class Ke, class V, class Out>

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/similarity/cosine.hpp"
+#include "nadaraya/similarity/diagonal_distance.hpp"
 #include "nadaraya/similarity/dot_product.hpp"
 #include "nadaraya/similarity/squared_distance.hpp"
 #include "nadaraya/types.hpp"
@@ -36,6 +37,16 @@ S squared_distance(const SquaredDistance& policy, const auto& q, const auto& k) 
   for (Index d = 0; d < q.size(); ++d) sum += (S(q(d)) - S(k(d))) * (S(q(d)) - S(k(d)));
   return S(policy.scale) * sum;
 }
+/// sum_d ((q_d - k_d) / h_d)^2
+template <class S, class T>
+S squared_distance(const DiagonalDistance<T>& policy, const auto& q, const auto& k) {
+  S sum(0);
+  for (Index d = 0; d < q.size(); ++d) {
+    const S scaled = (S(q(d)) - S(k(d))) / S(policy.bandwidths()(d));
+    sum += scaled * scaled;
+  }
+  return sum;
+}
 /// x / |x|, by way of x / max |x_d|, whose squares do not overflow; zeros stay.
 template <class S>
 std::vector<S> unit(const auto& x) {
@@ -66,6 +77,11 @@ S squared_distance(const Cosine& policy, const auto& q, const auto& k) {
 /// Minus the squared distance.
 template <class S>
 S similarity(const SquaredDistance& policy, const auto& q, const auto& k) {
+  return -squared_distance<S>(policy, q, k);
+}
+/// Minus the squared distance.
+template <class S, class T>
+S similarity(const DiagonalDistance<T>& policy, const auto& q, const auto& k) {
   return -squared_distance<S>(policy, q, k);
 }
 /// Minus half of the squared distance.

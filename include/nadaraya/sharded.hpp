@@ -160,6 +160,7 @@ class Operator {
     static_assert(nadaraya::detail::check_operator<Scalar, K, N, S, M>());
     nadaraya::detail::require_operands(query, key, value, function);
     nadaraya::detail::validate_parameters<Scalar>(one_.kernel(), one_.normalization(), one_.similarity());
+    nadaraya::detail::validate_dimension(one_.similarity(), key.cols());
   }
 
   template <class Scalar, class C, class Q, class Ke, class V>

@@ -189,6 +189,16 @@ void check(const K& kernel, const N& normalization, const S& similarity, const M
                             return oracle(kernel, normalization, varied, q, k);
                           }});
   }
+  if constexpr (requires { similarity.bandwidths(); }) {
+    for (Index d = 0; d < similarity.bandwidths().size(); ++d) {
+      parameters.push_back({"bandwidth of column " + std::to_string(d), gradients.similarity(d), similarity.bandwidths()(d),
+                            [&, d](double h) {
+                              Eigen::RowVectorXd varied = similarity.bandwidths();
+                              varied(d) = h;
+                              return oracle(kernel, normalization, S(varied), q, k);
+                            }});
+    }
+  }
   if constexpr (AlphaKernel<K>) {
     parameters.push_back({"alpha", gradients.alpha, kernel.alpha(), [&](double alpha) {
                             return oracle(K::with_alpha(alpha), normalization, similarity, q, k);

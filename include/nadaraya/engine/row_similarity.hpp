@@ -33,6 +33,9 @@ class RowSimilarity {
 
   const SimilarityTraits& traits() const { return traits_; }
 
+  /// Throws std::invalid_argument if it is not for rows of `dimension` columns.
+  virtual void validate(Index dimension) const = 0;
+
   /// Only where traits().bounded_by_product.
   virtual ProductBound<Scalar> product_bound(const Scalar& query_norm, Index dimension) const = 0;
   /// Null if no grid can find the keys.

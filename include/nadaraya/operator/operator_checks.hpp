@@ -38,6 +38,13 @@ void validate_parameters(const K& kernel, const N& normalization, const S& simil
   }
 }
 
+/// Throws std::invalid_argument if the similarity or the mix is not for rows of `dimension` columns.
+template <class Scalar, class S, class X>
+void validate_dimension(const S& similarity, const X& mix, Index dimension) {
+  validate_dimension(similarity, dimension);
+  mix.template validate<Scalar>(dimension);
+}
+
 /// Throws std::invalid_argument if queries, keys and values do not fit together.
 template <class Q, class Ke, class V>
 void require_operands(const Q& query, const Ke& key, const V& value, const char* function) {

@@ -52,6 +52,7 @@ class RowSimilarityOf final : public RowSimilarity<Scalar> {
   explicit RowSimilarityOf(const S& similarity)
       : RowSimilarity<Scalar>(traits_of_similarity<Scalar, S>()), similarity_(similarity) {}
 
+  void validate(Index dimension) const override { detail::validate_dimension(similarity_, dimension); }
   ProductBound<Scalar> product_bound(const Scalar& query_norm, Index dimension) const override;
   const GridFunctions<Scalar>* grid() const override;
   Scalar radius(const Scalar& floor, Index dimension) const override;

@@ -20,6 +20,7 @@ namespace nadaraya {
 ///   void pullback(const Q& q, const K& k, S dz, DQ dq, DK dk) const   adds dz times dz/dq to dq, dz/dk to dk
 /// and may have
 ///   void validate() const      throws if a parameter has no meaning
+///   void validate(Index D) const            throws if it is not for rows of D columns; both may be there
 ///   has_scale, S scale_pullback(q, k, dz) const                 dz times dz/dscale
 ///   prepared(X), prepared_pullback(X, P, dP)    a transformation of every row before rows are
 ///                              compared, done once per operand, and its pullback; free of parameters,
@@ -112,6 +113,16 @@ concept CallableRadius = Names_radius<S> && (requires { &S::radius; } || require
                                            requires(S s, double floor, Index dimension) { s.radius(floor, dimension); } ||
                                            requires(S s, double floor, Index dimension) { s.radius(floor, dimension, dimension); });
 
+/// Does it check the number of columns? A call would also convert it to a number of another type.
+template <class S>
+concept ValidatesDimension = requires { static_cast<void (S::*)(Index) const>(&S::validate); };
+
+/// Throws std::invalid_argument if a similarity is not for rows of `dimension` columns.
+template <class S>
+void validate_dimension([[maybe_unused]] const S& similarity, [[maybe_unused]] Index dimension) {
+  if constexpr (ValidatesDimension<S>) similarity.validate(dimension);
+}
+
 /// Says which member of a similarity is missing, or is there with another signature and would be ignored.
 template <class S>
 constexpr bool check_similarity() {
@@ -151,8 +162,8 @@ constexpr bool check_similarity() {
                       ParametricSimilarity<S, float>,
                   "similarity: template <class S> G zero_gradient() const and void parameter_pullback(const Q& q, const K& k, const "
                   "S& dz, G& sum) const go together, and G has +=; one is missing, or has another signature");
-    static_assert(!Names_validate<S> || requires(const S s) { s.validate(); },
-                  "similarity: validate must be void validate() const");
+    static_assert(!Names_validate<S> || requires(const S s) { s.validate(); } || ValidatesDimension<S>,
+                  "similarity: validate must be void validate() const or void validate(Index dimension) const");
     static_assert(Names_has_scale<S> || !Misspells_has_scale<S>, "similarity: is a member has_scale misspelt?");
     static_assert(Names_prepared<S> || !Misspells_prepared<S>, "similarity: is a member prepared(const X& rows) misspelt?");
     static_assert(Names_is_product<S> || !Misspells_is_product<S>, "similarity: is a member is_product misspelt?");
