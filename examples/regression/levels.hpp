@@ -19,6 +19,8 @@ class Levels {
     return static_cast<double>(names_.size() - 1);
   }
 
+  /// By number.
+  const std::vector<std::string>& names() const { return names_; }
   const std::string& name(double number) const { return names_[static_cast<std::size_t>(number)]; }
 
  private:

@@ -3,6 +3,7 @@
 
 #include "band_picture.hpp"
 #include "scale.hpp"
+#include "scaled_predictors.hpp"
 
 #include "../support/chosen_regression.hpp"
 #include "../support/usage.hpp"
@@ -13,11 +14,7 @@
 
 #include <Eigen/Core>
 
-#include <unistd.h>
-
 #include <cmath>
-#include <cstddef>
-#include <iostream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -33,36 +30,21 @@ class ScaledFit {
   /// data. Throws program::UsageError.
   ScaledFit(const Matrix& numbers, const std::vector<std::string>& names, const program::RegressionOptions& options,
             const nadaraya::Threads& threads)
-      : threads_(threads) {
+      : threads_(threads), predictors_(numbers.leftCols(numbers.cols() - 1), names, options.model.columns) {
     const nadaraya::Index predictors = numbers.cols() - 1;
-    Matrix x(numbers.rows(), predictors);
-    for (nadaraya::Index d = 0; d < predictors; ++d) {
-      const double range = numbers.col(d).maxCoeff() - numbers.col(d).minCoeff();
-      const std::string& name = names[static_cast<std::size_t>(d)];
-      if (!(range > 0)) program::refuse("--predictors: all rows have the same " + name);
-      if (!std::isfinite(range)) program::refuse("--predictors: " + name + " spans too much");
-      const bool category = !options.model.columns.empty() && options.model.columns[static_cast<std::size_t>(d)] != nadaraya::ColumnKind::continuous;
-      scales_.push_back(category ? Scale{} : scale_by_range(numbers.col(d)));
-      x.col(d) = scales_.back().to(numbers.col(d));
-    }
     response_ = scale_by_size(numbers.col(predictors));
     program::RegressionOptions scaled = options;
-    if (options.bandwidths.size() > 0) {
-      scaled.bandwidths.resize(predictors);
-      for (nadaraya::Index d = 0; d < predictors; ++d) {
-        scaled.bandwidths(d) = options.bandwidths(options.bandwidths.size() == 1 ? 0 : d) / unit(d);
-      }
-    }
-    scaled.search.progress = [&](const Eigen::VectorXd& h, double) { show(names, h); };
+    scaled.bandwidths = predictors_.scaled_bandwidths(options.bandwidths);
+    scaled.search.progress = [&](const Eigen::VectorXd& h, double) { predictors_.show(names, h); };
     model_ = program::as_usage([&] {
-      return program::choose_regression(scaled, x, response_.to(numbers.col(predictors)), threads_);
+      return program::choose_regression(scaled, predictors_.x(), response_.to(numbers.col(predictors)), threads_);
     });
-    if (isatty(STDERR_FILENO) != 0) std::cerr << "\r\033[K" << std::flush;
+    predictors_.clear();
     diagnostics_ = model_->diagnose(threads_);
   }
 
   nadaraya::Index neighbors() const { return model_->neighbors(); }
-  double bandwidth(nadaraya::Index d) const { return model_->scales()(d) * unit(d); }
+  double bandwidth(nadaraya::Index d) const { return model_->scales()(d) * predictors_.unit(d); }
   /// In the units of the data, and of the corrected AIC's logarithm.
   double criterion(const std::string& name) const {
     const double value = model_->criterion(name, threads_);
@@ -80,8 +62,7 @@ class ScaledFit {
 
   /// In the units of the data; NaN where no point is within the bandwidth.
   Band intervals(const Matrix& at, double level, bool together) const {
-    Matrix queries(at.rows(), at.cols());
-    for (nadaraya::Index d = 0; d < at.cols(); ++d) queries.col(d) = scales_[static_cast<std::size_t>(d)].to(at.col(d));
+    const Matrix queries = predictors_.to(at);
     const auto found = program::as_usage([&] {
       return together ? model_->bands(queries, diagnostics_, level, threads_) : model_->intervals(queries, diagnostics_, level, threads_);
     });
@@ -92,17 +73,8 @@ class ScaledFit {
   }
 
  private:
-  double unit(nadaraya::Index d) const { return scales_[static_cast<std::size_t>(d)].unit; }
-
-  void show(const std::vector<std::string>& names, const Eigen::VectorXd& h) const {
-    if (isatty(STDERR_FILENO) == 0) return;
-    std::cerr << "\r\033[K";
-    for (nadaraya::Index d = 0; d < h.size(); ++d) std::cerr << names[static_cast<std::size_t>(d)] << " " << h(d) * unit(d) << "  ";
-    std::cerr << std::flush;
-  }
-
   nadaraya::Threads threads_;
-  std::vector<Scale> scales_;
+  ScaledPredictors predictors_;
   Scale response_;
   std::unique_ptr<program::ChosenRegression> model_;
   nadaraya::RegressionDiagnostics diagnostics_;

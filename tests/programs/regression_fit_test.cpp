@@ -3,9 +3,11 @@
 
 #include "tests/support/program.hpp"
 
+#include <nadaraya/regression/kernel_classifier.hpp>
 #include <nadaraya/regression/local_regression.hpp>
 #include <nadaraya/regression/plug_in.hpp>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <sstream>
@@ -162,6 +164,64 @@ TEST_CASE("categories are named, or ranked", "[program]") {
     REQUIRE(std::abs(std::stod(line.substr(before.size())) - expected(i, 0)) <= 1e-9);
   }
   REQUIRE(folder.content("fit.json").find("\"unordered\"") != std::string::npos);
+}
+
+TEST_CASE("classes have the probabilities of KernelClassifier, and the accuracy of the rows left out", "[program]") {
+  const Matrix rows = example();
+  std::vector<Index> labels;
+  std::string text = "a,b,kind\n";
+  for (Index i = 0; i < rows.rows(); ++i) {
+    labels.push_back(rows(i, 2) > 0.5 ? 0 : rows(i, 2) < -0.3 ? 2 : 1);
+    text += digits(rows(i, 0)) + "," + digits(rows(i, 1)) + ",";
+    text += std::vector<std::string>{"\"high, up\"", "middle", "low"}[static_cast<std::size_t>(labels.back())] + "\n";
+  }
+  // Classes are numbered as they are met.
+  std::vector<Index> order;
+  for (const Index label : labels) {
+    if (std::find(order.begin(), order.end(), label) == order.end()) order.push_back(label);
+  }
+  REQUIRE(order.size() == 3);
+  Matrix more(3, 2);
+  more << 0.55, 0.3, 4.05, 0.7, 90.0, 0.5;
+  const Folder folder;
+  folder.put("data.csv", text);
+  folder.put("new.csv", file(more, "a,b\n"));
+  const auto check = [&](const auto& model, std::vector<std::string> options) {
+    options.insert(options.begin(), {"data.csv", "--response", "kind", "--class", "--predict", "new.csv", "--output", "out.csv", "--summary", "s.json"});
+    const std::string said = fit(folder, options);
+    REQUIRE_THAT(said, catch_shim::contains("60 rows; biweight kernel, 3 classes\n"));
+    char line[80];
+    std::snprintf(line, sizeof line, "leave-one-out accuracy       %12.5g\n", 1 - model.criterion(nadaraya::ClassErrors{}));
+    REQUIRE_THAT(said, catch_shim::contains(line));
+    std::snprintf(line, sizeof line, "leave-one-out loss           %12.5g\n", model.criterion(nadaraya::ClassLikelihood{}));
+    REQUIRE_THAT(said, catch_shim::contains(line));
+    REQUIRE_THAT(folder.content("s.json"), catch_shim::contains("\"accuracy\""));
+    const auto expected = model.predict(more);
+    std::istringstream lines(folder.content("out.csv"));
+    std::string one;
+    std::getline(lines, one);
+    REQUIRE_THAT(one, catch_shim::contains("\"probability of high, up\""));
+    for (Index i = 0; i < 2; ++i) {
+      std::getline(lines, one);
+      std::vector<double> probabilities;
+      std::istringstream cells(one.substr(one.rfind('"') + 2));
+      for (std::string cell; std::getline(cells, cell, ',');) probabilities.push_back(std::stod(cell));
+      REQUIRE(probabilities.size() == 3);
+      for (std::size_t c = 0; c < 3; ++c) REQUIRE(std::abs(probabilities[c] - expected.probabilities(i, order[c])) <= 1e-9);
+      const std::string name[] = {"\"high, up\"", "\"middle\"", "\"low\""};
+      REQUIRE_THAT(one, catch_shim::contains(name[expected.labels[static_cast<std::size_t>(i)]]));
+    }
+    std::getline(lines, one);
+    REQUIRE(one == "90,0.5,,,,");
+    REQUIRE_THAT(said, catch_shim::contains("1 predictions are empty"));
+  };
+  const nadaraya::Biweight kernel;
+  const Matrix x = rows.leftCols(2);
+  check(nadaraya::KernelClassifier(kernel, Eigen::Vector2d(1.5, 0.8), x, labels), {"--bandwidth", "1.5,0.8"});
+  check(nadaraya::KernelClassifier<nadaraya::Biweight>::fit(kernel, x, labels, nadaraya::ClassLikelihood{}), {});
+  refused(text, {"--response", "kind", "--class", "--degree", "0"}, "--degree excludes --class");
+  refused(text, {"--response", "kind", "--class", "--bandwidth", "aicc"}, "--bandwidth aicc is for a response of numbers");
+  refused("a,kind\n1,x\n2,x\n3,x\n", {"--response", "kind", "--class"}, "--response kind: all rows are of class x");
 }
 
 TEST_CASE("the criterion chooses; the summary says what", "[program]") {
