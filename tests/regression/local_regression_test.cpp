@@ -6,7 +6,9 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/uniform.hpp"
 #include "nadaraya/regression.hpp"
+#include "nadaraya/regression/local_design.hpp"
 #include "nadaraya/regression/rule_of_thumb.hpp"
+#include "nadaraya/regression/smoother_error.hpp"
 #include "nadaraya/regression/student.hpp"
 
 #include "regression/dense.hpp"
@@ -253,6 +255,51 @@ TEST_CASE("a search ends no worse than a grid", "[regression]") {
   const auto sampled = LocalRegression<Biweight>::choose(Biweight{}, example.x, example.y, LeaveOneOut{}, example.model,
                                                         {.starts = 1, .sample = 75});
   REQUIRE(sampled.criterion <= 1.01 * choice.criterion);
+}
+
+TEST_CASE("a search of many points, whose starts are compared at some, ends no worse than a grid", "[regression]") {
+  LocalExample example(600, 2, 1);
+  const auto check = [&](const auto& criterion) {
+    const auto choice = LocalRegression<Biweight>::choose(Biweight{}, example.x, example.y, criterion, example.model);
+    const auto error = [&](const Vector& h) {
+      return LocalRegression<Biweight>(Biweight{}, h, example.x, example.y, example.model).criterion(criterion);
+    };
+    // That is of all points.
+    REQUIRE(std::abs(error(choice.bandwidths) - choice.criterion) <= 1e-12);
+    for (double a = 0.2; a < 4; a *= 1.5) {
+      for (double b = 0.2; b < 4; b *= 1.5) REQUIRE(choice.criterion <= error(Eigen::Vector2d(a, b)) + 1e-6 * std::abs(choice.criterion));
+    }
+  };
+  check(LeaveOneOut{});
+  check(CorrectedAic{});
+  example.model.weights.resize(0);
+  check(GeneralizedCrossValidation{});
+}
+
+TEST_CASE("a criterion formed at all points in two parts is that of all", "[regression]") {
+  const LocalExample example(90, 2, 1);
+  const detail::LocalData data{example.x, example.y, example.model.weights, 1, 1e-10};
+  const Biweight kernel;
+  const Vector h = Eigen::Vector2d(0.9, 1.1);
+  const detail::LocalDesign design = detail::design_of({detail::AnyKernel::of(kernel), data, h});
+  const Matrix q = design.order.scaled(data.x, h);
+  const auto at = [&](const std::vector<Index>& rows, bool leaves_out) {
+    return detail::smoother_error(design, q, rows, {leaves_out, true}, AnyExecutor(Serial{}));
+  };
+  std::vector<Index> first, last;
+  for (Index i = 0; i < 90; ++i) (i % 3 == 0 ? first : last).push_back(i);
+  double masses[2] = {0, 0};
+  for (const Index i : first) masses[0] += data.weights(i);
+  for (const Index i : last) masses[1] += data.weights(i);
+  for (const bool leaves_out : {false, true}) {
+    const auto a = at(first, leaves_out), b = at(last, leaves_out), all = at({}, leaves_out);
+    const double mass = masses[0] + masses[1];
+    REQUIRE(all.error.points == a.error.points);
+    REQUIRE(std::abs((a.error.mean_square * masses[0] + b.error.mean_square * masses[1]) / mass - all.error.mean_square) <= 1e-12 * all.error.mean_square);
+    REQUIRE(((a.mean_square * masses[0] + b.mean_square * masses[1]) / mass - all.mean_square).norm() <= 1e-11 * all.mean_square.norm());
+    REQUIRE(std::abs((a.error.trace + 2 * b.error.trace) / 3 - all.error.trace) <= 1e-12 * all.error.trace);
+    REQUIRE(((a.trace + 2 * b.trace) / 3 - all.trace).norm() <= 1e-11 * all.trace.norm());
+  }
 }
 
 TEST_CASE("bandwidths of samples are scaled to all points", "[regression]") {

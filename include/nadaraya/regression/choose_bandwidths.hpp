@@ -32,7 +32,7 @@ inline double criterion_at(const KernelInputs& inputs, const AnyCriterion& crite
                            Eigen::VectorXd* gradient) {
   const LocalDesign design = design_of(inputs);
   const RowMatrix<double> q = design.order.scaled(inputs.data.x, inputs.bandwidths);
-  const SmootherSlopes slopes = smoother_error(design, q, {criterion.leaves_out, gradient != nullptr}, executor);
+  const SmootherSlopes slopes = smoother_error(design, q, inputs.data.rows, {criterion.leaves_out, gradient != nullptr}, executor);
   const CriterionValue value = criterion.value(slopes.error);
   if (gradient != nullptr) {
     *gradient = design.order.restored(value.by_mean_square * slopes.mean_square + value.by_trace * slopes.trace);
@@ -53,10 +53,14 @@ inline std::vector<Index> random_rows(Index n, Index count) {
   return rows;
 }
 
-/// Rows of the data, in their order.
-inline LocalData sample_of(const LocalData& data, std::vector<Index> rows) {
-  const auto count = static_cast<Index>(rows.size());
+inline std::vector<Index> sorted(std::vector<Index> rows) {
   std::sort(rows.begin(), rows.end());
+  return rows;
+}
+
+/// Rows of the data, ascending.
+inline LocalData sample_of(const LocalData& data, const std::vector<Index>& rows) {
+  const auto count = static_cast<Index>(rows.size());
   LocalData sample{RowMatrix<double>(count, data.x.cols()),
                    RowMatrix<double>(count, data.y.cols()),
                    {},
@@ -111,6 +115,14 @@ class BandwidthDescents {
     return begin_search(*this, search_variables(order_, start).cwiseMax(box_.lower));
   }
 
+  /// Goes on from a search for about the same function, whose curvature it keeps.
+  SearchState again(const SearchState& from) const {
+    SearchState at = begin_search(*this, from.x);
+    at.inverse_hessian = from.inverse_hessian;
+    at.evaluations += from.evaluations;
+    return at;
+  }
+
   void descend(const SearchLimits& limits, SearchState& at) const {
     const auto progress = [&](const Eigen::VectorXd& variables, double value) {
       if (search_.progress) search_.progress(searched_bandwidths(order_, variables), value);
@@ -149,6 +161,8 @@ class BandwidthSearcher {
   }
 
  private:
+  static constexpr Index least_rows = 250;  ///< that tell which starts are good
+
   /// Bandwidths of `from` points for `to` points: h by the rate of the best bandwidth, lambda as h^2. Empty: stays so.
   static Eigen::VectorXd rescaled(const LocalData& data, Eigen::VectorXd bandwidths, Index from, Index to) {
     if (bandwidths.size() == 0) return bandwidths;
@@ -169,7 +183,7 @@ class BandwidthSearcher {
     Eigen::VectorXd mean = Eigen::VectorXd::Zero(order.size());
     BandwidthChoice choice, last;
     for (Index bag = 0; bag < bags; ++bag) {
-      const LocalData part = sample_of(data, {rows.begin() + bag * size, rows.begin() + (bag + 1) * size});
+      const LocalData part = sample_of(data, sorted({rows.begin() + bag * size, rows.begin() + (bag + 1) * size}));
       last = bag == 0 ? from_sample(part, rescaled(data, search_.start, n, search_.sample)) : from_start(part, last.bandwidths);
       mean += search_variables(order, last.bandwidths) / static_cast<double>(bags);
       choice.criterion += last.criterion / static_cast<double>(bags);
@@ -182,7 +196,7 @@ class BandwidthSearcher {
   /// `start`: one of the user's, for the sample, or empty.
   BandwidthChoice from_sample(const LocalData& data, const Eigen::VectorXd& start) {
     const Index n = data.x.rows(), sample = search_.sample;
-    const BandwidthChoice sampled = from_starts(sample_of(data, random_rows(n, sample)), start);
+    const BandwidthChoice sampled = from_starts(sample_of(data, sorted(random_rows(n, sample))), start);
     BandwidthChoice choice = from_start(data, rescaled(data, sampled.bandwidths, sample, n));
     choice.evaluations += sampled.evaluations;
     return choice;
@@ -201,27 +215,41 @@ class BandwidthSearcher {
 
   /// `given`: a start of the user's, or empty.
   BandwidthChoice from_starts(const LocalData& data, const Eigen::VectorXd& given) {
+    const Index n = data.x.rows();
+    LocalData rough = data;  // of many points, some tell which starts are good
+    if (n >= 2 * least_rows) rough.rows = sorted(random_rows(n, (std::max)(least_rows, n / 4)));
     int evaluations = 0;
-    const std::vector<Eigen::VectorXd> starts = best_starts(data, given, evaluations);
-    const BandwidthDescents descents(deviation_, objective_, search_, data, starts);
+    const std::vector<Eigen::VectorXd> starts = best_starts(rough, given, evaluations);
+    const BandwidthDescents coarse(deviation_, objective_, search_, rough, starts),
+        fine(deviation_, objective_, search_, data, starts);
     // Each coarsely, the best to the end; then those that ended elsewhere, at a value almost as small.
+    const bool is_rough = !rough.rows.empty();
     std::vector<SearchState> ends;
     for (const Eigen::VectorXd& start : starts) {
-      ends.push_back(descents.begin(start));
-      descents.descend({.iterations = search_.iterations, .gradient = 1e-3, .step = 0.1}, ends.back());
+      ends.push_back(coarse.begin(start));
+      coarse.descend({.iterations = search_.iterations, .gradient = 1e-3, .step = 0.1}, ends.back());
     }
     std::stable_sort(ends.begin(), ends.end(), [](const auto& a, const auto& b) { return a.value < b.value; });
+    const double least = ends[0].value;
     SearchState best;
+    const auto rivals = [&](const SearchState& end, double value) {
+      return end.value - value < 0.02 * abs(value) && (end.x - best.x).cwiseAbs().maxCoeff() > 0.1;
+    };
     for (SearchState& end : ends) {
       const bool first = best.x.size() == 0;
-      if (first || (end.value - best.value < 0.02 * abs(best.value) && (end.x - best.x).cwiseAbs().maxCoeff() > 0.1)) {
-        descents.descend({.iterations = search_.iterations}, end);
+      if (first || rivals(end, least)) {
+        if (is_rough) end = fine.again(end);
+        if (is_rough && !first) {
+          end.inverse_hessian = best.inverse_hessian;  // that of all points, and about the same
+          fine.descend({.iterations = search_.iterations, .gradient = 1e-3, .step = 0.05}, end);
+        }
+        if (first || rivals(end, best.value)) fine.descend({.iterations = search_.iterations}, end);
+        if (first || end.value < best.value) best = end;
       }
       evaluations += end.evaluations;
-      if (first || end.value < best.value) best = end;
     }
     best.evaluations = evaluations;
-    return descents.choice(best);
+    return fine.choice(best);
   }
 
   /// The best of a grid around the rule of thumb, and starts from there.

@@ -75,22 +75,24 @@ struct SmootherTask {
   bool gradients = false;
 };
 
-/// Fits at every point, `q` [N x D] in units of the scales. O(support (Dy + M^2)).
+/// Fits at every point, `q` [N x D] in units of the scales, or at some `rows`, from which it estimates the error; none: all.
+/// O(support (Dy + M^2)).
 /// Sums are formed in an order that does not depend on the executor.
-inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<double>& q, SmootherTask task,
-                                     const AnyExecutor& executor) {
+inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<double>& q, const std::vector<Index>& rows,
+                                     SmootherTask task, const AnyExecutor& executor) {
   const bool leaves_out = task.leaves_out;
-  const Index n = q.rows(), dimension = q.cols();
+  const Index n = q.rows(), dimension = q.cols(), fits = rows.empty() ? n : static_cast<Index>(rows.size());
   const bool weighted = design.weights.size() > 0;
   const double penalty = penalty_of_lone_points * total_mean_square(design.y, design.weights);
   SmootherSlopes zero;
   zero.mean_square = zero.trace = Eigen::VectorXd::Zero(dimension);
-  std::vector<SmootherSlopes> sums(static_cast<std::size_t>((n + rows_per_chunk - 1) / rows_per_chunk), zero);
-  for_row_chunks(n, cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
+  std::vector<SmootherSlopes> sums(static_cast<std::size_t>((fits + rows_per_chunk - 1) / rows_per_chunk), zero);
+  for_row_chunks(fits, cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
     SmootherSlopes sum = zero;
     LocalFit fit(design);
     Eigen::VectorXd query(dimension), residual;
-    for (Index i = first; i < last; ++i) {
+    for (Index at = first; at < last; ++at) {
+      const Index i = rows.empty() ? at : rows[static_cast<std::size_t>(at)];
       query = q.row(i).transpose();
       const double weight = weighted ? design.weights(i) : 1.0;
       const bool fitted = fit.fit(query, leaves_out ? i : -1);
@@ -114,10 +116,14 @@ inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<
   });
   SmootherSlopes total = zero;
   for (const SmootherSlopes& sum : sums) total.add(sum);
-  const double mass = weighted ? design.weights.sum() : static_cast<double>(n);
+  double mass = weighted ? design.weights.sum() : static_cast<double>(fits);
+  if (weighted && !rows.empty()) mass = design.weights(rows).sum();
   total.error.points = static_cast<double>(n);
   total.error.mean_square /= mass;
   total.mean_square /= mass;
+  const double share = static_cast<double>(n) / static_cast<double>(fits);
+  total.error.trace *= share;
+  total.trace *= share;
   return total;
 }
 
