@@ -32,7 +32,7 @@ inline double criterion_at(const KernelInputs& inputs, const AnyCriterion& crite
                            Eigen::VectorXd* gradient) {
   const LocalDesign design = design_of(inputs);
   const RowMatrix<double> q = design.order.scaled(inputs.data.x, inputs.bandwidths);
-  const SmootherSlopes slopes = smoother_error(design, q, inputs.data.rows, {criterion.leaves_out, gradient != nullptr}, executor);
+  const SmootherSlopes slopes = smoother_error(design, q, {criterion.leaves_out, gradient != nullptr}, executor);
   const CriterionValue value = criterion.value(slopes.error);
   if (gradient != nullptr) {
     *gradient = design.order.restored(value.by_mean_square * slopes.mean_square + value.by_trace * slopes.trace);

@@ -58,7 +58,7 @@ inline double class_criterion_at(const KernelInputs& inputs, Index classes,
       for (Index d = 0; d < sum.slopes.size(); ++d) sum.slopes(d) += share * at.by_probability * around.pull(slopes.data(), d);
     };
   };
-  const ValueWithSlopes result = sum_over_rows(design, q.rows(), q.cols(), executor, make);
+  const ValueWithSlopes result = sum_over_rows(design, q.cols(), executor, make);
   if (gradient != nullptr) *gradient = design.order.restored(result.slopes);
   return result.value;
 }

@@ -27,16 +27,17 @@ struct ValueWithSlopes {
   Eigen::VectorXd slopes;
 };
 
-/// Sums add(i, sum) over rows, in chunks, in an order that does not depend on the executor. make() makes a chunk's add.
+/// Sums add(i, sum) over the rows of a design, from which it estimates the sum over all, in chunks, in an order that does not
+/// depend on the executor. make() makes a chunk's add.
 template <class Make>
-ValueWithSlopes sum_over_rows(const LocalDesign& design, Index rows, Index parameters, const AnyExecutor& executor,
-                              const Make& make) {
+ValueWithSlopes sum_over_rows(const LocalDesign& design, Index parameters, const AnyExecutor& executor, const Make& make) {
+  const CriterionRows rows(design);
   const ValueWithSlopes zero{0, Eigen::VectorXd::Zero(parameters)};
-  std::vector<ValueWithSlopes> sums(static_cast<std::size_t>((rows + rows_per_chunk - 1) / rows_per_chunk), zero);
-  for_row_chunks(rows, cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
+  std::vector<ValueWithSlopes> sums(static_cast<std::size_t>((rows.count() + rows_per_chunk - 1) / rows_per_chunk), zero);
+  for_row_chunks(rows.count(), cost_of_fit(design), executor, [&](Index first, Index last, Index chunk) {
     ValueWithSlopes sum = zero;
     auto add = make();
-    for (Index i = first; i < last; ++i) add(i, sum);
+    for (Index i = first; i < last; ++i) add(rows.row(i), sum);
     sums[static_cast<std::size_t>(chunk)] = std::move(sum);
   });
   ValueWithSlopes total = zero;
@@ -44,6 +45,8 @@ ValueWithSlopes sum_over_rows(const LocalDesign& design, Index rows, Index param
     total.value += sum.value;
     total.slopes += sum.slopes;
   }
+  total.value *= rows.all_by_these();
+  total.slopes *= rows.all_by_these();
   return total;
 }
 
@@ -117,7 +120,7 @@ inline ValueWithSlopes likelihood_criterion(const DensityDesign& design, const R
       if (value > least) left.add_slopes(-share, sum.slopes);
     };
   };
-  return sum_over_rows(design.local, q.rows(), q.cols(), executor, make);
+  return sum_over_rows(design.local, q.cols(), executor, make);
 }
 
 /// The kernels of pairs of levels of a categorical column, summed over all levels, and their derivatives by lambda.
@@ -235,7 +238,7 @@ inline ValueWithSlopes least_squares_criterion(const DensityDesign& design, cons
       left.add_slopes(-share, sum.slopes);
     };
   };
-  return sum_over_rows(design.local, q.rows(), q.cols(), executor, make);
+  return sum_over_rows(design.local, q.cols(), executor, make);
 }
 
 }  // namespace detail

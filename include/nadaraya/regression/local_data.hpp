@@ -23,7 +23,7 @@ struct LocalData {
   double ridge = 0;
   std::vector<ColumnKind> kinds = {};  ///< of the columns of x; empty: all continuous
   Eigen::VectorXd factors = {};        ///< of the bandwidth of each point; empty: 1 each
-  std::vector<Index> rows = {};        ///< at which a criterion of the fit is formed, of all points; empty: at all
+  std::vector<Index> rows = {};        ///< at which a criterion is formed, ascending; empty: at all
 };
 
 inline void require_finite_rows(const RowMatrix<double>& m, const char* function, const char* name) {

@@ -27,10 +27,32 @@ struct LocalDesign {
   Eigen::VectorXd lambdas;       ///< [Dc]
   Eigen::VectorXd factors;       ///< the bandwidth of point j is factors_j times that of all; empty: 1 each
   double reach = 0;              ///< |u|^2 within which points are looked for; infinite: all
+  const std::vector<Index>& rows;  ///< at which a criterion is formed, ascending; empty: all
   Eigen::VectorXd mass;          ///< weights_j / factors_j^D, by which the kernel is multiplied; empty: 1 each
   Monomials monomials;
   double ridge = 0;     ///< in units of the bandwidth
   Index neighbors = 0;  ///< 0: a fixed bandwidth, 1 in units of the scales
+};
+
+/// Where criteria are formed.
+class CriterionRows {
+ public:
+  explicit CriterionRows(const LocalDesign& design) : rows_(design.rows), all_(design.y.rows()) {
+    const Eigen::VectorXd& w = design.weights;
+    all_mass_ = w.size() == 0 ? static_cast<double>(all_) : w.sum();
+    mass_ = rows_.empty() ? all_mass_ : w.size() == 0 ? static_cast<double>(count()) : w(rows_).sum();
+  }
+  Index count() const { return rows_.empty() ? all_ : static_cast<Index>(rows_.size()); }
+  Index row(Index i) const { return rows_.empty() ? i : rows_[static_cast<std::size_t>(i)]; }
+  /// The weights of the observations there.
+  double mass() const { return mass_; }
+  /// By this a sum over the rows becomes one over all, in expectation.
+  double all_by_these() const { return all_mass_ / mass_; }
+
+ private:
+  const std::vector<Index>& rows_;
+  Index all_;
+  double all_mass_ = 0, mass_ = 0;
 };
 
 /// An exponential kernel's weights less than 2^-53 / N of the largest, which do not change a sum of N: those of points
@@ -67,6 +89,7 @@ inline LocalDesign design_of(const KernelInputs& inputs) {
                      arranged.tail(order.categorical()),
                      data.factors,
                      reach,
+                     data.rows,
                      data.weights,
                      Monomials(dimension, data.degree),
                      data.ridge,

@@ -75,13 +75,14 @@ struct SmootherTask {
   bool gradients = false;
 };
 
-/// Fits at every point, `q` [N x D] in units of the scales, or at some `rows`, from which it estimates the error; none: all.
+/// Fits at every point, `q` [N x D] in units of the scales, or at the rows of the design, from which it estimates the error.
 /// O(support (Dy + M^2)).
 /// Sums are formed in an order that does not depend on the executor.
-inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<double>& q, const std::vector<Index>& rows,
-                                     SmootherTask task, const AnyExecutor& executor) {
+inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<double>& q, SmootherTask task,
+                                     const AnyExecutor& executor) {
   const bool leaves_out = task.leaves_out;
-  const Index n = q.rows(), dimension = q.cols(), fits = rows.empty() ? n : static_cast<Index>(rows.size());
+  const CriterionRows rows(design);
+  const Index n = q.rows(), dimension = q.cols(), fits = rows.count();
   const bool weighted = design.weights.size() > 0;
   const double penalty = penalty_of_lone_points * total_mean_square(design.y, design.weights);
   SmootherSlopes zero;
@@ -92,7 +93,7 @@ inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<
     LocalFit fit(design);
     Eigen::VectorXd query(dimension), residual;
     for (Index at = first; at < last; ++at) {
-      const Index i = rows.empty() ? at : rows[static_cast<std::size_t>(at)];
+      const Index i = rows.row(at);
       query = q.row(i).transpose();
       const double weight = weighted ? design.weights(i) : 1.0;
       const bool fitted = fit.fit(query, leaves_out ? i : -1);
@@ -116,11 +117,9 @@ inline SmootherSlopes smoother_error(const LocalDesign& design, const RowMatrix<
   });
   SmootherSlopes total = zero;
   for (const SmootherSlopes& sum : sums) total.add(sum);
-  double mass = weighted ? design.weights.sum() : static_cast<double>(fits);
-  if (weighted && !rows.empty()) mass = design.weights(rows).sum();
   total.error.points = static_cast<double>(n);
-  total.error.mean_square /= mass;
-  total.mean_square /= mass;
+  total.error.mean_square /= rows.mass();
+  total.mean_square /= rows.mass();
   const double share = static_cast<double>(n) / static_cast<double>(fits);
   total.error.trace *= share;
   total.trace *= share;
