@@ -19,7 +19,7 @@ namespace nadaraya {
 /// Scalar is that of the rows. Rows are compared as they are given: heads of other bandwidths can share keys and a cache.
 /// Cost: a pair O(D). Far keys are ruled out as by SquaredDistance with the widest bandwidth for all columns, so that
 /// bandwidths which differ much rule out fewer.
-template <std::floating_point Scalar = double>
+template <std::floating_point Scalar>
 class DiagonalDistance {
  public:
   /// The type of bandwidths and of their gradient, one number for each column.
