@@ -34,7 +34,7 @@ struct ShortRows : KernelFormulas {
         // Lengths differ: a branch on them would often be guessed wrongly.
         const Index left = i < rows ? n[i] - columns : 0;
         const T* from = i < rows ? z[i] : z[0];
-        row[i] = where_less(number, PackOf<T>(static_cast<T>(left)), load(left > 0 ? from + columns : from), nowhere);
+        row[i] = where_less(number, broadcast(static_cast<T>(left)), load(left > 0 ? from + columns : from), nowhere);
       }
       exchange_from<1>(row);
 #pragma GCC unroll 16
