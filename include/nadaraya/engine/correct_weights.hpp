@@ -18,30 +18,42 @@
 
 namespace nadaraya::engine {
 
-/// The keys of a row that have weight, as a mix reads them. A dense kernel's weights may underflow, and a key may be kept for
-/// its rank alone: where all have weight, there is no list of places.
+/// Leaves of a row's keys and weights those of the keys that have weight. A dense kernel's weights may underflow, and a key may be
+/// kept for its rank alone: where all have weight, there is no list of places.
+template <class Scalar>
+void drop_weightless(std::span<const KeyIndex>& keys, RowView<Scalar>& p, MixScratch<Scalar>& kept) {
+  kept.places.clear();
+  if (std::find(p.begin(), p.end(), Scalar(0)) == p.end()) return;
+  kept.keys.clear();
+  kept.weights.clear();
+  for (std::size_t j = 0; j < keys.size(); ++j) {
+    if (p[j] == Scalar(0)) continue;
+    kept.places.push_back(j);
+    kept.keys.push_back(keys[j]);
+    kept.weights.push_back(p[j]);
+  }
+  keys = kept.keys;
+  p = kept.weights;
+}
+
+/// The keys of a row that have weight, as a mix reads them.
 template <class Scalar>
 WeightedKeys<Scalar> weighted_keys(const Head<Scalar>& head, Index query, std::span<const KeyIndex> keys, RowView<Scalar> p,
                                    BlockScratch<Scalar>& scratch) {
-  MixScratch<Scalar>& kept = scratch.mix;
-  kept.places.clear();
-  if (std::find(p.begin(), p.end(), Scalar(0)) != p.end()) {
-    kept.keys.clear();
-    kept.weights.clear();
-    for (std::size_t j = 0; j < keys.size(); ++j) {
-      if (p[j] == Scalar(0)) continue;
-      kept.places.push_back(j);
-      kept.keys.push_back(keys[j]);
-      kept.weights.push_back(p[j]);
-    }
-    keys = kept.keys;
-    p = kept.weights;
-  }
+  drop_weightless(keys, p, scratch.mix);
   const auto count = static_cast<Index>(keys.size());
   const Scalar* const q = head.query.row(query);
   const StoredRows<Scalar>& stored = head.keys->stored_key();
   if (!stored.narrow()) return {q, head.key(), KeyList::listed(keys.data(), count), p};
   return {q, stored.gather(keys.data(), count, scratch.widened), KeyList::range(0, count), p};
+}
+
+/// Replaces the weights p of a row by those that a mix makes of its support, which drop_weightless has left.
+template <class Scalar>
+void correct_support(const RowMix<Scalar>& mix, const WeightedKeys<Scalar>& support, RowOut<Scalar> p, MixScratch<Scalar>& kept) {
+  kept.corrected.resize(support.weights.size());
+  mix.correct(support, kept.corrected, kept.memory);
+  for (std::size_t j = 0; j < kept.corrected.size(); ++j) p[kept.place(j)] = kept.corrected[j];
 }
 
 /// Replaces the weights of a row by those that the mix of its head makes of them. A row that is empty, or NaN, stays.
@@ -50,11 +62,7 @@ void correct_weights(const Head<Scalar>& head, Index query, std::span<const KeyI
                      RowOut<Scalar> p, BlockScratch<Scalar>& scratch) {
   const RowMix<Scalar>* const mix = head.mix_of(query);
   if (mix == nullptr || keys.empty() || detail::is_nan(map.mass)) return;
-  MixScratch<Scalar>& kept = scratch.mix;
-  const WeightedKeys<Scalar> support = weighted_keys(head, query, keys, RowView<Scalar>(p), scratch);
-  kept.corrected.resize(support.weights.size());
-  mix->correct(support, kept.corrected, kept.memory);
-  for (std::size_t j = 0; j < kept.corrected.size(); ++j) p[kept.place(j)] = kept.corrected[j];
+  correct_support(*mix, weighted_keys(head, query, keys, RowView<Scalar>(p), scratch), p, scratch.mix);
 }
 
 /// On the way back, for a row whose weights are p and g = dL/dc, c the corrected weights: p becomes c, g becomes dL/dp. Leaves
