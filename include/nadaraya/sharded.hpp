@@ -4,6 +4,7 @@
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/extent.hpp"
+#include "nadaraya/mix/local_constant.hpp"
 #include "nadaraya/nadaraya_watson.hpp"
 #include "nadaraya/operator/operator_checks.hpp"
 #include "nadaraya/operator/operator_policies.hpp"
@@ -40,17 +41,24 @@ namespace nadaraya::sharded {
 /// is no dot product, of fewer than 32 queries or 512 keys, and with Screening::never. Other results are those of one machine up to
 /// rounding: keys without weight, of which ranks know others, take part in the last bits of a threshold.
 ///
+/// Under another mix than the weighted mean, such as LocalLinear, the keys of candidates travel too, and operator() computes outputs
+/// alone; under FixedBandwidth and NearestNeighbors these have the bits of one machine as above, of keys stored as scalars.
+///
 /// Errors: std::invalid_argument for shapes, parameters and masks, and for operands that do not fit together; std::bad_alloc;
 /// std::runtime_error for any other exception. Whatever a rank throws, all ranks throw; outputs may be half written. What the
 /// communicator throws is passed on. Special values as on one machine.
-template <class K, class N, class S, class M>
+template <class K, class N, class S, class M, class X = LocalConstant>
 class Operator {
-  using One = NadarayaWatson<K, N, S, M>;
+  using One = NadarayaWatson<K, N, S, M, X>;
+  static constexpr bool is_mean = std::same_as<X, LocalConstant>;
   static constexpr bool sparse = K::compact || SelectingNormalization<N>;
   static_assert(sparse || (ExponentialKernel<K> && (std::same_as<N, Adaptive> || std::same_as<N, FixedBandwidth> ||
                                                     std::same_as<N, Anchored> || std::same_as<N, Unnormalized>)),
                 "sharded::Operator: a kernel that is not compact has to be exponential, such as Gaussian, and its normalization "
                 "Adaptive, FixedBandwidth, Anchored, Unnormalized or NearestNeighbors");
+  static_assert(sparse || is_mean,
+                "sharded::Operator: a mix other than LocalConstant has to know all keys of a support: its kernel has to be compact, or "
+                "its normalization NearestNeighbors");
 
  public:
   /// The same operator, sharded.
@@ -94,9 +102,10 @@ class Operator {
     return out;
   }
 
-  /// The regression with a record for `backward`. `out` becomes [Nq x Dv], the same on all ranks.
+  /// The regression with a record for `backward`, of the weighted mean only. `out` becomes [Nq x Dv], the same on all ranks.
   template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
   Tape<ScalarOf<Q>> forward(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
+    check_recorded();
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::forward, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
                          "sharded::Operator::forward");
@@ -107,6 +116,7 @@ class Operator {
   /// rows of `out` that are theirs. Masks count the queries of all ranks.
   template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
   Tape<ScalarOf<Q>> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
+    check_recorded();
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::prefill, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
                          "sharded::Operator::prefill");
@@ -117,6 +127,7 @@ class Operator {
   /// queries that this rank gave, those of key and value of its own keys, those of parameters are the same on all ranks.
   template <Communicator C, class Scalar, RealExpression G>
   typename One::template GradientsOf<Scalar> backward(C& ranks, const Tape<Scalar>& tape, const G& grad_out) const {
+    check_recorded();
     static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "grad_out must have the scalar of the forward pass");
     static_assert(sparse || (!ParametricSimilarity<S, Scalar> && !ParametricBias<M, Scalar>),
                   "sharded::Operator::backward: the gradients of a policy's own parameters are summed over ranks for kernels "
@@ -136,10 +147,15 @@ class Operator {
   }
 
  private:
+  static constexpr void check_recorded() {
+    static_assert(is_mean, "sharded::Operator: forward, prefill and backward are for LocalConstant; under another mix there is no "
+                           "backward pass over ranks, and operator() computes outputs alone");
+  }
+
   /// work(the operator as its calls take it).
   template <class Scalar, class Work>
   void called(const Work& work) const {
-    const nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M, LocalConstant> policies(
+    const nadaraya::detail::OperatorPolicies<Scalar, K, N, S, M, X> policies(
         one_.kernel(), one_.normalization(), one_.similarity(), one_.mask(), one_.mix(), one_.screening());
     const auto validate_mask = [&](const Extent& all) { nadaraya::detail::validate_mask(one_.mask(), all); };
     work(CalledOperator<Scalar>{policies.get(), numbers(), mixing_, validate_mask});
@@ -160,7 +176,7 @@ class Operator {
     static_assert(nadaraya::detail::check_operator<Scalar, K, N, S, M>());
     nadaraya::detail::require_operands(query, key, value, function);
     nadaraya::detail::validate_parameters<Scalar>(one_.kernel(), one_.normalization(), one_.similarity());
-    nadaraya::detail::validate_dimension(one_.similarity(), key.cols());
+    nadaraya::detail::validate_dimension<Scalar>(one_.similarity(), one_.mix(), key.cols());
   }
 
   template <class Scalar, class C, class Q, class Ke, class V>

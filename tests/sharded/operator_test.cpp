@@ -10,8 +10,11 @@
 
 #include <array>
 #include <limits>
+#include <span>
 #include <stdexcept>
+#include <string>
 #include <utility>
+#include <vector>
 
 using namespace nadaraya;
 using test::any_sharding;
@@ -191,6 +194,7 @@ TEST_CASE("a cache in 16 bits decodes as the numbers that it holds do") {
   };
   for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {
     decode(NadarayaWatson{Biweight{}, Adaptive{}}, mixing, Eigen::half());
+    decode(NadarayaWatson{Epanechnikov{}, Adaptive{}}.with(LocalLinear{0.05}), mixing, Eigen::half());
     decode(NadarayaWatson{Biweight{}, Adaptive{}}, mixing, Eigen::bfloat16());
   }
   decode(NadarayaWatson{Gaussian{}, Adaptive{}}, Mixing::gather_values, Eigen::half());
@@ -300,6 +304,77 @@ TEST_CASE("a call takes as few rounds as its kernel and its operands allow") {
 TEST_CASE("rows that each rank solves its part of have the bits of one rank") {
   test::check_divided_rows<double>(NadarayaWatson{Biweight{}, Adaptive{}});
   test::check_divided_rows<float>(NadarayaWatson{Triweight{}, Anchored{1.5}, Cosine{9.0}});
+}
+
+// On every rank the bits of one rank, which agrees with one machine: exactly if `tolerance` is 0 and values are gathered.
+template <class Scalar, class Op>
+void check_outputs(const Op& one, const Inputs<Scalar>& in, long double tolerance) {
+  const RowMatrix<Scalar> expected = one(in.q, in.k, in.v);
+  test::Random random(9);
+  for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {
+    const auto op = sharded::Operator(one).with(mixing);
+    RowMatrix<Scalar> on_one_rank;
+    for (const int ranks : {1, 2, 3, 8}) {
+      INFO(ranks << " ranks");
+      const Ends ends = any_sharding(ranks, in.k.rows(), random);
+      std::vector<RowMatrix<Scalar>> outs(std::size_t(ranks), expected);
+      run_ranks(ranks, [&](InProcessRank& rank) {
+        const int r = rank.rank();
+        outs[std::size_t(r)] = op(rank, in.q, test::part(in.k, ends, r), test::part(in.v, ends, r));
+      });
+      if (ranks == 1) {
+        on_one_rank = outs[0];
+        REQUIRE(difference(on_one_rank, expected, mixing == Mixing::gather_values ? tolerance : in_double) == "");
+      }
+      for (const RowMatrix<Scalar>& out : outs) REQUIRE(difference(out, on_one_rank, 0) == "");
+    }
+  }
+}
+
+TEST_CASE("a plane is fitted to the keys of all ranks") {
+  // Supports of more keys than columns and of fewer, and empty ones.
+  const auto fixed = [](double bandwidth) { return NadarayaWatson{Epanechnikov{}, FixedBandwidth{bandwidth}, SquaredDistance{}}; };
+  for (const Index keys : {0, 130}) check_outputs(fixed(2.0).with(LocalLinear{0.05}), Inputs<double>(100, keys, 6, 5, 1), 0);
+  check_outputs(fixed(0.5).with(LocalPolynomial<2>{}), Inputs<double>(7, 130, 2, 5, 1), 0);
+  check_outputs(NadarayaWatson{Biweight{}, Adaptive{}, Causal{}}.with(LocalLinear{0.05}), Inputs<double>(100, 130, 6, 5, 1), in_double);
+  // Cosine compares rows of unit length, and the plane is fitted to these.
+  const auto nearest = NadarayaWatson{Gaussian{}, NearestNeighbors{9}, Cosine{9.0}}.with(LocalLinear{0.05});
+  const Inputs<double> in(7, 130, 6, 5, 1);
+  check_outputs(nearest, in, 0);
+  run_ranks(3, [&](InProcessRank& rank) {
+    sharded::KeyValueCache<double, Cosine> cache(rank.rank(), 3, 6, 5, 4);
+    cache.append(in.k, in.v);
+    const RowMatrix<double> out = sharded::Operator(nearest)(rank, in.q, cache);
+    if (rank.rank() == 2) REQUIRE(out == nearest(in.q, in.k, in.v));
+  });
+  test::check_divided_rows<float>(NadarayaWatson{Epanechnikov{}, Adaptive{}}.with(LocalLinear{0.05}), 1);
+}
+
+// LocalLinear that refuses rows where it is told to.
+struct RefusingMix : LocalLinear {
+  bool refuses = false;
+  template <class Scalar>
+  void correct(const WeightedKeys<Scalar>& support, std::span<Scalar> corrected, Scratch<Scalar>& fit) const {
+    if (refuses) throw std::invalid_argument("refused");
+    LocalLinear::correct(support, corrected, fit);
+  }
+};
+
+TEST_CASE("what a mix throws on one rank, all ranks throw") {
+  const Inputs<double> in(7, 20, 6, 5, 1);
+  for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {
+    std::array<std::string, 3> messages;
+    run_ranks(3, [&](InProcessRank& rank) {
+      RefusingMix mix;
+      mix.refuses = rank.rank() == 1;
+      try {
+        sharded::Operator(NadarayaWatson{Biweight{}, Adaptive{}}.with(mix)).with(mixing)(rank, in.q, in.k, in.v);
+      } catch (const std::invalid_argument& error) {
+        messages[std::size_t(rank.rank())] = error.what();
+      }
+    });
+    for (const std::string& message : messages) REQUIRE(message == "refused");
+  }
 }
 
 TEST_CASE("what does not fit is refused on every rank with one message") {

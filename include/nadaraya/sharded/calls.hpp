@@ -190,7 +190,8 @@ class Calls {
            Record<Scalar>* record) {
     session_.attempt([&] { op_.validate_mask(layout.all); });
     const Shard<Scalar> shard{op_.policies, op_.numbers, &query, &key, cached, value, session_.rank(), layout};
-    const bool sums_suffice = !op_.sparse() || (op_.numbers.sums_suffice() && op_.mixing == Mixing::sum_values && record == nullptr);
+    const bool sums_suffice = !op_.sparse() || (op_.numbers.sums_suffice() && op_.policies.mix == nullptr &&
+                                                op_.mixing == Mixing::sum_values && record == nullptr);
     if (!sums_suffice) {
       SparseForward<Scalar, C>(session_, shard, opening, op_.mixing, buffers_).run(out, record);
     } else {

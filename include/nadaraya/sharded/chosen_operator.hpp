@@ -38,8 +38,8 @@ struct OperandGradients {
 template <class Scalar>
 class ChosenOperator {
  public:
-  /// Throws std::invalid_argument if the options are not valid, and for a mix other than constant: the others fit to the keys of
-  /// a support, which no rank has.
+  /// Throws std::invalid_argument if the options are not valid, and for a mix other than constant, of which there is no backward
+  /// pass over ranks; Operator computes the outputs of the others.
   explicit ChosenOperator(const OperatorOptions& options, Mixing mixing = Mixing::gather_values)
       : one_(make_operator<Scalar>(options)), numbers_(numbers_of(options)), mixing_(mixing) {
     nadaraya::detail::require(options.mix == "constant", "sharded::ChosenOperator: ", options.named("mix", options.mix),

@@ -64,6 +64,11 @@ class KeyedRows {
   engine::View<Scalar> view() const {
     return engine::View<Scalar>{numbers_.data(), static_cast<Index>(places_.size()), cols_, cols_};
   }
+  /// `count` of their columns.
+  engine::View<Scalar> columns(Index first, Index count) const {
+    const Scalar* const from = numbers_.empty() ? nullptr : numbers_.data() + first;
+    return engine::View<Scalar>{from, static_cast<Index>(places_.size()), count, cols_};
+  }
 
  private:
   Index cols_ = 0;

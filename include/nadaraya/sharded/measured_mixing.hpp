@@ -16,8 +16,8 @@ namespace nadaraya::sharded {
 /// The way of mixing that moves fewer bytes between the ranks for some queries, which all ranks have, on their keys and values:
 /// measured by computing them both ways. The same on all ranks. The bits of outputs do not depend on the sharding for either
 /// way, but differ between the two: results that are to agree between groups of different sizes should not each be measured.
-template <Communicator C, class K, class N, class S, class M, RealExpression Q, RealExpression Ke, RealExpression V>
-Mixing measured_mixing(C& ranks, const Operator<K, N, S, M>& op, const Q& query, const Ke& key, const V& value) {
+template <Communicator C, class K, class N, class S, class M, class X, RealExpression Q, RealExpression Ke, RealExpression V>
+Mixing measured_mixing(C& ranks, const Operator<K, N, S, M, X>& op, const Q& query, const Ke& key, const V& value) {
   CountingCommunicator<C> counting(ranks);
   double bytes[2];
   for (const Mixing mixing : {Mixing::gather_values, Mixing::sum_values}) {

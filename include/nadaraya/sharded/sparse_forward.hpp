@@ -12,6 +12,7 @@
 #include "nadaraya/sharded/gathered_rows.hpp"
 #include "nadaraya/sharded/mixing.hpp"
 #include "nadaraya/sharded/shard.hpp"
+#include "nadaraya/sharded/support_mix.hpp"
 #include "nadaraya/sharded/tape.hpp"
 #include "nadaraya/types.hpp"
 
@@ -29,15 +30,15 @@ namespace nadaraya::sharded {
 
 /// Rounds of a batch of queries:
 ///   1. the largest similarity and the highest floor of each row, by all_reduce_max;
-///   2. key, similarity and, if they are gathered, values of the candidates above a common floor, by all_gather; then every
-///      rank solves every row, from the same list, and mixes those whose output it has;
+///   2. key, similarity and, if they are gathered, values of the candidates above a common floor, by all_gather, and their key rows
+///      if a mix is fitted to them; then every rank solves every row, from the same list, and mixes those whose output it has;
 ///   3. otherwise the weighted sums of each rank's values, by all_reduce_sum.
 /// Where that saves a rank more bytes than the round is worth (is_divided), and nothing is recorded, a row is solved and mixed by one
 /// rank alone:
 ///   2. its candidates and their values go to that rank, by all_to_all;
 ///   3. outputs go to all ranks, by all_gather.
-/// One more for all batches lets ranks hear of it if one had too little memory for the candidates of all, where it has not been
-/// taken before the last round.
+/// One more for all batches lets ranks hear of errors after the last round: those of a mix, and of too little memory for the
+/// candidates of all, where it has not been taken before.
 template <class Scalar, Communicator C>
 class SparseForward {
  public:
@@ -48,6 +49,7 @@ class SparseForward {
         opening_(opening),
         mixing_(mixing),
         buffers_(buffers),
+        mix_(shard),
         rows_(*shard.policies.rule, Scalar(shard.numbers.edge)) {}
 
   /// Writes out, one row for each of the rank's own queries, and records all queries unless `record` is null.
@@ -66,7 +68,8 @@ class SparseForward {
       });
       add_sums(first, count, out);
     }
-    if (record != nullptr || (gathers_values() && !reserved_)) session_.agree();
+    const bool may_throw = !reserved_ || (mix_.corrects() && shard_.layout.all.queries > 0);
+    if (record != nullptr || (gathers_values() && may_throw)) session_.agree();
   }
 
  private:
@@ -78,11 +81,16 @@ class SparseForward {
   static Scalar infinity() { return Scalar(Eigen::NumTraits<Scalar>::infinity()); }
   Index cols() const { return shard_.value_cols(); }
   bool gathers_values() const { return mixing_ == Mixing::gather_values; }
+  /// A gathered row of numbers is those of a value, then those of its key.
+  bool gathers_rows() const { return gathers_values() || mix_.corrects(); }
+  Index gathered_value_cols() const { return gathers_values() ? cols() : 0; }
+  Index gathered_cols() const { return gathered_value_cols() + mix_.cols(); }
 
   void agree_on_floors(Index first, Index count) {
     buffers_.begin_numbers(2 * count + 1, -infinity());
     session_.attempt([&] {
       to_ranks_.begin(session_.size());
+      if (first == 0) mix_.prepare();
       list_local_candidates(shard_, first, count, rows_, local_);
       Index candidates = 0;
       for (Index r = 0; r < count; ++r) {
@@ -109,7 +117,6 @@ class SparseForward {
   void reserve(Index count) {
     const Index all = static_cast<Index>(buffers_.numbers[static_cast<std::size_t>(2 * count)]) * session_.size();
     reserved_ = all <= most_reserved;
-    ranks_.clear();
     ranks_.reserve(static_cast<std::size_t>(session_.size()));
     if (!reserved_) return;
     const auto candidates = static_cast<std::size_t>(all);
@@ -119,7 +126,7 @@ class SparseForward {
     row_.reserve(candidates);
     rows_.reserve(candidates);
     if (p_.size() < candidates + engine::pack_slack) p_.resize(candidates + engine::pack_slack);
-    if (gathers_values()) values_.reserve(candidates, cols());
+    if (gathers_rows()) keyed_.reserve(candidates, gathered_cols());
   }
 
   void gather(Index count) {
@@ -144,7 +151,7 @@ class SparseForward {
     const double most_rows = std::ceil(static_cast<double>(count) / ranks);
     const double candidates = static_cast<double>(buffers_.numbers[static_cast<std::size_t>(2 * count)]) * ranks;
     const auto value = static_cast<double>(cols()) * sizeof(Scalar);
-    const double gathered = candidates * (sizeof(KeyIndex) + sizeof(Scalar) + value);
+    const double gathered = candidates * (sizeof(KeyIndex) + static_cast<double>(1 + gathered_cols()) * sizeof(Scalar));
     return gathered * (1 - most_rows / static_cast<double>(count)) - value * static_cast<double>(count) >= worth_of_message * ranks;
   }
 
@@ -179,33 +186,34 @@ class SparseForward {
     }
   }
 
-  /// This rank's candidates of the rows [begin, end), and their values if these are gathered.
+  /// This rank's candidates of the rows [begin, end), and of their values and keys those that are gathered.
   void write_candidates(Index begin, Index end, Message& to) {
     const auto from = static_cast<std::size_t>(begin), rows = static_cast<std::size_t>(end - begin);
     add_candidates<Scalar>(std::span(local_).subspan(from, rows), std::span(floors_).subspan(from, rows),
                            [&](KeyIndex j) { return shard_.positions()[j]; }, kept_, to);
-    if (!gathers_values()) return;
+    if (!gathers_rows()) return;
     make_distinct(kept_);
     to.add(static_cast<KeyIndex>(kept_.size()));
     for (const KeyIndex j : kept_) to.add(static_cast<KeyIndex>(shard_.positions()[j]));
     for (const KeyIndex j : kept_) {
-      to.add(std::span(shard_.value.read(j, 1, widened_).data, static_cast<std::size_t>(cols())));
+      to.add(std::span(shard_.value.read(j, 1, widened_).data, static_cast<std::size_t>(gathered_value_cols())));
+      mix_.add_key(j, to);
     }
   }
 
   /// Those that all ranks have sent of some rows.
   void read_candidates(Index rows) {
     ranks_.clear();
-    values_.clear(cols());
+    keyed_.clear(gathered_cols());
     for (int s = 0; s < session_.size(); ++s) {
       MessageReader reader(gathered_.of(s));
       ranks_.emplace_back(static_cast<std::size_t>(rows), reader);
-      if (!gathers_values()) continue;
+      if (!gathers_rows()) continue;
       kept_.resize(static_cast<std::size_t>(reader.template read<KeyIndex>()));
       reader.read(kept_.data(), kept_.size());
-      values_.read(kept_, reader);
+      keyed_.read(kept_, reader);
     }
-    values_.close();
+    keyed_.close();
   }
 
   void begin_sums(Index count) {
@@ -223,24 +231,24 @@ class SparseForward {
     }
     const RowNormalizer<Scalar> map = rows_.solve(row_);
     shard_.policies.rule->weigh(row_, map, p_);
-    const RowView<Scalar> p(p_.data(), row_.size());
+    const RowOut<Scalar> p(p_.data(), row_.size());
     if (record != nullptr) {
       const auto none = std::count(p.begin(), p.end(), Scalar(0));
       record->add(map, static_cast<Index>(p.size()) - static_cast<Index>(none), row_.keys(), row_.values());
     }
-    if (!gathers_values()) {
-      add_weighted_values(r, p);
-    } else if (shard_.is_own(first + r)) {
-      const auto places = values_.places(row_.keys());
-      engine::chosen_loops<Scalar>().mix(places.data(), p.data(), static_cast<Index>(p.size()), values_.view().data, cols(),
-                                         cols(), out.row(shard_.own_row(first + r)).data());
-    }
+    if (gathers_values() && !shard_.is_own(first + r)) return;
+    const std::span<const KeyIndex> places = gathers_rows() ? keyed_.places(row_.keys()) : std::span<const KeyIndex>{};
+    mix_.correct(first + r, keyed_.columns(gathered_value_cols(), mix_.cols()), places, map, p);
+    if (!gathers_values()) return add_weighted_values(r, p);
+    engine::chosen_loops<Scalar>().mix(places.data(), p.data(), static_cast<Index>(p.size()), keyed_.view().data, gathered_cols(),
+                                       cols(), out.row(shard_.own_row(first + r)).data());
   }
 
   /// This rank's part of sum_j p_j v_j.
   void add_weighted_values(Index r, RowView<Scalar> p) {
     if (p.empty()) return;
-    const double heaviest = static_cast<double>(*std::max_element(p.begin(), p.end()));
+    const auto lighter = [](Scalar a, Scalar b) { return std::abs(a) < std::abs(b); };  // those of a mix may be negative
+    const auto heaviest = static_cast<double>(std::abs(*std::max_element(p.begin(), p.end(), lighter)));
     const SplitAddition addition(heaviest * shard_.layout.largest_value, static_cast<double>(p.size()));
     kept_.clear();
     p_mine_.clear();
@@ -269,6 +277,7 @@ class SparseForward {
   CachedOpening* opening_;
   Mixing mixing_;
   Buffers<Scalar>& buffers_;
+  SupportMix<Scalar> mix_;
   CanonicalRows<Scalar> rows_;
   bool reserved_ = true;  ///< is there memory for all candidates of the last batch?
   std::vector<CandidateRow<Scalar>> local_;
@@ -278,7 +287,7 @@ class SparseForward {
   MessagesToRanks to_ranks_;
   Gathered gathered_;
   std::vector<RankCandidates<Scalar>> ranks_;
-  KeyedRows<Scalar> values_;
+  KeyedRows<Scalar> keyed_;
   std::vector<std::pair<KeyIndex, Scalar>> sorted_;
   CandidateRow<Scalar> row_;
   engine::LineVector<Scalar> p_;
