@@ -146,13 +146,13 @@ TEST_CASE("a rank that cannot read its file ends the job with one message", "[mp
   REQUIRE(!fs::exists(folder / "out"));
 }
 
-TEST_CASE("a mix that no rank can compute is refused", "[mpi]") {
+TEST_CASE("a mix without a backward pass over ranks is refused", "[mpi]") {
   const Folder folder;
   const Outcome outcome =
       run_program(NADARAYA_MPIEXEC, folder, ranks(2, {"--tokens", "100", "--kernel", "biweight", "--mix", "linear"}));
   INFO(outcome.err);
   REQUIRE(outcome.exit_code == 2);
-  REQUIRE(count(outcome.err, "--mix linear needs all keys in one place; ranks compute --mix constant only\n") == 1);
+  REQUIRE(count(outcome.err, "--mix linear has no backward pass over ranks; ranks compute --mix constant only\n") == 1);
 }
 
 TEST_CASE("a rank that is killed ends the job, with a message", "[mpi]") {

@@ -43,7 +43,7 @@ class ChosenOperator {
   explicit ChosenOperator(const OperatorOptions& options, Mixing mixing = Mixing::gather_values)
       : one_(make_operator<Scalar>(options)), numbers_(numbers_of(options)), mixing_(mixing) {
     nadaraya::detail::require(options.mix == "constant", "sharded::ChosenOperator: ", options.named("mix", options.mix),
-                              " needs all keys in one place; ranks compute ", options.named("mix", "constant"), " only");
+                              " has no backward pass over ranks; ranks compute ", options.named("mix", "constant"), " only");
   }
 
   /// As Operator::operator() on a cache, whose similarity must be that of the options.
