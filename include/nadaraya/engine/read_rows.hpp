@@ -71,7 +71,7 @@ void fetch_places(const Head<Scalar>& head, const KeyIndex* place, Index count, 
   if (!head.keys->stored_key().narrow()) loops<Scalar>().fetch_rows(place, count, key, all.data, all.stride, all.cols);
 }
 
-/// Mixes the values of some keys; those without weight are not read. Sums of list_run_terms of them are added up, as in the
+/// Mixes the values of some keys; those without weight take no part. Sums of list_run_terms of them are added up, as in the
 /// loop mix.
 template <class Scalar>
 void mix(const Head<Scalar>& head, std::span<const KeyIndex> keys, RowView<Scalar> p, Scalar* out,
@@ -83,21 +83,14 @@ void mix(const Head<Scalar>& head, std::span<const KeyIndex> keys, RowView<Scala
     loops<Scalar>().mix(keys.data(), p.data(), count, all.data, all.stride, all.cols, out);
     return;
   }
-  KeyIndex listed[list_run_terms], places[list_run_terms];
-  Scalar weights[list_run_terms];
+  KeyIndex places[list_run_terms];
+  for (Index i = 0; i < list_run_terms; ++i) places[i] = static_cast<KeyIndex>(i);
   scratch.part.resize(static_cast<std::size_t>(all.cols));
   Index begin = 0;
   do {
-    Index some = 0;
-    for (Index j = begin; j < (std::min)(count, begin + list_run_terms); ++j) {
-      const Scalar& p_j = p[static_cast<std::size_t>(j)];
-      if (p_j == Scalar(0)) continue;
-      listed[some] = keys[static_cast<std::size_t>(j)];
-      places[some] = static_cast<KeyIndex>(some);
-      weights[some++] = p_j;
-    }
-    const View<Scalar> rows = stored.gather(listed, some, scratch.widened);
-    loops<Scalar>().mix(places, weights, some, rows.data, rows.stride, all.cols, begin == 0 ? out : scratch.part.data());
+    const Index some = (std::min)(count - begin, list_run_terms);
+    const View<Scalar> rows = stored.gather(keys.data() + begin, some, scratch.widened);
+    loops<Scalar>().mix(places, p.data() + begin, some, rows.data, rows.stride, all.cols, begin == 0 ? out : scratch.part.data());
     for (Index c = 0; begin > 0 && c < all.cols; ++c) out[c] += scratch.part[static_cast<std::size_t>(c)];
     begin += list_run_terms;
   } while (begin < count);

@@ -6,7 +6,16 @@ struct WeightedRows {
   static void mix(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, T* out) {
     Index c = 0;
     for (; c + 8 * lanes<T> <= cols; c += 8 * lanes<T>) mix_columns<8>(key, p, n, x, stride, c, out + c, 8 * lanes<T>);
-    for (; c + 4 * lanes<T> <= cols; c += 4 * lanes<T>) mix_columns<4>(key, p, n, x, stride, c, out + c, 4 * lanes<T>);
+    if (c + 4 * lanes<T> <= cols) {
+      mix_columns<4>(key, p, n, x, stride, c, out + c, 4 * lanes<T>);
+      c += 4 * lanes<T>;
+    }
+    if constexpr (bytes > 32) {
+      if (c + 2 * lanes<T> <= cols) {
+        mix_columns<2>(key, p, n, x, stride, c, out + c, 2 * lanes<T>);
+        c += 2 * lanes<T>;
+      }
+    }
     for (; c < cols; c += lanes<T>) {
       mix_columns<1>(key, p, n, x, stride, c, out + c, cols - c < lanes<T> ? cols - c : lanes<T>);
     }
@@ -37,6 +46,7 @@ struct WeightedRows {
 
  private:
   static constexpr Index pairs_ahead = 8;
+  static constexpr Index keys_ahead = 4;
 
   /// to += factor from, unless the factor is 0.
   template <class T>
@@ -51,30 +61,48 @@ struct WeightedRows {
   template <int Packs, class T>
   NADARAYA_INLINE static void mix_columns(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index first,
                                           T* out, Index cols) {
-    Index begin = 0;
-    do {
+    // Keys take turns at several sums, so that none waits for the one before.
+    constexpr int Turns = Packs == 1 ? 2 : 8 / Packs;
+    // Rows that lie so near one another are in the first-level cache soon.
+    constexpr Index line = 64 / static_cast<Index>(sizeof(T)), nearby = 512 * line;
+    const Index fetched = n > 0 && (key[n - 1] - key[0]) * stride > nearby ? n - keys_ahead : 0;
+    PackOf<T> all[Packs];
+#pragma GCC unroll 8
+    for (int c = 0; c < Packs; ++c) all[c] = PackOf<T>(T(0));
+    for (Index begin = 0; begin < n; begin += list_run_terms) {
       const Index end = n - begin < list_run_terms ? n : begin + list_run_terms;
-      PackOf<T> sum[Packs];
+      PackOf<T> sum[Turns][Packs];
 #pragma GCC unroll 8
-      for (int c = 0; c < Packs; ++c) sum[c] = PackOf<T>(T(0));
-      for (Index j = begin; j < end; ++j) {
-        if (j + 4 < n) fetch(x + key[j + 4] * stride + first, cols);
-        if (p[j] == T(0)) continue;
-        const PackOf<T> factor = broadcast(p[j]);
-        const T* row = x + key[j] * stride + first;
+      for (int i = 0; i < Turns; ++i) {
 #pragma GCC unroll 8
-        for (int c = 0; c < Packs; ++c) {
-          const Index left = cols - c * lanes<T>;
-          sum[c] = fma(factor, load_up_to(row + c * lanes<T>, left), sum[c]);
+        for (int c = 0; c < Packs; ++c) sum[i][c] = PackOf<T>(T(0));
+      }
+      for (Index j = begin; j < end; j += Turns) {
+#pragma GCC unroll 8
+        for (int i = 0; i < Turns; ++i) {
+          if (j + i < fetched) {
+            const T* ahead = x + key[j + i + keys_ahead] * stride + first;
+#pragma GCC unroll 8
+            for (Index c = 0; c < Packs * lanes<T>; c += line) simd::prefetch(ahead + c);
+          }
+          if ((i > 0 && j + i >= end) || p[j + i] == T(0)) continue;
+          const PackOf<T> factor = broadcast(p[j + i]);
+          const T* row = x + key[j + i] * stride + first;
+#pragma GCC unroll 8
+          for (int c = 0; c < Packs; ++c) sum[i][c] = fma(factor, load_up_to(row + c * lanes<T>, cols - c * lanes<T>), sum[i][c]);
         }
       }
 #pragma GCC unroll 8
       for (int c = 0; c < Packs; ++c) {
-        const Index left = cols - c * lanes<T>;
-        T* to = out + c * lanes<T>;
-        store_up_to(to, begin > 0 ? load_up_to(to, left) + sum[c] : sum[c], left);
+#pragma GCC unroll 8
+        for (int i = Turns; i > 1; i /= 2) {
+#pragma GCC unroll 8
+          for (int k = 0; k < i / 2; ++k) sum[k][c] = sum[k][c] + sum[k + i / 2][c];
+        }
+        all[c] = all[c] + sum[0][c];
       }
-      begin = end;
-    } while (begin < n);
+    }
+#pragma GCC unroll 8
+    for (int c = 0; c < Packs; ++c) store_up_to(out + c * lanes<T>, all[c], cols - c * lanes<T>);
   }
 };
