@@ -11,8 +11,8 @@ namespace nadaraya {
 /// counted in, cannot reach the floor, and the few others are scored in full. The result is the exact
 /// one: the same support and weights, up to the rounding of sums in another order. All keys of a query are scored in one
 /// order, so that equal keys have equal scores, with and without screening. Whether a block of queries is screened to its
-/// end is decided by all its queries and by all keys of their panels of 64, masked ones included: the last digits can
-/// depend on these, nothing else.
+/// end is decided by all its queries and by all keys of their panels of 64, masked ones included, and before that by how
+/// many of the first 64 keys some queries from all over the head keep: the last digits can depend on these, nothing else.
 ///
 /// It applies to dot products of float and double without an additive bias, under kernels and
 /// normalizations that have floors: compact ones that are adaptive or anchored, and nearest neighbours.

@@ -38,7 +38,7 @@ namespace nadaraya::sharded {
 /// FixedBandwidth, Unnormalized (under a compact kernel) and NearestNeighbors also have the bits of the operator on one machine,
 /// outputs and the gradients of query, key and value, where values are gathered, as long as a row's support is less than 64 keys
 /// or half of those from its first to its last, and one machine screens all blocks or none: it screens none under a similarity that
-/// is no dot product, of fewer than 32 queries or 512 keys, and with Screening::never. Other results are those of one machine up to
+/// is no dot product, of fewer than 32 queries or 320 keys, and with Screening::never. Other results are those of one machine up to
 /// rounding: keys without weight, of which ranks know others, take part in the last bits of a threshold.
 ///
 /// Under another mix than the weighted mean, such as LocalLinear, the keys of candidates travel too, and operator() computes outputs

@@ -167,3 +167,21 @@ TEST_CASE("screened: many heads, each with its own choice", "[operator][screenin
   };
   REQUIRE(difference(run(Screening::always), run(Screening::never), 1e-5L) == "");
 }
+
+TEST_CASE("screened: where a sample of the keys says that it pays", "[operator][screening]") {
+  // Machines without products of bytes screen longer sequences, or none.
+  if (!engine::worth_screening(500, 500, 32) || engine::screening_needs().keys > 330) return;
+  // Similarities of screened blocks are summed in another order, which tells them apart.
+  const auto chosen = [](const auto& op, const Problem<float>& in) {
+    const RowMatrix<float> out = op(in.q, in.k, in.v), screened = op.with(Screening::always)(in.q, in.k, in.v);
+    const RowMatrix<float> scanned = op.with(Screening::never)(in.q, in.k, in.v);
+    REQUIRE(difference(screened, scanned, 0) != "");
+    REQUIRE((difference(out, screened, 0) == "" || difference(out, scanned, 0) == ""));
+    return difference(out, screened, 0) == "";
+  };
+  const auto in = [](Index keys) { return Problem<float>(500, keys, 32, 1.0); };
+  REQUIRE_FALSE(chosen(NadarayaWatson{Epanechnikov{}, Adaptive{}}, in(330)));
+  REQUIRE(chosen(NadarayaWatson{Epanechnikov{}, Adaptive{}}, in(500)));
+  REQUIRE_FALSE(chosen(NadarayaWatson{Biweight{}, Adaptive{}}, in(450)));
+  REQUIRE(chosen(NadarayaWatson{Biweight{}, Adaptive{}}, in(1500)));
+}

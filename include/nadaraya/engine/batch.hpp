@@ -65,6 +65,7 @@ class Batch {
         keys_(heads.empty() ? 0 : std::size_t(heads.back().key_head) + 1, &memory_),
         first_head_(&memory_),
         heads_(&memory_),
+        sampled_(heads.size(), &memory_),
         offset_masks_(&memory_) {
     const AnyExecutor& executor = execution.executor();
     first_head_.assign(keys_.size() + 1, heads.size());
@@ -86,7 +87,7 @@ class Batch {
       const View<Scalar> query = queries_[h].view();
       heads_.push_back(Head<Scalar>{heads[h].policies, query, keys_[k] ? &*keys_[k] : heads[h].cached, orders_[h],
                                     heads[h].policies.similarity->product_bound(Scalar(0), query.cols).product,
-                                    heads[h].stream_stored});
+                                    heads[h].stream_stored, worth_a_sample(heads[h]) ? &sampled_[h] : nullptr});
       if (!screened) heads_.back().policies.screening = Screening::never;
       if (const Index hidden = heads_.back().keys->hidden(); hidden > 0) hide_keys(heads_.back().policies.mask, hidden);
     }
@@ -131,7 +132,7 @@ class Batch {
   /// May keys be screened in a problem with these numbers of queries and keys?
   static bool screens(const Problem<Scalar>& head, const Extent& all) {
     const Screening screening = screening_of(head.policies);
-    if (head.cached != nullptr) return screening != Screening::never && head.cached->quantized();
+    if (head.cached != nullptr) return screening != Screening::never && head.cached->screened();
     return screens(screening, all.queries, all.keys, head.query->cols());
   }
 
@@ -188,6 +189,11 @@ class Batch {
     return Cost{sum};
   }
 
+  /// Keys of a cache are quantized before anything is asked of them, and a sample costs what a few queries cost.
+  static bool worth_a_sample(const Problem<Scalar>& head) {
+    return head.cached == nullptr && head.policies.screening == Screening::automatic && head.query->rows() >= sampled_queries;
+  }
+
   Screening screening(const Problem<Scalar>& head) const {
     return screened_ ? screening_of(head.policies) : Screening::never;
   }
@@ -211,7 +217,7 @@ class Batch {
       // As it is, for a few queries or where it is screened; many read it in panels.
       const bool as_stored = queries <= most_grouped || head.stream_stored != nullptr;
       if (queries < ScoredKeys<Scalar>::worth_packing || (as_stored && streamed(key_head))) return;
-      if (screening(head) != Screening::never && head.cached->quantized()) return;
+      if (screening(head) != Screening::never && head.cached->screened()) return;
       keys_[key_head].emplace(*head.cached, similarity.traits(), queries, memory_);
       return;
     }
@@ -275,6 +281,7 @@ class Batch {
   LineVector<std::optional<PreparedKeys<Scalar>>> keys_;
   LineVector<std::size_t> first_head_;
   LineVector<Head<Scalar>> heads_;
+  mutable LineVector<SampledOnce> sampled_;
   LineVector<OffsetMask<Scalar>> offset_masks_;  ///< where heads point into
 };
 

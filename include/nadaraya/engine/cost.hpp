@@ -41,7 +41,7 @@ struct CostModel {
   /// all keys, which a few queries do not hide.
   static double forward(const Head<Scalar>& head, double seen) {
     // A few queries read keys and values as fast as memory gives them, unless they are screened.
-    const bool screened = head.keys->quantized() && screening_of(head.policies) != Screening::never;
+    const bool screened = head.keys->screened() && screening_of(head.policies) != Screening::never;
     const bool streamed = !head.keys->scored().in_panels() && !screened;
     const double cols = (streamed ? element : 1) * 0.5 * double(head.query.cols + head.value().cols) + pair(head);
     return scalar * (double(head.query.rows) * (fitted_query(head, 1) + seen * cols) + double(head.blocks()) * seen * cols);

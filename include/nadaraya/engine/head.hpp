@@ -1,6 +1,7 @@
 // One head as the passes read it.
 #pragma once
 
+#include "nadaraya/engine/once.hpp"
 #include "nadaraya/engine/prepared_keys.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/engine/row_mask.hpp"
@@ -16,6 +17,14 @@
 
 namespace nadaraya::engine {
 
+/// How many of the first keys stay candidates of some of a head's queries, on average: found out by whichever block comes
+/// first, the same by each.
+struct SampledOnce {
+  Once sampling;
+  double seen = 0;  ///< 0 if too few were to tell
+  double kept = 0;
+};
+
 /// A problem whose query and keys are as the similarity compares them. Everything must outlive the passes.
 template <class Scalar>
 struct Head {
@@ -25,6 +34,7 @@ struct Head {
   std::span<const KeyIndex> order;  ///< the queries as the blocks take them; as they come if empty
   Scalar factor{1};                 ///< of a product, to make a similarity or a bound on one
   StreamStored<Scalar> stream_stored = nullptr;  ///< instead of stream_keys, if there is one
+  SampledOnce* sampled = nullptr;                ///< null if it is screened without being sampled
   std::span<const Head> members{};  ///< the heads whose queries these are, one after the other (head_group.hpp); of one, none
 
   /// The rule of a query. `rule` is that of all as far as its traits go.

@@ -38,7 +38,7 @@ inline constexpr Index most_queries_of_parts = 8;
 template <class Scalar>
 Index least_keys_of_part(const Head<Scalar>& head) {
   if (streams_rows(head)) return streamed_keys;
-  const bool screened = screening_of(head.policies) != Screening::never && head.keys->quantized();
+  const bool screened = screening_of(head.policies) != Screening::never && head.keys->screened();
   return screened ? 2 * screened_chunk_keys : 2048;
 }
 

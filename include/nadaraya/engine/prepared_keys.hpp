@@ -85,7 +85,7 @@ class PreparedKeys {
   const View<Scalar>& value() const { return value_.view(); }
   const FiniteRows<Scalar>& finite_value() const { return finite_value_; }
   const ScoredKeys<Scalar>& scored() const { return scored_; }
-  bool quantized() const { return scored_.quantized() != nullptr; }
+  bool screened() const { return scored_.screened(); }
 
  private:
   static bool may_screen(const SimilarityTraits& similarity, Index cols, Screening screening) {

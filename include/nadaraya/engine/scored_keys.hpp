@@ -44,8 +44,8 @@ struct Search {
 };
 
 /// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
-/// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys that
-/// are screened are packed when a panel is first asked for, which may never be. Neither copied nor moved.
+/// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys of a call that
+/// may be screened are quantized, and packed, when that is first asked for, which may never be. Neither copied nor moved.
 template <class Scalar>
 class ScoredKeys {
  public:
@@ -75,7 +75,9 @@ class ScoredKeys {
       in_panels_ = in_panels_ && grid_ == nullptr;
       packing_.reset();
       if (in_panels_ && !search.quantized) pack();
-      if (search.quantized) quantized_->update(stored, kept);
+      quantizing_.reset();
+      // Keys that outlive a call are appended to: new ones are known now.
+      if (search.quantized && memory_ == nullptr) quantizing_([&] { quantized_->update(stored, kept); });
       if (similarity_.is_product) return;
       norms_.resize(PackedRows<Scalar>::padded(keys.rows), Scalar(0));
       for (Index j = kept; j < keys.rows; ++j) {
@@ -104,7 +106,13 @@ class ScoredKeys {
   bool in_panels() const { return in_panels_; }
   /// ... and ready for it?
   bool packed() const { return packing_.done(); }
-  const QuantizedKeys<Scalar>* quantized() const { return quantized_ ? &*quantized_ : nullptr; }
+  /// May they be screened?
+  bool screened() const { return quantized_.has_value(); }
+  /// For that; by whichever thread comes first.
+  const QuantizedKeys<Scalar>& quantized() const {
+    quantizing_([&] { quantized_->update(keys_, 0); });
+    return *quantized_;
+  }
   const Scalar* panel(Index first_key) const {
     pack();
     return rows_.panel(first_key);
@@ -124,7 +132,8 @@ class ScoredKeys {
   mutable PackedRows<Scalar> rows_;
   LineVector<Scalar> norms_;
   LineVector<Scalar> widened_;  ///< a key that is stored in 16 bits
-  std::optional<QuantizedKeys<Scalar>> quantized_;
+  mutable Once quantizing_;
+  mutable std::optional<QuantizedKeys<Scalar>> quantized_;
   std::shared_ptr<const Grid<Scalar>> grid_;
 };
 

@@ -29,11 +29,54 @@ enum class Screened { made, not_worth_it, nearly_all };
 /// Raising a floor costs about what scoring this many keys does.
 inline constexpr std::size_t most_scored_at_once = 32;
 
-/// True if screening pays for the rest, given that `left` of the `seen` keys have not been ruled out on average. As
-/// measured, candidates grow about with the root of the number of keys.
-inline bool worth_going_on(double left, Index seen, Index all) {
-  const double share = static_cast<double>(seen) / static_cast<double>(all);
-  return screening_needs().per_candidate * left * std::sqrt(share) <= static_cast<double>(seen);
+/// Keys that could be scored in the time in which screening scores the candidates of a query among `all` keys, given that
+/// `left` of the `seen` keys have not been ruled out on average. As measured, candidates grow about with the root of the
+/// number of keys.
+inline double cost_of_candidates(double left, double seen, Index all) {
+  return screening_needs().per_candidate * left * std::sqrt(static_cast<double>(all) / seen);
+}
+
+/// Scores a few pairs before anything is quantized: the first keys, and queries from all over the head. Borrows rows of a
+/// block, which are empty.
+template <class Scalar>
+void sample_head(const Head<Scalar>& head, const Refine<Scalar>& refine, BlockScratch<Scalar>& scratch) {
+  const View<Scalar> keys = key_rows(head, Index(0), (std::min)(panel_keys, head.key().rows), scratch);
+  const std::span<CandidateRow<Scalar>* const> sample(scratch.all.data(), static_cast<std::size_t>(sampled_queries));
+  Scalar floors[sampled_queries];
+  Scalar* const z = scratch.tile.data();
+  double asked = 0, seen = 0, kept = 0;
+  for (Index i = 0; i < sampled_queries; ++i) {
+    floors[i] = sample[static_cast<std::size_t>(i)]->floor();
+    const Index query = (i + 1) * head.query.rows / sampled_queries - 1;
+    const KeyRange range = head.mask().range(query, head.extent());
+    const KeyRange part{range.first, (std::min)(range.last, keys.rows)};
+    if (2 * (part.last - part.first) < panel_keys) continue;
+    loops<Scalar>().products(keys.data, keys.stride, keys.rows, keys.cols, head.query.row(query), z, head.factor);
+    score_row(head, query, i, part, Index(0), z, scratch);
+    seen += static_cast<double>(part.last - part.first);
+    ++asked;
+  }
+  refine(sample);
+  for (std::size_t i = 0; i < sample.size(); ++i) {
+    kept += static_cast<double>(sample[i]->size());
+    sample[i]->clear();
+    sample[i]->set_floor(floors[i]);
+  }
+  if (4 * asked < static_cast<double>(sampled_queries)) return;
+  head.sampled->seen = seen / asked;
+  head.sampled->kept = kept / asked;
+}
+
+/// Does screening seem to pay for a block that sees `all` keys? The block's queries have to be quantized, and its share of
+/// the keys.
+template <class Scalar>
+bool seems_sparse(const Head<Scalar>& head, Index all, const Refine<Scalar>& refine, BlockScratch<Scalar>& scratch) {
+  if (head.sampled == nullptr) return true;
+  head.sampled->sampling([&] { sample_head(head, refine, scratch); });
+  const double seen = head.sampled->seen, kept = head.sampled->kept;
+  const double share = static_cast<double>(all) / static_cast<double>(head.key().rows);
+  const double quantizing = screening_needs().fixed * (1 + share) / 2;
+  return seen == 0 || quantizing + cost_of_candidates(kept, seen, all) <= static_cast<double>(all);
 }
 
 /// Appends the candidates of one query in a panel that is not screened, scored as its other candidates will be: one by
@@ -63,7 +106,7 @@ void list_exact_panel(const Head<Scalar>& head, Index count, Index first_key, Bl
   const Index keys = (std::min)(panel_keys, head.key().rows - first_key);
   const Scalar* const panel = packed_panel(head, first_key, scratch);
   const View<Scalar> key = key_rows(head, first_key, keys, scratch);
-  const Scalar longest = head.keys->scored().quantized()->longest_listed();
+  const Scalar longest = head.keys->scored().quantized().longest_listed();
   const Scalar factor = head.factor;
   std::uint64_t too_long = 0;
   scratch.lengths.assign(static_cast<std::size_t>(panel_keys), Scalar(0));
@@ -115,7 +158,7 @@ template <class Scalar>
 void screen_panel(const Head<Scalar>& head, const QueryRange& range, Index first_key, const KeyRange& each,
                   BlockScratch<Scalar>& scratch) {
   const Index panel = first_key / panel_keys;
-  const bool exact = head.keys->scored().quantized()->exact(panel);
+  const bool exact = head.keys->scored().quantized().exact(panel);
   if (!exact && !scratch.quantized.begin_panel(panel, range.count)) return;
   show_panel(head, range, first_key, each, scratch);
   if (exact && range.count < ScoredKeys<Scalar>::worth_packing) {
@@ -189,9 +232,12 @@ void score_screened(const Head<Scalar>& head, Index count, const Refine<Scalar>&
 template <class Scalar>
 Screened screen_keys(const Head<Scalar>& head, const QueryRange& range, const KeyRange& seen, const KeyRange& each,
                            const Refine<Scalar>& refine, BlockScratch<Scalar>& scratch) {
-  const QuantizedKeys<Scalar>* const keys = head.keys->scored().quantized();
-  if (screening_of(head.policies) == Screening::never || keys == nullptr || keys->all_exact()) return Screened::not_worth_it;
-  if (!scratch.quantized.prepare(scratch.query, range.count, *keys, head.factor)) return Screened::not_worth_it;
+  const Screening screening = screening_of(head.policies);
+  if (screening == Screening::never || !head.keys->scored().screened()) return Screened::not_worth_it;
+  if (!seems_sparse(head, seen.last - seen.first, refine, scratch)) return Screened::not_worth_it;
+  const QuantizedKeys<Scalar>& keys = head.keys->scored().quantized();
+  if (keys.all_exact()) return Screened::not_worth_it;
+  if (!scratch.quantized.prepare(scratch.query, range.count, keys, head.factor)) return Screened::not_worth_it;
   const std::span<CandidateRow<Scalar>> rows(scratch.rows.data(), static_cast<std::size_t>(range.count));
   for (Index r = 0; r < range.count; ++r) {
     CandidateRow<Scalar>& row = rows[static_cast<std::size_t>(r)];
@@ -201,7 +247,7 @@ Screened screen_keys(const Head<Scalar>& head, const QueryRange& range, const Ke
   begin_append_all(head, range.count, scratch);
   Index keys_seen = 0;
   Index refine_at = panel_keys;
-  const TileConfig tiles(keys->groups());
+  const TileConfig tiles(keys.groups());
   for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
     screen_panel(head, range, first_key, each, scratch);
     keys_seen += panel_keys;
@@ -211,7 +257,8 @@ Screened screen_keys(const Head<Scalar>& head, const QueryRange& range, const Ke
     const double kept = kept_of(std::span<const CandidateRow<Scalar>>(rows));
     const Index to_come = seen.last - first_key - panel_keys;
     const bool all_kept = nearly_all(kept, static_cast<double>(keys_seen));
-    if (all_kept || !worth_going_on(kept, keys_seen, keys_seen + to_come)) {
+    const Index all = keys_seen + to_come;
+    if (all_kept || cost_of_candidates(kept, double(keys_seen), all) > double(all)) {
       const bool flat = all_kept && keys_seen == panel_keys && keep_middle(head, range, seen, scratch);
       for (CandidateRow<Scalar>& row : rows) row.clear();
       refine(scratch.all);

@@ -11,15 +11,19 @@ namespace nadaraya::engine {
 /// With fewer columns the products cost less than the bookkeeping.
 inline constexpr Index least_screened_cols = 16;
 
+/// Queries of a head that are scored to find out whether it is worth screening.
+inline constexpr Index sampled_queries = 12;
+
 /// Thresholds from which screening is faster with this machine's products, as measured.
 struct ScreeningNeeds {
   Index keys;            ///< at least, of a head
+  double fixed;          ///< keys whose scores cost what quantizing queries and keys costs, for a query of a block
   double per_candidate;  ///< keys ruled out for one that has to be scored
 };
 
 /// Products of words save less of the time of floats than those of bytes.
 inline ScreeningNeeds screening_needs() {
-  return simd::int_dot_isa() == simd::IntDotIsa::avx2 ? ScreeningNeeds{1024, 16} : ScreeningNeeds{512, 9};
+  return simd::int_dot_isa() == simd::IntDotIsa::avx2 ? ScreeningNeeds{1024, 0, 16} : ScreeningNeeds{320, 265, 9};
 }
 
 /// True if screening is faster for queries with `cols` columns on this machine.
