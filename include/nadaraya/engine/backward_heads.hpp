@@ -30,7 +30,7 @@ void pull_key_heads_back(std::size_t first_key_head, std::size_t last_key_head, 
   const std::size_t count = batch.last_head(last_key_head - 1) - first;
   using Model = CostModel<Scalar>;
   const auto cost_of = [&](const auto& of_head) { return total_cost(first, first + count, executor, of_head); };
-  // Memory that these heads need is given back before the next ones begin. Keys are packed by now.
+  // Memory that these heads need is given back before the next ones begin; one thread packs their keys there too.
   Arena& memory = execution.memory();
   const Arena::Scope scope(memory);
   LineVector<std::optional<Backward<Scalar>>> passes(count, &memory);
@@ -86,7 +86,7 @@ void backward(std::span<const Problem<Scalar>> heads, std::span<const HeadGradie
   const AnyExecutor& executor = execution.executor();
   // Pairs are formed again where most are supported: no bound on the keys would rule many out.
   const Batch<Scalar> batch(heads, scored ? Queries::in_order : Queries::none, false, execution);
-  batch.get_ready(executor);
+  if (!executor.serial()) batch.get_ready(executor);
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);

@@ -3,6 +3,7 @@
 
 #include "nadaraya/engine/key_part.hpp"
 #include "nadaraya/engine/key_sums.hpp"
+#include "nadaraya/engine/rows_ahead.hpp"
 #include "nadaraya/extent.hpp"
 #include "nadaraya/index/grid.hpp"
 #include "nadaraya/loops/blocks.hpp"
@@ -64,6 +65,7 @@ struct BlockScratch {
   LineVector<Scalar> words;               ///< keys and values, two numbers of 16 bits in one
   LineVector<Scalar> part;                ///< of a row's result
   NearKeys near_keys;
+  RowsAhead<Scalar> ahead;                ///< of the next head
   StreamedRows<Scalar> streamed;          ///< of the block's queries
   LineVector<Scalar> group_queries;       ///< those of several heads, one after the other
   LineVector<Scalar> group_rows;          ///< ... and their rows of the result

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -28,12 +29,25 @@ void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<S
   const Cost cost = total_cost(0, batch.size(), executor, [&](std::size_t h) {
     return CostModel<Scalar>::forward(batch.planned(h), batch.seen(h));
   });
+  // One thread stays with a head, whose keys are in its cache, fetches the next one meanwhile, and gives its keys the memory
+  // of these; several begin with different heads, whose first blocks get the keys ready. The last blocks first: under a
+  // causal mask they are the longest.
+  std::optional<Arena::Scope> memory_of_keys;
+  std::size_t unit = units.count();
   const auto work = [&] {
-    for_each_item<Scalar>(execution, units.items(), cost, [&](Index item, BlockScratch<Scalar>& scratch) {
-      // The last blocks first: under a causal mask they are the longest. One thread stays with a head, whose keys are in its
-      // cache; several begin with different heads, whose first blocks get the keys ready.
-      const Index left = units.items() - 1 - item;
-      units.work_on(executor.serial() ? units.one_after_the_other(left) : units.in_turn(left), scratch);
+    for_each_item<Scalar>(execution, units.items(), cost, [&](Index i, BlockScratch<Scalar>& scratch) {
+      const Index left = units.items() - 1 - i;
+      if (!executor.serial()) return units.work_on(units.in_turn(left), scratch);
+      const WorkItems::Item item = units.one_after_the_other(left);
+      if (item.head != unit) {
+        if (unit == units.count() || !units.same_keys(item.head, unit)) {
+          memory_of_keys.reset();
+          memory_of_keys.emplace(execution.memory());
+        }
+        unit = item.head;
+        scratch.ahead = unit > 0 ? units.rows(unit - 1, unit) : RowsAhead<Scalar>();
+      }
+      units.work_on(item, scratch);
     });
   };
   if (!units.in_parts()) return work();

@@ -38,6 +38,21 @@ class ForwardUnits {
   /// Item i, of unit after unit, or such that units take turns.
   WorkItems::Item one_after_the_other(Index i) const { return items_[i]; }
   WorkItems::Item in_turn(Index i) const { return items_.in_turn(i); }
+  std::size_t count() const { return units_.size(); }
+  /// Do two units read the same keys? Units that do follow one another.
+  bool same_keys(std::size_t unit, std::size_t other) const { return key_head(unit) == key_head(other); }
+  /// What a unit reads that another has not read. Caches are not read from one end to the other.
+  RowsAhead<Scalar> rows(std::size_t unit, std::size_t other) const {
+    const Head<Scalar>& head = batch_.planned(units_[unit].first_head);
+    RowsAhead<Scalar> ahead;
+    if (batch_.problem(units_[unit].first_head).cached != nullptr) return ahead;
+    if (!same_keys(unit, other)) {
+      ahead.add(head.key());
+      ahead.add(head.value());
+    }
+    ahead.add(head.query);
+    return ahead;
+  }
   bool in_parts() const { return parts_ > 0; }
 
   /// Before the items are worked on, if there are parts: these stay in `shared` until all are done.
@@ -63,6 +78,8 @@ class ForwardUnits {
   }
 
  private:
+  Index key_head(std::size_t unit) const { return batch_.problem(units_[unit].first_head).key_head; }
+
   struct Unit {
     std::size_t first_head;
     std::size_t heads;

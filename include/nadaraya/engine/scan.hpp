@@ -97,6 +97,8 @@ void list_tile(const Head<Scalar>& head, Index first_query, Index r, Index rows,
     any |= lists[i].visible;
   }
   if (any == 0) return;
+  // Memory brings about three rows in the time of a tile.
+  scratch.ahead.fetch(3);
   const Index cols = head.query.cols;
   const Scalar* const panel = packed_panel(head, first_key, scratch);
   const auto key = static_cast<KeyIndex>(first_key);
