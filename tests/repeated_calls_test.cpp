@@ -4,6 +4,7 @@
 #include "tests/support/allocations.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -38,8 +39,10 @@ template <class Matrix, class Op>
 void check_matrices(const Op& op) {
   using Scalar = typename Matrix::Scalar;
   test::Random random(7);
-  const Matrix q = random.normal<Scalar>(150, 20), k = random.normal<Scalar>(170, 20), v = random.normal<Scalar>(170, 9),
-               grad_out = random.normal<Scalar>(150, 9);
+  // More than one block of queries and one panel of keys.
+  constexpr Index queries = test::sanitized ? 100 : 150, keys = test::sanitized ? 80 : 170;
+  const Matrix q = random.normal<Scalar>(queries, 20), k = random.normal<Scalar>(keys, 20), v = random.normal<Scalar>(keys, 9),
+               grad_out = random.normal<Scalar>(queries, 9);
   const Workspace<Scalar> workspace;
   Matrix out;
   REQUIRE(allocations_when_repeated([&] { op(q, k, v, out, workspace); }) == 0);

@@ -6,6 +6,7 @@
 #include "tests/engine/every_tier.hpp"
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -86,7 +87,7 @@ RowMatrix<T> some_points(int kind, Index n, Index dimension, T radius, Random& r
 TEMPLATE_TEST_CASE("a grid finds the points within a radius", "[engine][grid][sweep]", float, double) {
   using T = TestType;
   Random random(3);
-  for (int trial = 0; trial < 300; ++trial) {
+  for (int trial = 0; trial < (test::sanitized ? 84 : 300); ++trial) {
     const Index dimension = 1 + trial % 3;
     const int kind = trial % 7;
     const Index n = 2 + 2 * random.below(200);

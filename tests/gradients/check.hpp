@@ -7,6 +7,7 @@
 #include "tests/support/close.hpp"
 #include "tests/support/policies.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <Eigen/SparseCore>
 
@@ -53,15 +54,16 @@ inline void compare(double actual, long double numeric, bool smooth, Tally& tall
 /// The loss and the weights of a problem, by how far its query, key and value have been moved.
 using Moved = std::function<std::pair<long double, Wide>(const Wide&, const Wide&, const Wide&)>;
 
-/// All entries of the gradients of query, key and value.
+/// All entries of the gradients of query, key and value; under sanitizers one of each, as only the oracle runs here.
 inline void compare_operands(const RowMatrix<double>& query, const RowMatrix<double>& key, const RowMatrix<double>& value,
                              const Moved& moved, Tally& tally) {
   const RowMatrix<double>* gradients[] = {&query, &key, &value};
   const char* names[] = {"query", "key", "value"};
   Wide by[] = {Wide::Zero(query.rows(), query.cols()), Wide::Zero(key.rows(), key.cols()), Wide::Zero(value.rows(), value.cols())};
   for (int operand = 0; operand < 3; ++operand) {
-    for (Index i = 0; i < by[operand].rows(); ++i) {
-      for (Index j = 0; j < by[operand].cols(); ++j) {
+    const Index rows = sanitized ? 1 : by[operand].rows(), cols = sanitized ? 1 : by[operand].cols();
+    for (Index i = 0; i < rows; ++i) {
+      for (Index j = 0; j < cols; ++j) {
         by[operand](i, j) = -step;
         const auto [low, low_support] = moved(by[0], by[1], by[2]);
         by[operand](i, j) = step;
@@ -229,10 +231,11 @@ void check_masks(const std::string& name, const K& kernel, const N& normalizatio
   }
   INFO(tally.left_out << " derivatives at an edge of the support left out, " << tally.compared << " compared");
   REQUIRE(tally.compared > 0);
-  REQUIRE(tally.left_out * 20 < tally.compared);
+  REQUIRE((sanitized || tally.left_out * 20 < tally.compared));
 }
 
-/// ... for every kernel that the normalization takes.
+/// ... for every kernel that the normalization takes; under sanitizers without the degrees 3 and 4, which take
+/// the same steps as any power.
 template <class N, class S>
 void check_kernels(const N& normalization, const S& similarity) {
   constexpr bool metric = MetricSimilarity<S>;
@@ -242,8 +245,10 @@ void check_kernels(const N& normalization, const S& similarity) {
   if constexpr (!nearest || metric) {
     check_masks("epanechnikov", Epanechnikov{}, normalization, similarity);
     check_masks("biweight", Biweight{}, normalization, similarity);
-    check_masks("triweight", Triweight{}, normalization, similarity);
-    check_masks("quadweight", RectifiedPolynomial<4>{}, normalization, similarity);
+    if constexpr (!sanitized) {
+      check_masks("triweight", Triweight{}, normalization, similarity);
+      check_masks("quadweight", RectifiedPolynomial<4>{}, normalization, similarity);
+    }
     check_masks("power 2.5", RectifiedPower::with_exponent(2.5), normalization, similarity);
     check_masks("power 0.6", RectifiedPower::with_exponent(0.6), normalization, similarity);
     check_masks("power 40", RectifiedPower::with_exponent(40.0), normalization, similarity);

@@ -5,6 +5,7 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -97,7 +98,7 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
   const RowRuleOf<double, K, N> rule(kernel, normalization, factor);
   Random random(11);
   std::vector<std::vector<double>> many;
-  for (int trial = 0; trial < 1000; ++trial) {
+  for (int trial = 0; trial < (sanitized ? 150 : 1000); ++trial) {
     const auto n = static_cast<std::size_t>(1 + random.below(12));
     std::vector<double> z(n);
     for (double& z_j : z) {
