@@ -1,4 +1,5 @@
 // A cache that stores 16 bits gives the bits that a cache of floats gives for the rounded numbers.
+#include <nadaraya/definitions.hpp>
 #include <nadaraya/nadaraya.hpp>
 
 #include "tests/support/allocations.hpp"
