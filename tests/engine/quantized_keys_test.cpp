@@ -195,7 +195,7 @@ Operands<T> queries_between_steps(test::Random& random, Index queries, Index col
   return in;
 }
 
-/// Screens keys of all sizes that the scalar has, for a number of queries.
+/// Screens keys for a number of queries; one of the two has lengths up to the ends of the range of the scalar.
 template <class T>
 void screen_all_sizes(Index queries) {
   test::Random random(5);
