@@ -41,8 +41,9 @@ namespace nadaraya::sharded {
 /// is no dot product, of fewer than 32 queries or 320 keys, and with Screening::never. Other results are those of one machine up to
 /// rounding: keys without weight, of which ranks know others, take part in the last bits of a threshold.
 ///
-/// Under another mix than the weighted mean, such as LocalLinear, the keys of candidates travel too, and operator() computes outputs
-/// alone; under FixedBandwidth and NearestNeighbors these have the bits of one machine as above, of keys stored as scalars.
+/// Under another mix than the weighted mean, such as LocalLinear, the keys of candidates travel too, in both passes. The bits are those
+/// of one machine under the same conditions, of keys stored as scalars, and for gradients of fewer than 1,920 queries, beyond which
+/// one machine sums those of keys in parts.
 ///
 /// Errors: std::invalid_argument for shapes, parameters and masks, and for operands that do not fit together; std::bad_alloc;
 /// std::runtime_error for any other exception. Whatever a rank throws, all ranks throw; outputs may be half written. What the
@@ -102,10 +103,9 @@ class Operator {
     return out;
   }
 
-  /// The regression with a record for `backward`, of the weighted mean only. `out` becomes [Nq x Dv], the same on all ranks.
+  /// The regression with a record for `backward`. `out` becomes [Nq x Dv], the same on all ranks.
   template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
   Tape<ScalarOf<Q>> forward(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
-    check_recorded();
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::forward, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
                          "sharded::Operator::forward");
@@ -116,7 +116,6 @@ class Operator {
   /// rows of `out` that are theirs. Masks count the queries of all ranks.
   template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
   Tape<ScalarOf<Q>> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
-    check_recorded();
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::prefill, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
                          "sharded::Operator::prefill");
@@ -127,7 +126,6 @@ class Operator {
   /// queries that this rank gave, those of key and value of its own keys, those of parameters are the same on all ranks.
   template <Communicator C, class Scalar, RealExpression G>
   typename One::template GradientsOf<Scalar> backward(C& ranks, const Tape<Scalar>& tape, const G& grad_out) const {
-    check_recorded();
     static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "grad_out must have the scalar of the forward pass");
     static_assert(sparse || (!ParametricSimilarity<S, Scalar> && !ParametricBias<M, Scalar>),
                   "sharded::Operator::backward: the gradients of a policy's own parameters are summed over ranks for kernels "
@@ -147,11 +145,6 @@ class Operator {
   }
 
  private:
-  static constexpr void check_recorded() {
-    static_assert(is_mean, "sharded::Operator: forward, prefill and backward are for LocalConstant; under another mix there is no "
-                           "backward pass over ranks, and operator() computes outputs alone");
-  }
-
   /// work(the operator as its calls take it).
   template <class Scalar, class Work>
   void called(const Work& work) const {

@@ -350,6 +350,30 @@ TEST_CASE("a plane is fitted to the keys of all ranks") {
   test::check_divided_rows<float>(NadarayaWatson{Epanechnikov{}, Adaptive{}}.with(LocalLinear{0.05}), 1);
 }
 
+TEST_CASE("a plane is pulled back to the keys of all ranks") {
+  // Supports of more keys than columns and of fewer, and empty ones; queries of more than one batch.
+  const auto fixed = NadarayaWatson{Epanechnikov{}, FixedBandwidth{1.5}, SquaredDistance{}}.with(LocalLinear{0.05});
+  for (const Index queries : {7, 100, 1000}) check_bits_of_one_machine<double>(fixed, queries, 130);
+  check_shardings<double>(fixed, in_double);
+  // Cosine compares rows of unit length: gradients reach the keys through them.
+  const auto nearest = NadarayaWatson{Gaussian{}, NearestNeighbors{9}, Cosine{9.0}}.with(LocalLinear{0.05});
+  check_bits_of_one_machine<double>(nearest, 100, 130);
+  const auto adaptive = NadarayaWatson{Biweight{}, Adaptive{}, Causal{}}.with(LocalLinear{0.05});
+  for (const Index keys : {0, 130}) check_shardings<double>(adaptive, in_double, 100, keys);
+}
+
+TEST_CASE("a plane that sees a NaN has NaN gradients, on whatever rank its keys are") {
+  Inputs<double> in(5, 60, 4, 3, 2);
+  in.k(40, 1) = std::numeric_limits<double>::quiet_NaN();
+  const auto one = NadarayaWatson{Biweight{}, Adaptive{}, test::any_mask("lengths", KeyLengths{{20, 40, 41, 60, 39}})}.with(LocalLinear{0.05});
+  const auto expected = test::run_on_one_machine(one, in);
+  for (const Ends& ends : {Ends{60}, Ends{10, 39, 60}}) {
+    const auto all = run_sharded(one, Mixing::gather_values, in, ends, {});
+    REQUIRE(test::largest_difference(all, expected, in_double) == "");
+    for (const double by_parameter : all.parameters) REQUIRE(std::isnan(by_parameter));
+  }
+}
+
 // LocalLinear that refuses rows where it is told to.
 struct RefusingMix : LocalLinear {
   bool refuses = false;

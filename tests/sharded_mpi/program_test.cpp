@@ -102,6 +102,7 @@ TEST_CASE("any number of ranks writes the files of attend where rows do not depe
   const std::vector<Words> rules = {
       {"--kernel", "gaussian", "--normalization", "nearest", "--neighbors", "5"},
       {"--kernel", "biweight", "--normalization", "fixed", "--bandwidth", "3", "--similarity", "euclidean", "--mask", "causal"},
+      {"--kernel", "epanechnikov", "--normalization", "fixed", "--bandwidth", "3", "--similarity", "euclidean", "--mix", "linear", "--ridge", "0.1"},
   };
   for (const Words& rule : rules) {
     const Words options = arrays + gradient + rule;
@@ -146,13 +147,13 @@ TEST_CASE("a rank that cannot read its file ends the job with one message", "[mp
   REQUIRE(!fs::exists(folder / "out"));
 }
 
-TEST_CASE("a mix without a backward pass over ranks is refused", "[mpi]") {
+TEST_CASE("a mix of rows in which all keys have weight is refused", "[mpi]") {
   const Folder folder;
   const Outcome outcome =
-      run_program(NADARAYA_MPIEXEC, folder, ranks(2, {"--tokens", "100", "--kernel", "biweight", "--mix", "linear"}));
+      run_program(NADARAYA_MPIEXEC, folder, ranks(2, {"--tokens", "100", "--kernel", "gaussian", "--mix", "linear"}));
   INFO(outcome.err);
   REQUIRE(outcome.exit_code == 2);
-  REQUIRE(count(outcome.err, "--mix linear has no backward pass over ranks; ranks compute --mix constant only\n") == 1);
+  REQUIRE(count(outcome.err, "--mix linear has to know all keys of a support, and --kernel gaussian gives weight to all of them on all ranks\n") == 1);
 }
 
 TEST_CASE("a rank that is killed ends the job, with a message", "[mpi]") {

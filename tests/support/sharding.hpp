@@ -76,6 +76,7 @@ void note_parameters(const Grads& grads, std::vector<Scalar>& to) {
   if constexpr (requires { grads.scale; }) to.push_back(grads.scale);
   if constexpr (requires { grads.bandwidth; }) to.push_back(grads.bandwidth);
   if constexpr (requires { grads.alpha; }) to.push_back(grads.alpha);
+  if constexpr (requires { grads.ridge; }) to.push_back(grads.ridge);
 }
 
 /// What all ranks have together, with the queries sharded too if `query_ends` is not empty.

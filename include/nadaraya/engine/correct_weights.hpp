@@ -65,26 +65,20 @@ void correct_weights(const Head<Scalar>& head, Index query, std::span<const KeyI
   correct_support(*mix, weighted_keys(head, query, keys, RowView<Scalar>(p), scratch), p, scratch.mix);
 }
 
-/// On the way back, for a row whose weights are p and g = dL/dc, c the corrected weights: p becomes c, g becomes dL/dp. Leaves
-/// the gradients at fixed weights in the scratch memory: dL/dquery, and dL/dkey of the keys that have weight. Returns dL/dridge.
+/// On the way back, for the support that drop_weightless has left of a row whose weights are p and g = dL/dc, c the corrected
+/// weights: p becomes c, g becomes dL/dp. Leaves the gradients at fixed weights in the scratch memory: dL/dquery, and dL/dkey of the
+/// keys that have weight. Returns dL/dridge.
 template <class Scalar>
-Scalar pull_corrected(const Head<Scalar>& head, Index query, std::span<const KeyIndex> keys, const RowNormalizer<Scalar>& map,
-                      RowOut<Scalar> p, RowOut<Scalar> g, BlockScratch<Scalar>& scratch) {
-  MixScratch<Scalar>& kept = scratch.mix;
-  kept.grad_query.assign(static_cast<std::size_t>(head.query.cols), Scalar(0));
-  // Otherwise they are resized, not cleared: all are assigned.
-  if (keys.empty() || detail::is_nan(map.mass)) {
-    kept.grad_keys.clear();
-    return keys.empty() ? Scalar(0) : map.mass;
-  }
-  const WeightedKeys<Scalar> support = weighted_keys(head, query, keys, RowView<Scalar>(p), scratch);
+Scalar pull_corrected_support(const RowMix<Scalar>& mix, const WeightedKeys<Scalar>& support, RowOut<Scalar> p, RowOut<Scalar> g,
+                              MixScratch<Scalar>& kept) {
   const std::size_t count = support.weights.size();
+  kept.grad_query.assign(static_cast<std::size_t>(support.dimension()), Scalar(0));
+  // The others are resized, not cleared: all are assigned.
   kept.corrected.resize(count);
   kept.grad_corrected.resize(count);
   kept.grad_weights.resize(count);
   kept.grad_keys.resize(count * kept.grad_query.size());
   for (std::size_t j = 0; j < count; ++j) kept.grad_corrected[j] = g[kept.place(j)];
-  const RowMix<Scalar>& mix = *head.mix_of(query);
   mix.correct(support, kept.corrected, kept.memory);
   const Scalar by_ridge = mix.pullback(support, kept.grad_corrected,
                                        {kept.grad_weights, kept.grad_query.data(), kept.grad_keys.data()}, kept.memory);
@@ -94,6 +88,20 @@ Scalar pull_corrected(const Head<Scalar>& head, Index query, std::span<const Key
     g[kept.place(j)] = kept.grad_weights[j];
   }
   return by_ridge;
+}
+
+/// The same for a row of a head. Of one that is empty, or NaN, the gradients at fixed weights are zero, or none.
+template <class Scalar>
+Scalar pull_corrected(const Head<Scalar>& head, Index query, std::span<const KeyIndex> keys, const RowNormalizer<Scalar>& map,
+                      RowOut<Scalar> p, RowOut<Scalar> g, BlockScratch<Scalar>& scratch) {
+  MixScratch<Scalar>& kept = scratch.mix;
+  if (keys.empty() || detail::is_nan(map.mass)) {
+    kept.grad_query.assign(static_cast<std::size_t>(head.query.cols), Scalar(0));
+    kept.grad_keys.clear();
+    return keys.empty() ? Scalar(0) : map.mass;
+  }
+  const WeightedKeys<Scalar> support = weighted_keys(head, query, keys, RowView<Scalar>(p), scratch);
+  return pull_corrected_support(*head.mix_of(query), support, p, g, kept);
 }
 
 /// Adds the dL/dkey at fixed weights that pull_corrected left for a row of keys.

@@ -38,12 +38,13 @@ struct OperandGradients {
 template <class Scalar>
 class ChosenOperator {
  public:
-  /// Throws std::invalid_argument if the options are not valid, and for a mix other than constant, of which there is no backward
-  /// pass over ranks; Operator computes the outputs of the others.
+  /// Throws std::invalid_argument if the options are not valid, and for a mix other than constant where rows are not sparse: the
+  /// Gaussian kernel under another normalization than nearest.
   explicit ChosenOperator(const OperatorOptions& options, Mixing mixing = Mixing::gather_values)
       : one_(make_operator<Scalar>(options)), numbers_(numbers_of(options)), mixing_(mixing) {
-    nadaraya::detail::require(options.mix == "constant", "sharded::ChosenOperator: ", options.named("mix", options.mix),
-                              " has no backward pass over ranks; ranks compute ", options.named("mix", "constant"), " only");
+    nadaraya::detail::require(options.mix == "constant" || one_.policies().rule->traits().sparse, "sharded::ChosenOperator: ",
+                              options.named("mix", options.mix), " has to know all keys of a support, and ",
+                              options.named("kernel", options.kernel), " gives weight to all of them on all ranks");
   }
 
   /// As Operator::operator() on a cache, whose similarity must be that of the options.

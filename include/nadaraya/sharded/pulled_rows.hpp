@@ -77,10 +77,16 @@ class PulledRows {
     }
   }
 
+  /// Adds to dL/dkey of one of this rank's keys.
+  void add_key_gradient(Index key, const Scalar* gradient) {
+    sums_.key.row(key) += Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>>(gradient, sums_.key.cols());
+  }
+
   /// A row that is NaN: so are the gradients of its query and of every key that it sees.
   void add_nan_row(Index query) {
     const Scalar nan(std::numeric_limits<Scalar>::quiet_NaN());
     add_parameters(ParameterGradients<Scalar>{nan, nan, nan});
+    if (shard_.policies.mix != nullptr) block_.ridge = std::numeric_limits<engine::Wide<Scalar>>::quiet_NaN();
     if (Scalar* const row = grad_query_row(query)) std::fill_n(row, grad_query_.cols(), nan);
     const PositionMask<Scalar> mask(*shard_.policies.mask, shard_.positions(), Index(0), shard_.layout.all);
     const Extent local{shard_.layout.all.queries, shard_.keys()};

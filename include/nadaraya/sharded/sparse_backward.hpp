@@ -9,6 +9,7 @@
 #include "nadaraya/sharded/gathered_rows.hpp"
 #include "nadaraya/sharded/pulled_rows.hpp"
 #include "nadaraya/sharded/shard.hpp"
+#include "nadaraya/sharded/support_mix.hpp"
 #include "nadaraya/sharded/tape.hpp"
 #include "nadaraya/types.hpp"
 
@@ -33,6 +34,7 @@ class SparseBackward {
         shard_(shard),
         record_(record),
         pulled_(pulled),
+        mix_(shard),
         factor_(shard.policies.similarity->product_bound(Scalar(0), shard.query->cols()).product) {}
 
   void run() {
@@ -122,6 +124,10 @@ class SparseBackward {
       g_[j] = of_ranks_[owner][next_[owner]++];
     }
     dz_.resize(keys.size());
+    if (mix_.corrects()) {
+      const Scalar by_ridge = mix_.pull(pulled_.query().row(query), keys_.view(), keys_.places(keys), p_, g_);
+      pulled_.parameters().ridge += engine::Wide<Scalar>(by_ridge);
+    }
     ParameterGradients<Scalar> parameters;
     shard_.policies.rule->unweigh(map(query), record_.row_coordinates(query), g_, dz_, parameters);
     pull_query(query, keys, parameters);
@@ -132,6 +138,11 @@ class SparseBackward {
       pairs_.push_back({static_cast<KeyIndex>(query), local, p_[j], dz_[j]});
     }
     pulled_.add_pairs(pairs_);
+    if (mix_.corrects()) {
+      mix_.for_each_grad_key([&](std::size_t j, const Scalar* grad_key) {
+        if (owners_[entry + j] == shard_.rank) pulled_.add_key_gradient(shard_.layout.local(keys[j], shard_.rank), grad_key);
+      });
+    }
     entry += keys.size();
   }
 
@@ -161,6 +172,9 @@ class SparseBackward {
     } else {
       parameters.scale += similarity.pull_query(q, key, list, dz_.data(), grad_.data());
     }
+    if (mix_.corrects()) {
+      for (std::size_t d = 0; d < grad_.size(); ++d) grad_[d] += mix_.grad_query()[d];
+    }
     pulled_.add_parameters(parameters);
     if (Scalar* const to = pulled_.grad_query_row(query)) std::copy(grad_.begin(), grad_.end(), to);
   }
@@ -169,6 +183,7 @@ class SparseBackward {
   const Shard<Scalar>& shard_;
   const Record<Scalar>& record_;
   PulledRows<Scalar>& pulled_;
+  SupportMix<Scalar> mix_;
   Scalar factor_;
   Message message_;
   Gathered gathered_;

@@ -51,14 +51,33 @@ class SupportMix {
   void correct(Index query, const engine::View<Scalar>& rows, std::span<const KeyIndex> keys, const RowNormalizer<Scalar>& map,
                RowOut<Scalar> p) {
     if (!corrects() || keys.empty() || nadaraya::detail::is_nan(map.mass)) return;
-    RowView<Scalar> weights = p;
-    engine::drop_weightless(keys, weights, scratch_);
-    const engine::KeyList list = engine::KeyList::listed(keys.data(), static_cast<Index>(keys.size()));
-    const WeightedKeys<Scalar> support{query_.view().row(query), rows, list, weights};
-    engine::correct_support(*shard_.policies.mix, support, p, scratch_);
+    engine::correct_support(*shard_.policies.mix, support(query_.view().row(query), rows, keys, p), p, scratch_);
+  }
+
+  /// On the way back, for the row of a prepared query that has weights p, and g = dL/dc of the corrected weights c: p becomes c, g
+  /// becomes dL/dp. Returns dL/dridge. Only for a mix that corrects, and a row that is neither empty nor NaN.
+  Scalar pull(const Scalar* query, const engine::View<Scalar>& rows, std::span<const KeyIndex> keys, RowOut<Scalar> p,
+              RowOut<Scalar> g) {
+    const WeightedKeys<Scalar> of = support(query, rows, keys, p);
+    return engine::pull_corrected_support(*shard_.policies.mix, of, p, g, scratch_);
+  }
+
+  /// What the last pull() left: dL/dquery at fixed weights.
+  std::span<const Scalar> grad_query() const { return scratch_.grad_query; }
+  /// ... and visit(j, dL/dkey at fixed weights) for the keys that have weight, the j-th of the row each.
+  template <class Visit>
+  void for_each_grad_key(const Visit& visit) const {
+    const std::size_t cols = scratch_.grad_query.size();
+    for (std::size_t j = 0; j < scratch_.corrected.size(); ++j) visit(scratch_.place(j), scratch_.grad_keys.data() + j * cols);
   }
 
  private:
+  /// The keys of a row that have weight.
+  WeightedKeys<Scalar> support(const Scalar* query, const engine::View<Scalar>& rows, std::span<const KeyIndex> keys, RowView<Scalar> p) {
+    engine::drop_weightless(keys, p, scratch_);
+    return {query, rows, engine::KeyList::listed(keys.data(), static_cast<Index>(keys.size())), p};
+  }
+
   const Shard<Scalar>& shard_;
   Rows<Scalar> query_;
   Rows<Scalar> prepared_key_;
