@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/extent.hpp"
 #include "nadaraya/mix/local_constant.hpp"
@@ -32,8 +33,9 @@ namespace nadaraya::sharded {
 ///
 /// The same bits for any sharding, one rank included, and any number of ranks. Of a compact kernel, or of nearest neighbours, the
 /// keys that may have weight travel, and every rank solves every row from the same list; where this saves bytes, each rank a part of
-/// the rows. Of a Gaussian kernel nothing travels but maxima and sums, and these are exact (SplitAddition). Traffic of a query: see
-/// SparseForward, DenseForward. One thread for each rank; ranks are to be processes or threads.
+/// the rows, and in the backward pass pulls the same rows back. Of a Gaussian kernel nothing travels but maxima and sums, and these are exact (SplitAddition). Traffic of a query: see
+/// SparseForward, DenseForward. Ranks are processes or threads. Each call takes an executor, for the work of its rank alone: Threads{n},
+/// or a Workspace, which keeps the engine's memory from call to call; the bits do not depend on it.
 ///
 /// FixedBandwidth, Unnormalized (under a compact kernel) and NearestNeighbors also have the bits of the operator on one machine,
 /// outputs and the gradients of query, key and value, where values are gathered, as long as a row's support is less than 64 keys
@@ -42,7 +44,7 @@ namespace nadaraya::sharded {
 /// rounding: keys without weight, of which ranks know others, take part in the last bits of a threshold.
 ///
 /// Under another mix than the weighted mean, such as LocalLinear, the keys of candidates travel too, in both passes. The bits are those
-/// of one machine under the same conditions, of keys stored as scalars, and for gradients of fewer than 1,920 queries, beyond which
+/// of one machine under the same conditions, of keys stored as scalars, and for gradients of at most 1,824 queries, beyond which
 /// one machine sums those of keys in parts.
 ///
 /// Errors: std::invalid_argument for shapes, parameters and masks, and for operands that do not fit together; std::bad_alloc;
@@ -77,17 +79,17 @@ class Operator {
 
   /// The regression of queries [Nq x D] that all ranks have, on keys [n x D] and values [n x Dv] of this rank, which follow
   /// those of the rank before. Returns [Nq x Dv], the same on all ranks.
-  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
-  RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const Ke& key, const V& value) const {
+  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V, Executor E = Serial>
+  RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const Ke& key, const V& value, const E& executor = {}) const {
     Tape<ScalarOf<Q>> operands;
     RowMatrix<ScalarOf<Q>> out;
-    regress<ScalarOf<Q>>(ranks, Call::regress, query, key, value, out, operands, "sharded::Operator::operator()");
+    regress<ScalarOf<Q>>(ranks, Call::regress, query, key, value, out, operands, executor, "sharded::Operator::operator()");
     return out;
   }
 
   /// The same on the keys and values of a cache, of which every rank has its own.
-  template <Communicator C, RealExpression Q, class Stored>
-  RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const KeyValueCache<Stored, S>& cache) const {
+  template <Communicator C, RealExpression Q, class Stored, Executor E = Serial>
+  RowMatrix<ScalarOf<Q>> operator()(C& ranks, const Q& query, const KeyValueCache<Stored, S>& cache, const E& executor = {}) const {
     using Scalar = ScalarOf<Q>;
     static_assert(std::is_same_v<Scalar, nadaraya::detail::ComputedIn<Stored>>, "query must have the scalar of the cache");
     const char* const function = "sharded::Operator::operator()";
@@ -98,34 +100,35 @@ class Operator {
         validate<Scalar>(query, local.keys(), local.values(), function);
         rows = Rows<Scalar>(query);
       };
-      Calls<Scalar, C>(ranks, op, function).regress(take, CachedPart<Scalar>(cache), out);
+      Calls<Scalar, C>(ranks, op, executor, function).regress(take, CachedPart<Scalar>(cache), out);
     });
     return out;
   }
 
   /// The regression with a record for `backward`. `out` becomes [Nq x Dv], the same on all ranks.
-  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
-  Tape<ScalarOf<Q>> forward(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
+  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V, Executor E = Serial>
+  Tape<ScalarOf<Q>> forward(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out, const E& executor = {}) const {
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::forward, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
-                         "sharded::Operator::forward");
+                         executor, "sharded::Operator::forward");
     return tape;
   }
 
   /// The same of queries that are sharded too: each rank gives its own, which follow those of the rank before, and gets the
   /// rows of `out` that are theirs. Masks count the queries of all ranks.
-  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
-  Tape<ScalarOf<Q>> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out) const {
+  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V, Executor E = Serial>
+  Tape<ScalarOf<Q>> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<ScalarOf<Q>>& out, const E& executor = {}) const {
     Tape<ScalarOf<Q>> tape;
     regress<ScalarOf<Q>>(ranks, Call::prefill, std::forward<Q>(query), std::forward<Ke>(key), std::forward<V>(value), out, tape,
-                         "sharded::Operator::prefill");
+                         executor, "sharded::Operator::prefill");
     return tape;
   }
 
   /// The gradients of a loss, given grad_out = dL/dout of the rows of `out` that this rank got. That of the query is of the
   /// queries that this rank gave, those of key and value of its own keys, those of parameters are the same on all ranks.
-  template <Communicator C, class Scalar, RealExpression G>
-  typename One::template GradientsOf<Scalar> backward(C& ranks, const Tape<Scalar>& tape, const G& grad_out) const {
+  template <Communicator C, class Scalar, RealExpression G, Executor E = Serial>
+  typename One::template GradientsOf<Scalar> backward(C& ranks, const Tape<Scalar>& tape, const G& grad_out,
+                                                      const E& executor = {}) const {
     static_assert(std::is_same_v<ScalarOf<G>, Scalar>, "grad_out must have the scalar of the forward pass");
     static_assert(sparse || (!ParametricSimilarity<S, Scalar> && !ParametricBias<M, Scalar>),
                   "sharded::Operator::backward: the gradients of a policy's own parameters are summed over ranks for kernels "
@@ -138,7 +141,7 @@ class Operator {
         static_cast<Parameters&>(grads) = nadaraya::detail::no_parameters<Parameters, Scalar>(one_.similarity(), one_.mask());
         grads += sums;
       };
-      Calls<Scalar, C>(ranks, op, "sharded::Operator::backward")
+      Calls<Scalar, C>(ranks, op, executor, "sharded::Operator::backward")
           .backward(tape, take, grads.query, grads.key, grads.value, take_parameters);
     });
     return grads;
@@ -172,9 +175,9 @@ class Operator {
     nadaraya::detail::validate_dimension<Scalar>(one_.similarity(), one_.mix(), key.cols());
   }
 
-  template <class Scalar, class C, class Q, class Ke, class V>
+  template <class Scalar, class C, class Q, class Ke, class V, class E>
   void regress(C& ranks, Call call, Q&& query, Ke&& key, V&& value, RowMatrix<Scalar>& out, Tape<Scalar>& tape,
-               const char* function) const {
+               const E& executor, const char* function) const {
     static_assert(std::is_same_v<ScalarOf<Ke>, Scalar> && std::is_same_v<ScalarOf<V>, Scalar>,
                   "query, key and value must have the same scalar");
     called<Scalar>([&](const CalledOperator<Scalar>& op) {
@@ -184,7 +187,7 @@ class Operator {
         keys.keep(std::forward<Ke>(key));
         values.keep(std::forward<V>(value));
       };
-      Calls<Scalar, C>(ranks, op, function).regress(call, take, out, tape);
+      Calls<Scalar, C>(ranks, op, executor, function).regress(call, take, out, tape);
     });
   }
 

@@ -299,11 +299,80 @@ TEST_CASE("a call takes as few rounds as its kernel and its operands allow") {
   REQUIRE(rounds([&](auto& ranks) {
             sparse.forward(ranks, in.q, own(ranks, in.k), own(ranks, in.v), outs[ranks.rank()]);
           }) == 4);
+  // Rows are divided where that saves bytes: a round more in either pass.
+  const Inputs<float> wide(20, 90, 8, 3000, 6);
+  std::array<sharded::Tape<float>, 3> tapes;
+  REQUIRE(rounds([&](auto& ranks) {
+            tapes[std::size_t(ranks.rank())] = sparse.forward(ranks, wide.q, own(ranks, wide.k), own(ranks, wide.v), outs[ranks.rank()]);
+          }) == 5);
+  REQUIRE(rounds([&](auto& ranks) { sparse.backward(ranks, tapes[std::size_t(ranks.rank())], wide.g); }) == 5);
 }
 
 TEST_CASE("rows that each rank solves its part of have the bits of one rank") {
+  test::check_divided_passes<double>(NadarayaWatson{Biweight{}, Adaptive{}});
+  test::check_divided_passes<double>(NadarayaWatson{Epanechnikov{}, FixedBandwidth{1.5}, SquaredDistance{}}.with(LocalLinear{0.05}));
   test::check_divided_rows<double>(NadarayaWatson{Biweight{}, Adaptive{}});
   test::check_divided_rows<float>(NadarayaWatson{Triweight{}, Anchored{1.5}, Cosine{9.0}});
+}
+
+// Three threads, whatever the work is worth.
+struct ThreeThreads {
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn) const {
+    Threads{3}.parallel_for(n, fn);
+  }
+  template <class Fn>
+  void parallel_for(Index n, const Fn& fn, Cost) const {
+    Threads{3}.parallel_for(n, fn);
+  }
+};
+
+TEST_CASE("each rank may use several threads, for the same bits") {
+  const auto check = [](const auto& one, Index value_cols) {
+    const Inputs<double> in(100, 130, 6, value_cols, 1);
+    const auto expected = run_sharded(one, Mixing::gather_values, in, Ends{130}, {});
+    for (const Ends& ends : {Ends{130}, Ends{30, 30, 130}}) {
+      REQUIRE(run_sharded(one, Mixing::gather_values, in, ends, {}, ThreeThreads{}) == expected);
+    }
+  };
+  check(NadarayaWatson{Biweight{}, Adaptive{}}, 5);
+  check(NadarayaWatson{Biweight{}, Adaptive{}}, 1000);  // divided
+  check(NadarayaWatson{Epanechnikov{}, FixedBandwidth{1.5}, SquaredDistance{}}.with(LocalLinear{0.05}), 5);
+  check(NadarayaWatson{Gaussian{}, Adaptive{}}, 5);
+}
+
+TEST_CASE("several threads list parts of a rank's keys for few queries, for the same bits") {
+  const auto check = [](const auto& one) {
+    const Inputs<float> in(2, 20000, 8, 4, 6);
+    run_ranks(2, [&](InProcessRank& rank) {
+      sharded::KeyValueCache<float> cache(rank.rank(), 2, 8, 4, 64);
+      cache.append(in.k, in.v);
+      const auto op = sharded::Operator(one);
+      const RowMatrix<float> expected = op(rank, in.q, cache);
+      // On any executor, with memory that is kept from call to call or without.
+      const Workspace<float, ThreeThreads> workspace;
+      for (int call = 0; call < 2; ++call) {
+        const RowMatrix<float> out = op(rank, in.q, cache, workspace);
+        if (rank.rank() == 0) REQUIRE(out == expected);
+      }
+    });
+  };
+  check(NadarayaWatson{Biweight{}, Adaptive{}});
+  check(NadarayaWatson{Biweight{}, Adaptive{}}.with(Screening::always));
+  check(NadarayaWatson{Gaussian{}, Adaptive{}});
+}
+
+TEST_CASE("an executor that one rank cannot use is refused on every rank") {
+  const Inputs<float> in(2, 20, 3, 2, 6);
+  std::array<std::string, 3> messages;
+  run_ranks(3, [&](InProcessRank& rank) {
+    try {
+      sharded::Operator(NadarayaWatson{Biweight{}, Adaptive{}})(rank, in.q, in.k, in.v, Threads{rank.rank() == 1 ? 0 : 1});
+    } catch (const std::invalid_argument& error) {
+      messages[std::size_t(rank.rank())] = error.what();
+    }
+  });
+  for (const std::string& message : messages) REQUIRE(message == "nadaraya::Threads: count must be at least 1, got 0");
 }
 
 // On every rank the bits of one rank, which agrees with one machine: exactly if `tolerance` is 0 and values are gathered.

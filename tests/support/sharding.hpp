@@ -79,9 +79,10 @@ void note_parameters(const Grads& grads, std::vector<Scalar>& to) {
   if constexpr (requires { grads.ridge; }) to.push_back(grads.ridge);
 }
 
-/// What all ranks have together, with the queries sharded too if `query_ends` is not empty.
-template <class Scalar, class Op>
-Results<Scalar> run_sharded(const Op& one, Mixing mixing, const Inputs<Scalar>& in, const Ends& ends, const Ends& query_ends) {
+/// What all ranks have together, with the queries sharded too if `query_ends` is not empty, each rank on an executor.
+template <class Scalar, class Op, class E = Serial>
+Results<Scalar> run_sharded(const Op& one, Mixing mixing, const Inputs<Scalar>& in, const Ends& ends, const Ends& query_ends,
+                            const E& executor = {}) {
   Results<Scalar> all{RowMatrix<Scalar>(in.q.rows(), in.v.cols()), RowMatrix<Scalar>(in.q.rows(), in.q.cols()),
                       RowMatrix<Scalar>(in.k.rows(), in.k.cols()), RowMatrix<Scalar>(in.v.rows(), in.v.cols()), {}, {}};
   const auto op = sharded::Operator(one).with(mixing);
@@ -90,9 +91,9 @@ Results<Scalar> run_sharded(const Op& one, Mixing mixing, const Inputs<Scalar>& 
     const bool replicated = query_ends.empty();
     RowMatrix<Scalar> out;
     const sharded::Tape<Scalar> tape =
-        replicated ? op.forward(ranks, in.q, part(in.k, ends, r), part(in.v, ends, r), out)
-                   : op.prefill(ranks, part(in.q, query_ends, r), part(in.k, ends, r), part(in.v, ends, r), out);
-    const auto grads = op.backward(ranks, tape, replicated ? in.g : part(in.g, query_ends, r));
+        replicated ? op.forward(ranks, in.q, part(in.k, ends, r), part(in.v, ends, r), out, executor)
+                   : op.prefill(ranks, part(in.q, query_ends, r), part(in.k, ends, r), part(in.v, ends, r), out, executor);
+    const auto grads = op.backward(ranks, tape, replicated ? in.g : part(in.g, query_ends, r), executor);
     all.key.middleRows(begin_of(ends, r), grads.key.rows()) = grads.key;
     all.value.middleRows(begin_of(ends, r), grads.value.rows()) = grads.value;
     // Replicated outputs are the same on all ranks: those of the last are looked at.
@@ -187,6 +188,22 @@ void check_divided_rows(const Op& one, std::size_t rounds_of_mix = 0) {
     if (ranks == 1) on_one_rank = outs[0];
     REQUIRE(rounds == (ranks == 1 ? 3 : 4) + rounds_of_mix);
     for (const auto& out : outs) REQUIRE(difference(out, on_one_rank, 0) == "");
+  }
+}
+
+/// The same of both passes, with the queries sharded too or not; 961 queries are a batch that is divided and one that is not.
+template <class Scalar, class Op>
+void check_divided_passes(const Op& one) {
+  Random random(9);
+  for (const Index queries : {7, 961}) {
+    const Inputs<Scalar> in(queries, 130, 6, queries == 7 ? 3000 : 64, 1);
+    const auto on_one_rank = run_sharded(one, Mixing::gather_values, in, Ends{130}, {});
+    for (const int ranks : {2, 3, 8}) {
+      INFO(ranks << " ranks, " << queries << " queries");
+      const Ends ends = any_sharding(ranks, 130, random);
+      REQUIRE(run_sharded(one, Mixing::gather_values, in, ends, {}) == on_one_rank);
+      REQUIRE(run_sharded(one, Mixing::gather_values, in, ends, any_sharding(ranks, queries, random)) == on_one_rank);
+    }
   }
 }
 

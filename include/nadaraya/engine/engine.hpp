@@ -46,15 +46,15 @@ template <class Scalar>
 void weigh(const Problem<Scalar>& head, const Execution<Scalar>& execution,
            const detail::FunctionRef<void(std::span<const KeyIndex> support, std::span<const Scalar> weights)>& visit);
 
-/// visit(rows) for the queries of a head, a block after the other, on the calling thread: each row holds the candidates of a
-/// query, ascending, that exceed every floor known while they were seen, with their similarities; NaN always does. `refine`
-/// raises the floors of rows, and may drop keys that these rule out. Queries and keys are some of `all`: a similarity does not
-/// depend on the others, and is that which forward() of all of them forms in blocks that are screened, or in none if none is to
-/// be.
+/// visit(first, rows) for the queries of a head, a block at a time, on any thread: each row holds the candidates of a query, from
+/// `first` on, ascending, that exceed every floor known while they were seen, with their similarities; NaN always does. `refine`,
+/// called on any thread too, raises the floors of rows, and may drop keys that these rule out. Queries and keys are some of `all`: a
+/// similarity does not depend on the others, and is that which forward() of all of them forms in blocks that are screened, or in
+/// none if none is to be. How many keys are listed beyond those with weight depends on the executor.
 template <class Scalar>
 void list_candidates(const Problem<Scalar>& head, const Extent& all, const Execution<Scalar>& execution,
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>* const> rows)>& refine,
-                     const detail::FunctionRef<void(std::span<CandidateRow<Scalar>> rows)>& visit);
+                     const detail::FunctionRef<void(Index first, std::span<const CandidateRow<Scalar>> rows)>& visit);
 
 /// Prepared keys that outlive calls.
 template <class Scalar>

@@ -6,6 +6,7 @@
 #include "nadaraya/engine/engine.hpp"
 #include "nadaraya/engine/forward.hpp"
 #include "nadaraya/engine/forward_units.hpp"
+#include "nadaraya/engine/key_parts.hpp"
 #include "nadaraya/engine/pool.hpp"
 #include "nadaraya/engine/schedule.hpp"
 
@@ -105,7 +106,7 @@ void weigh(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
 template <class Scalar>
 void list_candidates(const Problem<Scalar>& problem, const Extent& all, const Execution<Scalar>& execution,
                      const detail::FunctionRef<void(std::span<CandidateRow<Scalar>* const> rows)>& refine,
-                     const detail::FunctionRef<void(std::span<CandidateRow<Scalar>> rows)>& visit) {
+                     const detail::FunctionRef<void(Index first, std::span<const CandidateRow<Scalar>> rows)>& visit) {
   // The order in which products are summed: that of rows also where keys are screened here and not in the whole.
   const bool in_panels = all.queries >= ScoredKeys<Scalar>::worth_packing && !Batch<Scalar>::screens(problem, all);
   Problem<Scalar> part = problem;
@@ -113,11 +114,29 @@ void list_candidates(const Problem<Scalar>& problem, const Extent& all, const Ex
   const Batch<Scalar> batch({&part, 1}, in_panels ? Queries::among_others : Queries::alone, true, execution);
   batch.get_ready(execution.executor());
   const Head<Scalar>& head = batch.head(0);
-  const auto scratch = execution.scratch().pieces().borrow();
-  for (Index block = 0; block < head.blocks(); ++block) {
-    find_candidates<Scalar>(head, block, false, refine, *scratch);
-    visit(std::span((*scratch).rows.data(), static_cast<std::size_t>(block_range(block, head.query.rows).count)));
+  const Cost cost = total_cost(0, 1, execution.executor(), [&](std::size_t h) {
+    return CostModel<Scalar>::forward(head, batch.seen(h));
+  });
+  const auto visit_block = [&](Index block, const BlockScratch<Scalar>& scratch) {
+    const QueryRange range = block_range(block, head.query.rows);
+    visit(range.first, std::span(scratch.rows.data(), static_cast<std::size_t>(range.count)));
+  };
+  // Keys without weight that a part alone lists do not matter to the caller: so few queries in parts only where threads gain by it.
+  const KeyParts parts = cost.threads(2) > 1 && !execution.executor().serial() ? key_parts(batch.planned(0, 1)) : KeyParts{};
+  if (parts.count > 1) {
+    const auto shared = execution.scratch().pieces().borrow();
+    if ((*shared).parts.size() < static_cast<std::size_t>(parts.count)) (*shared).parts.resize(static_cast<std::size_t>(parts.count));
+    const std::span<KeyPart<Scalar>> found((*shared).parts.data(), static_cast<std::size_t>(parts.count));
+    for_each_item<Scalar>(execution, parts.count, cost, [&](Index i, BlockScratch<Scalar>& scratch) {
+      find_part(head, parts.part(i), refine, scratch, found[static_cast<std::size_t>(i)]);
+    });
+    merge_candidates<Scalar>(head, found, refine, *shared);
+    return visit_block(0, *shared);
   }
+  for_each_item<Scalar>(execution, head.blocks(), cost, [&](Index block, BlockScratch<Scalar>& scratch) {
+    find_candidates<Scalar>(head, block, false, refine, scratch);
+    visit_block(block, scratch);
+  });
 }
 
 }  // namespace nadaraya::engine

@@ -77,9 +77,9 @@ void append(CandidateRow<Scalar>& row, const CandidateRow<Scalar>& more) {
 
 /// The candidates of a block among a part of the keys, with their similarities or bounds on them.
 template <class Scalar>
-void find_part(const Head<Scalar>& head, const KeyRange& keys, BlockScratch<Scalar>& scratch, KeyPart<Scalar>& part) {
+void find_part(const Head<Scalar>& head, const KeyRange& keys, const Refine<Scalar>& refine, BlockScratch<Scalar>& scratch,
+               KeyPart<Scalar>& part) {
   const QueryRange range{0, head.query.rows};
-  const auto refine = refining_by(head, scratch);
   clear_rows<Scalar>(range, refine, scratch);
   begin_block(head, range.first, range.count, scratch);
   const KeyRange each = begin_ranges(head, range, scratch);
@@ -95,9 +95,9 @@ void find_part(const Head<Scalar>& head, const KeyRange& keys, BlockScratch<Scal
 
 /// The candidates of a block from those in all parts, in the order of the keys.
 template <class Scalar>
-void merge_candidates(const Head<Scalar>& head, std::span<const KeyPart<Scalar>> parts, BlockScratch<Scalar>& scratch) {
+void merge_candidates(const Head<Scalar>& head, std::span<const KeyPart<Scalar>> parts, const Refine<Scalar>& refine,
+                      BlockScratch<Scalar>& scratch) {
   const QueryRange range{0, head.query.rows};
-  const auto refine = refining_by(head, scratch);
   clear_rows<Scalar>(range, refine, scratch);
   begin_block(head, range.first, range.count, scratch);
   for (std::size_t r = 0; r < static_cast<std::size_t>(range.count); ++r) {
@@ -118,7 +118,7 @@ bool forward_part(const Head<Scalar>& head, const KeyRange& keys, Index i, std::
   if (streamed) {
     stream_keys(head, range, keys, scratch, part.streamed);
   } else {
-    find_part(head, keys, scratch, part);
+    find_part<Scalar>(head, keys, refining_by(head, scratch), scratch, part);
   }
   if (std::atomic_ref<Index>(parts.front().left).fetch_sub(1, std::memory_order_acq_rel) > 1) return false;
   scratch.supports.resize(static_cast<std::size_t>(range.count));
@@ -127,7 +127,7 @@ bool forward_part(const Head<Scalar>& head, const KeyRange& keys, Index i, std::
     finish_streaming(range, out.cols(), scratch.streamed, scratch, out);
     finish_dense(head, Index(0), scratch, out, records);
   } else {
-    merge_candidates<Scalar>(head, parts, scratch);
+    merge_candidates<Scalar>(head, parts, refining_by(head, scratch), scratch);
     forward_sparse(head, range, scratch, out, records);
   }
   return true;

@@ -38,6 +38,9 @@ class Message {
     add(std::span<const Number>(&number, 1));
   }
 
+  /// Appends what was added to another message.
+  void append(const Message& more) { bytes_.insert(bytes_.end(), more.bytes_.begin() + sizeof(std::int64_t), more.bytes_.end()); }
+
   std::span<const std::byte> bytes() const { return bytes_; }  ///< Everything.
 
  private:
@@ -47,14 +50,19 @@ class Message {
 /// What a rank sends to each of the others.
 class MessagesToRanks {
  public:
-  /// Empty messages. Memory for parts() is taken here, so that a rank which fails later can still say so.
+  /// For that many ranks. Memory for parts() is taken here, so that a rank which fails later can still say so.
   void begin(int ranks) {
     messages_.resize(static_cast<std::size_t>(ranks));
     parts_.resize(messages_.size());
+  }
+
+  /// Nothing in any of them but room for the status.
+  void clear() {
     for (Message& message : messages_) message.clear();
   }
 
   Message& operator[](int rank) { return messages_[static_cast<std::size_t>(rank)]; }  ///< That for a rank.
+  std::span<Message> all() { return messages_; }  ///< By rank.
 
   /// Everything, by rank.
   std::span<const std::span<const std::byte>> parts() {

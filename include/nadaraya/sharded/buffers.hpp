@@ -1,6 +1,7 @@
-// Memory of a call that ranks reduce numbers in, taken before they wait for each other.
+// Memory of a call that ranks exchange numbers in, taken before they wait for each other.
 #pragma once
 
+#include "nadaraya/sharded/agreement.hpp"
 #include "nadaraya/types.hpp"
 
 #include <cstddef>
@@ -14,14 +15,16 @@ namespace nadaraya::sharded {
 inline constexpr Index batch_rows = 960;
 inline constexpr Index dense_batch_rows = 96;
 
-/// Numbers to reduce, and a place for the status of the ranks after them.
+/// Numbers to reduce, and a place for the status of the ranks after them; messages to each rank.
 template <class Scalar>
 struct Buffers {
   std::vector<Scalar> numbers;
   std::vector<double> sums;
+  MessagesToRanks to_ranks;
 
   /// For rows of up to `cols` sums.
-  void reserve(Index cols) {
+  void reserve(Index cols, int ranks) {
+    to_ranks.begin(ranks);
     numbers.reserve(static_cast<std::size_t>(2 * batch_rows + 2));
     sums.reserve(static_cast<std::size_t>(2 * batch_rows * (cols + 3) + 1));
   }

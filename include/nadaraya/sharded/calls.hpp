@@ -4,6 +4,7 @@
 
 #include "nadaraya/detail/check.hpp"
 #include "nadaraya/detail/function_ref.hpp"
+#include "nadaraya/engine/execution.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/extent.hpp"
@@ -20,6 +21,7 @@
 #include "nadaraya/sharded/layout.hpp"
 #include "nadaraya/sharded/mixing.hpp"
 #include "nadaraya/sharded/pulled_rows.hpp"
+#include "nadaraya/sharded/row_chunks.hpp"
 #include "nadaraya/sharded/shard.hpp"
 #include "nadaraya/sharded/sparse_backward.hpp"
 #include "nadaraya/sharded/sparse_forward.hpp"
@@ -28,6 +30,7 @@
 #include "nadaraya/view.hpp"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <utility>
 
@@ -93,7 +96,12 @@ class Calls {
   using TakeRows = nadaraya::detail::FunctionRef<void(Rows<Scalar>& rows)>;
   using TakeParameters = nadaraya::detail::FunctionRef<void(const engine::ParameterSums<Scalar>& sums)>;
 
-  Calls(C& ranks, const CalledOperator<Scalar>& op, const char* function) : session_(ranks), op_(op), function_(function) {}
+  /// Everything must outlive it.
+  template <class E>
+  Calls(C& ranks, const CalledOperator<Scalar>& op, const E& executor, const char* function)
+      : session_(ranks), op_(op), function_(function) {
+    session_.attempt([&] { execution_ = std::make_unique<engine::Execution<Scalar>>(executor); });
+  }
 
   /// Fills `out` and the operands of `tape`, whose record is for `backward` alone.
   void regress(Call call, const Take& take, RowMatrix<Scalar>& out, Tape<Scalar>& tape) {
@@ -151,7 +159,7 @@ class Calls {
                                 "] like the output, got ", nadaraya::detail::shape(own_grads));
       mine.cols = tape.query().cols();
       mine.value_cols = tape.value().cols();
-      buffers_.reserve((std::max)(mine.cols, mine.value_cols));
+      buffers_.reserve((std::max)(mine.cols, mine.value_cols), session_.size());
     });
     open_call(session_, mine, function_);
     if (shards_queries) gather_rows(session_, own_grads, tape.queries(), all_grads);
@@ -168,9 +176,9 @@ class Calls {
     });
     session_.agree();
     if (op_.sparse()) {
-      SparseBackward<Scalar, C>(session_, shard, tape.record_, *pulled).run();
+      SparseBackward<Scalar, C>(session_, shard, tape.record_, buffers_, execution_, *pulled).run();
     } else {
-      DenseBackward<Scalar, C>(session_, shard, tape.record_, buffers_, *pulled).run();
+      DenseBackward<Scalar, C>(session_, shard, tape.record_, buffers_, execution_, *pulled).run();
     }
     session_.attempt([&] { take_parameters(pulled->finish()); });
     session_.agree();
@@ -182,7 +190,7 @@ class Calls {
     mine.cols = cols;
     mine.keys = keys;
     mine.value_cols = value_cols;
-    buffers_.reserve((std::max)(mine.cols, mine.value_cols));
+    buffers_.reserve((std::max)(mine.cols, mine.value_cols), session_.size());
   }
 
   void run(const Rows<Scalar>& query, const Rows<Scalar>& key, const engine::StoredRows<Scalar>& value,
@@ -193,9 +201,9 @@ class Calls {
     const bool sums_suffice = !op_.sparse() || (op_.numbers.sums_suffice() && op_.policies.mix == nullptr &&
                                                 op_.mixing == Mixing::sum_values && record == nullptr);
     if (!sums_suffice) {
-      SparseForward<Scalar, C>(session_, shard, opening, op_.mixing, buffers_).run(out, record);
+      SparseForward<Scalar, C>(session_, shard, opening, op_.mixing, buffers_, execution_).run(out, record);
     } else {
-      DenseForward<Scalar, C>(session_, shard, opening, buffers_).run(out, record);
+      DenseForward<Scalar, C>(session_, shard, opening, buffers_, execution_).run(out, record);
     }
     // Without queries there was nothing to ride on.
     if (opening != nullptr) opening->finish(session_);
@@ -204,6 +212,7 @@ class Calls {
 
   Session<C> session_;
   const CalledOperator<Scalar>& op_;
+  Executing<Scalar> execution_;
   const char* function_;
   Buffers<Scalar> buffers_;
 };

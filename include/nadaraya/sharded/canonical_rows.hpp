@@ -47,6 +47,20 @@ struct FloorGrid {
   Scalar margin() const { return step + Scalar(3) * tolerance; }
 };
 
+/// Memory of CanonicalRows.
+template <class Scalar>
+struct CanonicalScratch {
+  CandidateRow<Scalar> lone;
+  CandidateRow<Scalar> probe;
+
+  /// Makes room for rows of `candidates` candidates: CanonicalRows::solve() then takes no memory of its own.
+  void reserve(std::size_t candidates) {
+    lone.reserve(1);
+    probe.clear();
+    probe.reserve(candidates);
+  }
+};
+
 /// The rule of a row, applied to candidates of which every rank has a part. With x the similarities of all keys and tau the
 /// threshold of some of them: more keys never lower it, so each rank's own is a floor for all, and the support of all keys is
 /// that of the ranks' supports together. Which keys between floor and threshold a row is solved from would change its last
@@ -56,15 +70,9 @@ struct FloorGrid {
 template <class Scalar>
 class CanonicalRows {
  public:
-  /// `edge`: the coordinate of the edge of a compact kernel.
-  CanonicalRows(const RowRule<Scalar>& rule, const Scalar& edge) : rule_(rule), edge_(edge) {}
-
-  /// Makes room for rows of `candidates` candidates: solve() then takes no memory of its own.
-  void reserve(std::size_t candidates) {
-    lone_.reserve(1);
-    probe_.clear();
-    probe_.reserve(candidates);
-  }
+  /// `edge`: the coordinate of the edge of a compact kernel. The rule and the memory, which one thread uses, must outlive it.
+  CanonicalRows(const RowRule<Scalar>& rule, const Scalar& edge, CanonicalScratch<Scalar>& scratch)
+      : rule_(rule), edge_(edge), lone_(scratch.lone), probe_(scratch.probe) {}
 
   /// Raises floors, though not as far as the rule does: candidates stay that a row may be solved from. To be called while
   /// they are gathered.
@@ -176,8 +184,8 @@ class CanonicalRows {
 
   const RowRule<Scalar>& rule_;
   Scalar edge_;
-  CandidateRow<Scalar> lone_;
-  CandidateRow<Scalar> probe_;
+  CandidateRow<Scalar>& lone_;
+  CandidateRow<Scalar>& probe_;
 };
 
 }  // namespace nadaraya::sharded

@@ -3,6 +3,7 @@
 
 #include "nadaraya/chosen_operator.hpp"
 #include "nadaraya/detail/check.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/extent.hpp"
 #include "nadaraya/kernel/kernel.hpp"
@@ -48,8 +49,8 @@ class ChosenOperator {
   }
 
   /// As Operator::operator() on a cache, whose similarity must be that of the options.
-  template <Communicator C, RealExpression Q, class Stored, class S>
-  RowMatrix<Scalar> operator()(C& ranks, const Q& query, const KeyValueCache<Stored, S>& cache) const {
+  template <Communicator C, RealExpression Q, class Stored, class S, Executor E = Serial>
+  RowMatrix<Scalar> operator()(C& ranks, const Q& query, const KeyValueCache<Stored, S>& cache, const E& executor = {}) const {
     static_assert(std::is_same_v<Scalar, nadaraya::detail::ComputedIn<Stored>>, "query must have the scalar of the cache");
     const char* const function = "sharded::ChosenOperator::operator()";
     RowMatrix<Scalar> out;
@@ -58,14 +59,14 @@ class ChosenOperator {
         nadaraya::detail::require_operands(query, cache.local().keys(), cache.local().values(), function);
         rows = Rows<Scalar>(query);
       };
-      Calls<Scalar, C>(ranks, op, function).regress(take, CachedPart<Scalar>(cache), out);
+      Calls<Scalar, C>(ranks, op, executor, function).regress(take, CachedPart<Scalar>(cache), out);
     });
     return out;
   }
 
   /// As Operator::prefill.
-  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V>
-  Tape<Scalar> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<Scalar>& out) const {
+  template <Communicator C, RealExpression Q, RealExpression Ke, RealExpression V, Executor E = Serial>
+  Tape<Scalar> prefill(C& ranks, Q&& query, Ke&& key, V&& value, RowMatrix<Scalar>& out, const E& executor = {}) const {
     const char* const function = "sharded::ChosenOperator::prefill";
     Tape<Scalar> tape;
     called([&](const CalledOperator<Scalar>& op) {
@@ -75,19 +76,19 @@ class ChosenOperator {
         keys.keep(std::forward<Ke>(key));
         values.keep(std::forward<V>(value));
       };
-      Calls<Scalar, C>(ranks, op, function).regress(Call::prefill, take, out, tape);
+      Calls<Scalar, C>(ranks, op, executor, function).regress(Call::prefill, take, out, tape);
     });
     return tape;
   }
 
   /// As Operator::backward, without the gradients of parameters.
-  template <Communicator C, RealExpression G>
-  OperandGradients<Scalar> backward(C& ranks, const Tape<Scalar>& tape, const G& grad_out) const {
+  template <Communicator C, RealExpression G, Executor E = Serial>
+  OperandGradients<Scalar> backward(C& ranks, const Tape<Scalar>& tape, const G& grad_out, const E& executor = {}) const {
     OperandGradients<Scalar> grads;
     called([&](const CalledOperator<Scalar>& op) {
       const auto take = [&](Rows<Scalar>& rows) { rows = Rows<Scalar>(grad_out); };
       const auto ignore = [](const engine::ParameterSums<Scalar>&) {};
-      Calls<Scalar, C>(ranks, op, "sharded::ChosenOperator::backward")
+      Calls<Scalar, C>(ranks, op, executor, "sharded::ChosenOperator::backward")
           .backward(tape, take, grads.query, grads.key, grads.value, ignore);
     });
     return grads;

@@ -1,15 +1,22 @@
 // The backward pass of rows in which every key has weight: exact sums, whatever the number of keys.
 #pragma once
 
+#include "nadaraya/engine/cost.hpp"
+#include "nadaraya/engine/execution.hpp"
+#include "nadaraya/engine/executor.hpp"
+#include "nadaraya/engine/pool.hpp"
 #include "nadaraya/engine/row_similarity.hpp"
+#include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/sharded/agreement.hpp"
 #include "nadaraya/sharded/buffers.hpp"
+#include "nadaraya/sharded/candidate_lister.hpp"
 #include "nadaraya/sharded/canonical_rows.hpp"
 #include "nadaraya/sharded/dense_rows.hpp"
 #include "nadaraya/sharded/exact_sum.hpp"
 #include "nadaraya/sharded/pulled_rows.hpp"
+#include "nadaraya/sharded/row_chunks.hpp"
 #include "nadaraya/sharded/shard.hpp"
 #include "nadaraya/sharded/tape.hpp"
 #include "nadaraya/types.hpp"
@@ -34,19 +41,18 @@ template <class Scalar, Communicator C>
 class DenseBackward {
  public:
   DenseBackward(Session<C>& session, const Shard<Scalar>& shard, const Record<Scalar>& record, Buffers<Scalar>& buffers,
-                PulledRows<Scalar>& pulled)
+                const Executing<Scalar>& execution, PulledRows<Scalar>& pulled)
       : session_(session),
         shard_(shard),
         record_(record),
         buffers_(buffers),
+        execution_(execution),
         pulled_(pulled),
-        none_(*shard.policies.rule, Scalar(0)),
-        dense_(shard),
+        lister_(shard, execution),
         factor_(shard.policies.similarity->product_bound(Scalar(0), shard.query->cols()).product) {}
 
   void run() {
     session_.attempt([&] {
-      grad_.resize(static_cast<std::size_t>(cols()));
       const engine::View<Scalar> key = pulled_.key();
       for (Index j = 0; j < key.rows; ++j) {
         const Scalar size = engine::chosen_loops<Scalar>().largest_size(key.row(j), key.cols);
@@ -57,19 +63,19 @@ class DenseBackward {
       const Index count = (std::min)(dense_batch_rows, shard_.layout.all.queries - first);
       buffers_.begin_sums(count);
       session_.attempt([&] {
-        list_local_candidates(shard_, first, count, none_, local_);
+        lister_.list(first, count, [](Index, const CandidateRow<Scalar>&, CanonicalRows<Scalar>&) {});
         if (rows_.size() < static_cast<std::size_t>(count)) rows_.resize(static_cast<std::size_t>(count));
-        for (Index r = 0; r < count; ++r) unmix(first, r);
+        for_each_row(count, shard_.value_cols(), [&](Index r, Scratch& scratch) { unmix(first, r, scratch); });
       });
       session_.all_reduce_sum(buffers_.sums);
       buffers_.begin_numbers(3 * count, Scalar(0));
       session_.attempt([&] {
-        for (Index r = 0; r < count; ++r) unweigh(first, r);
+        for_each_row(count, is_product() ? Index(0) : cols(), [&](Index r, Scratch& scratch) { unweigh(first, r, scratch); });
       });
       session_.all_reduce_max(std::span(buffers_.numbers));
       buffers_.begin_sums(count * sums_of_row());
       session_.attempt([&] {
-        for (Index r = 0; r < count; ++r) add_terms(first, r);
+        for_each_row(count, cols(), [&](Index r, Scratch& scratch) { add_terms(first, r, scratch); });
       });
       session_.all_reduce_sum(buffers_.sums);
       session_.attempt([&] {
@@ -89,19 +95,36 @@ class DenseBackward {
     std::vector<Scalar> dz;
   };
 
+  /// Memory of a thread.
+  struct Scratch {
+    DenseScratch<Scalar> dense;
+    std::vector<Scalar> grad;
+    engine::LineVector<Scalar> widened;  ///< of keys, none of which are in 16 bits
+  };
+
+  /// work(r, scratch) for the rows of a batch, each of which reads `numbers` numbers of every key.
+  template <class Work>
+  void for_each_row(Index count, Index numbers, const Work& work) {
+    using Model = engine::CostModel<Scalar>;
+    const double keys = static_cast<double>(shard_.keys()) * static_cast<double>(count);
+    const Cost cost{Model::scalar * keys * (8 + Model::fetched * static_cast<double>(numbers))};
+    const RowChunks<Scalar> chunks(count, *execution_);
+    chunks.for_each(*execution_, cost, scratch_, [&](Index, Index r, Scratch& scratch) { work(r, scratch); });
+  }
+
   Index cols() const { return shard_.query->cols(); }
   /// dL/dquery, and the gradients of scale and bandwidth.
   Index sums_of_row() const { return cols() + 2; }
   const RowNormalizer<Scalar>& map(Index query) const { return record_.maps[static_cast<std::size_t>(query)]; }
   bool is_nan(Index query) const { return nadaraya::detail::is_nan(map(query).mass); }
   bool is_product() const { return shard_.policies.similarity->traits().is_product; }
-  CandidateRow<Scalar>& local(Index r) { return local_[static_cast<std::size_t>(r)]; }
+  CandidateRow<Scalar>& local(Index r) { return lister_.row(r); }
   Row& row(Index r) { return rows_[static_cast<std::size_t>(r)]; }
 
-  void unmix(Index first, Index r) {
+  void unmix(Index first, Index r, Scratch& scratch) {
     if (is_nan(first + r)) return;
     Row& to = row(r);
-    const RowView<Scalar> p = dense_.weigh(map(first + r), local(r));
+    const RowView<Scalar> p = DenseRows<Scalar>(shard_, scratch.dense).weigh(map(first + r), local(r));
     const auto n = static_cast<Index>(p.size());
     to.p.assign(p.begin(), p.end());
     to.g.resize(p.size());
@@ -119,7 +142,7 @@ class DenseBackward {
     }
   }
 
-  void unweigh(Index first, Index r) {
+  void unweigh(Index first, Index r, Scratch& scratch) {
     if (is_nan(first + r)) return;
     Row& of = row(r);
     const double mean = shard_.numbers.divides_by_sum ? buffers_.total(r, 1, 0) : 0.0;
@@ -138,8 +161,8 @@ class DenseBackward {
       if (is_product()) {
         raise(bounds[0], std::abs(static_cast<double>(of.dz[j])) * key_sizes_[static_cast<std::size_t>(at)]);
       } else {
-        const double by_scale = pull_query(first + r, at, of.dz[j]);
-        for (const Scalar& x : grad_) raise(bounds[0], std::abs(static_cast<double>(x)));
+        const double by_scale = pull_query(first + r, at, of.dz[j], scratch);
+        for (const Scalar& x : scratch.grad) raise(bounds[0], std::abs(static_cast<double>(x)));
         raise(bounds[1], std::abs(by_scale));
       }
       raise(bounds[2], std::abs(bandwidth_term(r, j)));
@@ -148,18 +171,18 @@ class DenseBackward {
     for (int i = 0; i < 3; ++i) buffers_.numbers[static_cast<std::size_t>(3 * r + i)] = static_cast<Scalar>(bounds[i] * (1 + 1e-6));
   }
 
-  /// The part of dL/dquery of a key, in grad_; returns that of the gradient of scale.
-  double pull_query(Index query, Index key, const Scalar& dz) {
-    std::fill(grad_.begin(), grad_.end(), Scalar(0));
+  /// The part of dL/dquery of a key, in scratch.grad; returns that of the gradient of scale.
+  double pull_query(Index query, Index key, const Scalar& dz, Scratch& scratch) {
+    scratch.grad.assign(static_cast<std::size_t>(cols()), Scalar(0));
     const auto one = engine::KeyList::range(key, key + 1);
     return static_cast<double>(
-        shard_.policies.similarity->pull_query(pulled_.query().row(query), pulled_.key(), one, &dz, grad_.data()));
+        shard_.policies.similarity->pull_query(pulled_.query().row(query), pulled_.key(), one, &dz, scratch.grad.data()));
   }
   double bandwidth_term(Index r, std::size_t j) {
     return row(r).dt[j] * (shard_.numbers.centre - static_cast<double>(local(r).values()[j]));
   }
 
-  void add_terms(Index first, Index r) {
+  void add_terms(Index first, Index r, Scratch& scratch) {
     if (is_nan(first + r)) return;
     const Scalar* const bounds = buffers_.numbers.data() + 3 * r;
     const auto terms = static_cast<double>(shard_.layout.all.keys);
@@ -168,11 +191,11 @@ class DenseBackward {
     double* const high = buffers_.high(r, sums_of_row());
     double* const low = buffers_.low(r, sums_of_row());
     const Row& of = row(r);
-    if (is_product()) add_weighted_rows<Scalar>(of_query, local(r).keys(), of.dz.data(), pulled_.key(), widened_, high, low);
+    if (is_product()) add_weighted_rows<Scalar>(of_query, local(r).keys(), of.dz.data(), pulled_.key(), scratch.widened, high, low);
     for (std::size_t j = 0; j < of.p.size(); ++j) {
       if (!is_product()) {
-        of_scale.add(pull_query(first + r, local(r).keys()[j], of.dz[j]), high[cols()], low[cols()]);
-        for (Index d = 0; d < cols(); ++d) of_query.add(static_cast<double>(grad_[static_cast<std::size_t>(d)]), high[d], low[d]);
+        of_scale.add(pull_query(first + r, local(r).keys()[j], of.dz[j], scratch), high[cols()], low[cols()]);
+        for (Index d = 0; d < cols(); ++d) of_query.add(static_cast<double>(scratch.grad[static_cast<std::size_t>(d)]), high[d], low[d]);
       }
       of_bandwidth.add(bandwidth_term(r, j), high[cols() + 1], low[cols() + 1]);
     }
@@ -211,14 +234,12 @@ class DenseBackward {
   const Shard<Scalar>& shard_;
   const Record<Scalar>& record_;
   Buffers<Scalar>& buffers_;
+  const Executing<Scalar>& execution_;
   PulledRows<Scalar>& pulled_;
-  CanonicalRows<Scalar> none_;
-  DenseRows<Scalar> dense_;
+  CandidateLister<Scalar> lister_;
   Scalar factor_;
-  std::vector<CandidateRow<Scalar>> local_;
   std::vector<Row> rows_;
-  std::vector<Scalar> grad_;
-  engine::LineVector<Scalar> widened_;  ///< of keys, none of which are in 16 bits
+  engine::Pool<Scratch> scratch_;
   std::vector<double> key_sizes_;  ///< the largest |x| of each of this rank's keys
   std::vector<engine::Pair<Scalar>> pairs_;
 };

@@ -14,11 +14,19 @@
 
 namespace nadaraya::sharded {
 
+/// Memory of DenseRows.
+template <class Scalar>
+struct DenseScratch {
+  CandidateRow<Scalar> lone;
+  engine::LineVector<Scalar> p;
+};
+
 /// The rule of rows under an exponential kernel: their map follows from the largest similarity, but for the sum of weights.
 template <class Scalar>
 class DenseRows {
  public:
-  explicit DenseRows(const Shard<Scalar>& shard) : shard_(shard) {}
+  /// Both must outlive it; one thread uses the memory.
+  DenseRows(const Shard<Scalar>& shard, DenseScratch<Scalar>& scratch) : shard_(shard), lone_(scratch.lone), p_(scratch.p) {}
 
   /// The map of a row, given its largest similarity: its mass is 1 if weights are divided by their sum.
   RowNormalizer<Scalar> map_of(const Scalar& z_max) {
@@ -41,8 +49,8 @@ class DenseRows {
 
  private:
   const Shard<Scalar>& shard_;
-  CandidateRow<Scalar> lone_;
-  engine::LineVector<Scalar> p_;
+  CandidateRow<Scalar>& lone_;
+  engine::LineVector<Scalar>& p_;
 };
 
 }  // namespace nadaraya::sharded

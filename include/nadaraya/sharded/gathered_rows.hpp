@@ -26,7 +26,6 @@ class KeyedRows {
   void reserve(std::size_t keys, Index cols) {
     numbers_.reserve(keys * static_cast<std::size_t>(cols));
     places_.reserve(keys);
-    of_keys_.reserve(keys);
   }
 
   /// None, of `cols` numbers.
@@ -52,13 +51,12 @@ class KeyedRows {
     if (!std::is_sorted(places_.begin(), places_.end())) std::sort(places_.begin(), places_.end());
   }
 
-  /// The places of some keys in view().
-  std::span<const KeyIndex> places(std::span<const KeyIndex> keys) {
-    of_keys_.clear();
+  /// Fills `places` with those of some keys in view().
+  void find(std::span<const KeyIndex> keys, std::vector<KeyIndex>& places) const {
+    places.clear();
     for (const KeyIndex key : keys) {
-      of_keys_.push_back(std::lower_bound(places_.begin(), places_.end(), std::pair(key, KeyIndex(0)))->second);
+      places.push_back(std::lower_bound(places_.begin(), places_.end(), std::pair(key, KeyIndex(0)))->second);
     }
-    return of_keys_;
   }
 
   engine::View<Scalar> view() const {
@@ -74,7 +72,6 @@ class KeyedRows {
   Index cols_ = 0;
   std::vector<Scalar> numbers_;
   std::vector<std::pair<KeyIndex, KeyIndex>> places_;  ///< key and place
-  std::vector<KeyIndex> of_keys_;
 };
 
 /// Sorts and makes distinct.
@@ -109,33 +106,38 @@ void add_candidates(std::span<const CandidateRow<Scalar>> rows, std::span<const 
 template <class Scalar>
 class RankCandidates {
  public:
-  RankCandidates(std::size_t rows, MessageReader& reader) : counts_(reader.view<std::int32_t>(rows)) {
-    std::size_t total = 0;
-    for (std::size_t r = 0; r < rows; ++r) total += static_cast<std::size_t>(counts_[r]);
-    keys_ = reader.view<KeyIndex>(total);
-    scores_ = reader.view<Scalar>(total);
+  /// Makes room for the ends of `rows` rows.
+  void reserve(std::size_t rows) { ends_.reserve(rows + 1); }
+
+  /// Those of `rows` rows.
+  void read(std::size_t rows, MessageReader& reader) {
+    const auto counts = reader.view<std::int32_t>(rows);
+    ends_.assign(1, 0);
+    for (std::size_t r = 0; r < rows; ++r) ends_.push_back(ends_.back() + static_cast<std::size_t>(counts[r]));
+    keys_ = reader.view<KeyIndex>(ends_.back());
+    scores_ = reader.view<Scalar>(ends_.back());
   }
 
-  /// Appends those of row r to a row; to be called row after row.
-  void append_to(std::size_t r, CandidateRow<Scalar>& row) {
-    for (const std::size_t end = next_ + static_cast<std::size_t>(counts_[r]); next_ < end; ++next_) {
-      row.push(keys_[next_], scores_[next_]);
-    }
+  /// How many there are.
+  std::size_t size() const { return ends_.empty() ? 0 : ends_.back(); }
+
+  /// Appends those of row r to a row.
+  void append_to(std::size_t r, CandidateRow<Scalar>& row) const {
+    for (std::size_t i = ends_[r]; i < ends_[r + 1]; ++i) row.push(keys_[i], scores_[i]);
   }
 
  private:
-  SentNumbers<std::int32_t> counts_;
+  std::vector<std::size_t> ends_;  ///< where rows end, after a 0
   SentNumbers<KeyIndex> keys_;
   SentNumbers<Scalar> scores_;
-  std::size_t next_ = 0;  ///< the first that no row has taken yet
 };
 
-/// Fills a row with the candidates that ranks have sent for it, ascending. To be called row after row.
+/// Fills a row with the candidates that ranks have sent for it, ascending.
 template <class Scalar>
-void take_row(std::size_t r, std::span<RankCandidates<Scalar>> ranks, std::vector<std::pair<KeyIndex, Scalar>>& sorted,
+void take_row(std::size_t r, std::span<const RankCandidates<Scalar>> ranks, std::vector<std::pair<KeyIndex, Scalar>>& sorted,
               CandidateRow<Scalar>& row) {
   row.clear();
-  for (RankCandidates<Scalar>& rank : ranks) rank.append_to(r, row);
+  for (const RankCandidates<Scalar>& rank : ranks) rank.append_to(r, row);
   if (std::is_sorted(row.keys().begin(), row.keys().end())) return;
   sorted.clear();
   for (std::size_t j = 0; j < row.size(); ++j) sorted.emplace_back(row.keys()[j], row.values()[j]);

@@ -41,8 +41,15 @@ struct Layout {
   Extent all;  ///< of all ranks
   Index first_query = 0;  ///< the first of those whose output this rank has
   Index own_queries = 0;
+  std::vector<Index> query_ends;  ///< where the queries of each rank end; empty if all ranks have all
   double largest_value = 0;
 
+  /// Does a rank get the output of a query?
+  bool has_query(int rank, Index query) const {
+    if (query_ends.empty()) return true;
+    const auto r = static_cast<std::size_t>(rank);
+    return query < query_ends[r] && (r == 0 || query >= query_ends[r - 1]);
+  }
   /// The rank that has a key; to be asked for keys in ascending order, with the last answer.
   int owner(Index key, int last) const {
     const auto ranks = static_cast<int>(counts.size());
@@ -71,6 +78,7 @@ Layout open_call(Session<C>& session, const Brought& mine, const char* function)
     message.add(mine);
     layout.positions.reserve(static_cast<std::size_t>(session.size()));
     layout.counts.reserve(static_cast<std::size_t>(session.size()));
+    layout.query_ends.reserve(static_cast<std::size_t>(session.size()));
   });
   session.all_gather(message, all);
   // From here on nothing differs between ranks, nor is memory needed: all throw, or none.
@@ -95,6 +103,7 @@ Layout open_call(Session<C>& session, const Brought& mine, const char* function)
     layout.counts.push_back(one.keys);
     layout.all.keys += one.keys;
     layout.all.queries = own_queries ? layout.all.queries + one.queries : one.queries;
+    if (own_queries) layout.query_ends.push_back(layout.all.queries);
     layout.largest_value = (std::max)(layout.largest_value, one.largest_value);
   }
   constexpr Index most = (std::numeric_limits<KeyIndex>::max)();

@@ -7,6 +7,7 @@
 #include "nadaraya/engine/row_mask.hpp"
 #include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/rows.hpp"
+#include "nadaraya/sharded/agreement.hpp"
 #include "nadaraya/sharded/position_mask.hpp"
 #include "nadaraya/sharded/shard.hpp"
 #include "nadaraya/types.hpp"
@@ -56,6 +57,28 @@ class PulledRows {
     return shard_.is_own(query) ? grad_query_.data() + shard_.own_row(query) * grad_query_.outerStride() : nullptr;
   }
 
+  /// Adds a row's part of the gradients of this rank, from a message (RowPuller::pull): of parameters, of the query if this rank has it,
+  /// and of keys of this rank, counted in it.
+  void add_row(Index query, std::span<const KeyIndex> keys, MessageReader& from) {
+    block_.add(from.template read<ParameterGradients<Scalar>>());
+    block_.ridge += engine::Wide<Scalar>(from.template read<Scalar>());
+    if (Scalar* const row = grad_query_row(query)) from.read(row, static_cast<std::size_t>(grad_query_.cols()));
+    const auto p = from.template view<Scalar>(keys.size());
+    const auto dz = from.template view<Scalar>(keys.size());
+    pairs_.clear();
+    for (std::size_t j = 0; j < keys.size(); ++j) pairs_.push_back({static_cast<KeyIndex>(query), keys[j], p[j], dz[j]});
+    add_pairs(pairs_);
+    if (shard_.policies.mix == nullptr) return;
+    const auto weighted = static_cast<std::size_t>(from.template read<KeyIndex>());
+    const auto places = from.template view<KeyIndex>(weighted);
+    const auto cols = static_cast<std::size_t>(sums_.key.cols());
+    const auto grads = from.template view<Scalar>(weighted * cols);
+    for (std::size_t i = 0; i < weighted; ++i) {
+      auto row = sums_.key.row(keys[static_cast<std::size_t>(places[i])]);
+      for (std::size_t d = 0; d < cols; ++d) row(static_cast<Index>(d)) += grads[i * cols + d];
+    }
+  }
+
   /// Adds pairs of a query and keys of this rank, counted in it: the weight, and dL/dz times the factor of a product.
   void add_pairs(Pairs pairs) {
     const engine::RowSimilarity<Scalar>& similarity = *shard_.policies.similarity;
@@ -75,11 +98,6 @@ class PulledRows {
       if (sums_.is_run(last)) sums_.end_run(last);
       pairs = pairs.subspan(static_cast<std::size_t>(done));
     }
-  }
-
-  /// Adds to dL/dkey of one of this rank's keys.
-  void add_key_gradient(Index key, const Scalar* gradient) {
-    sums_.key.row(key) += Eigen::Map<const Eigen::Matrix<Scalar, 1, Eigen::Dynamic>>(gradient, sums_.key.cols());
   }
 
   /// A row that is NaN: so are the gradients of its query and of every key that it sees.

@@ -2,25 +2,20 @@
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
-#include "nadaraya/engine/execution.hpp"
-#include "nadaraya/engine/executor.hpp"
-#include "nadaraya/engine/instances.hpp"
+#include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/problem.hpp"
 #include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/stored_rows.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/rows.hpp"
-#include "nadaraya/sharded/canonical_rows.hpp"
 #include "nadaraya/sharded/key_positions.hpp"
 #include "nadaraya/sharded/layout.hpp"
-#include "nadaraya/sharded/position_mask.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/view.hpp"
 
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <span>
 #include <vector>
 
 #include "nadaraya/detail/precise.hpp"
@@ -87,32 +82,11 @@ bool undecided(const CandidateRow<Scalar>& row) {
                                                   Scalar(Eigen::NumTraits<Scalar>::highest()));
 }
 
-/// Writes the candidates among this rank's keys of the queries [first, first + count), ascending, counted in the rank.
+/// Has a policy parameters of its own, of a type that the engine does not know?
 template <class Scalar>
-void list_local_candidates(const Shard<Scalar>& shard, Index first, Index count, CanonicalRows<Scalar>& rows,
-                           std::vector<CandidateRow<Scalar>>& to) {
-  if (to.size() < static_cast<std::size_t>(count)) to.resize(static_cast<std::size_t>(count));
-  const PositionMask<Scalar> mask(*shard.policies.mask, shard.positions(), first, shard.layout.all);
-  engine::HeadPolicies<Scalar> policies = shard.policies;
-  policies.mask = &mask;
-  const Rows<Scalar> query(shard.query->matrix().middleRows(first, count));
-  const engine::Problem<Scalar> problem{
-      .policies = policies, .query = &query, .key = shard.key, .value = shard.key, .cached = shard.cached};
-  const engine::Execution<Scalar> execution(Serial{});
-  std::size_t r = 0;
-  engine::list_candidates<Scalar>(
-      problem, shard.layout.all, execution, [&](std::span<CandidateRow<Scalar>* const> some) { rows.refine(some); },
-      [&](std::span<CandidateRow<Scalar>> block) {
-        for (const CandidateRow<Scalar>& row : block) {
-          CandidateRow<Scalar>& copy = to[r++];
-          copy.clear();
-          copy.reserve(row.size());
-          std::copy(row.keys().begin(), row.keys().end(), copy.key_data());
-          std::copy(row.values().begin(), row.values().end(), copy.value_data());
-          copy.resize(row.size());
-          copy.set_floor(row.floor());
-        }
-      });
+bool has_own_parameters(const Shard<Scalar>& shard) {
+  const engine::ParameterSums<Scalar> none = engine::no_parameters(shard.policies);
+  return none.similarity != nullptr || none.bias != nullptr;
 }
 
 }  // namespace nadaraya::sharded

@@ -49,32 +49,25 @@ class SupportMix {
 
   /// Replaces the weights p of a query's row, whose keys are some of `rows`. A row that is empty, or NaN, stays.
   void correct(Index query, const engine::View<Scalar>& rows, std::span<const KeyIndex> keys, const RowNormalizer<Scalar>& map,
-               RowOut<Scalar> p) {
+               RowOut<Scalar> p, engine::MixScratch<Scalar>& scratch) const {
     if (!corrects() || keys.empty() || nadaraya::detail::is_nan(map.mass)) return;
-    engine::correct_support(*shard_.policies.mix, support(query_.view().row(query), rows, keys, p), p, scratch_);
+    engine::correct_support(*shard_.policies.mix, support(query_.view().row(query), rows, keys, p, scratch), p, scratch);
   }
 
   /// On the way back, for the row of a prepared query that has weights p, and g = dL/dc of the corrected weights c: p becomes c, g
-  /// becomes dL/dp. Returns dL/dridge. Only for a mix that corrects, and a row that is neither empty nor NaN.
+  /// becomes dL/dp, and the scratch memory has the gradients at fixed weights (engine::pull_corrected_support). Returns dL/dridge.
+  /// Only for a mix that corrects, and a row that is neither empty nor NaN.
   Scalar pull(const Scalar* query, const engine::View<Scalar>& rows, std::span<const KeyIndex> keys, RowOut<Scalar> p,
-              RowOut<Scalar> g) {
-    const WeightedKeys<Scalar> of = support(query, rows, keys, p);
-    return engine::pull_corrected_support(*shard_.policies.mix, of, p, g, scratch_);
-  }
-
-  /// What the last pull() left: dL/dquery at fixed weights.
-  std::span<const Scalar> grad_query() const { return scratch_.grad_query; }
-  /// ... and visit(j, dL/dkey at fixed weights) for the keys that have weight, the j-th of the row each.
-  template <class Visit>
-  void for_each_grad_key(const Visit& visit) const {
-    const std::size_t cols = scratch_.grad_query.size();
-    for (std::size_t j = 0; j < scratch_.corrected.size(); ++j) visit(scratch_.place(j), scratch_.grad_keys.data() + j * cols);
+              RowOut<Scalar> g, engine::MixScratch<Scalar>& scratch) const {
+    const WeightedKeys<Scalar> of = support(query, rows, keys, p, scratch);
+    return engine::pull_corrected_support(*shard_.policies.mix, of, p, g, scratch);
   }
 
  private:
   /// The keys of a row that have weight.
-  WeightedKeys<Scalar> support(const Scalar* query, const engine::View<Scalar>& rows, std::span<const KeyIndex> keys, RowView<Scalar> p) {
-    engine::drop_weightless(keys, p, scratch_);
+  static WeightedKeys<Scalar> support(const Scalar* query, const engine::View<Scalar>& rows, std::span<const KeyIndex> keys,
+                                      RowView<Scalar> p, engine::MixScratch<Scalar>& scratch) {
+    engine::drop_weightless(keys, p, scratch);
     return {query, rows, engine::KeyList::listed(keys.data(), static_cast<Index>(keys.size())), p};
   }
 
@@ -83,7 +76,6 @@ class SupportMix {
   Rows<Scalar> prepared_key_;
   engine::StoredRows<Scalar> key_;
   engine::LineVector<Scalar> widened_;
-  engine::MixScratch<Scalar> scratch_;
 };
 
 }  // namespace nadaraya::sharded
