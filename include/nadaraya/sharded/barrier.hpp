@@ -8,13 +8,14 @@
 #include <chrono>
 #include <cstdint>
 #include <stdexcept>
+#include <thread>
 
 #include "nadaraya/detail/precise.hpp"
 
 namespace nadaraya::sharded::detail {
 
 /// Meetings of a number of threads, one after the other. One that leaves the group sets those free that wait for it. A thread
-/// that waits spins for as long as it takes to wake one, if there is a processor for each, and sleeps then.
+/// that waits spins for a while, if there is a processor for each, and sleeps then.
 class Barrier {
  public:
   explicit Barrier(int threads) : threads_(threads), spins_(threads <= engine::count_processors(threads)) {}
@@ -47,18 +48,22 @@ class Barrier {
   }
 
  private:
-  /// Looks out for another state than a known one, for a while; returns the last one seen.
+  /// Looks out for another state than a known one, for a while; returns the last one seen. Ranks of equal work arrive within some
+  /// tenths of a millisecond of each other; each that slept would come late to the next meeting as well, and all wait for it. A thread
+  /// that has looked out for some microseconds lets others have its processor in between.
   std::uint32_t spin(std::uint32_t known) const {
-    constexpr std::chrono::microseconds longest_spin(25);
-    const auto until = std::chrono::steady_clock::now() + longest_spin;
-    do {
+    constexpr std::chrono::microseconds busy(5), longest(1000);
+    const auto begin = std::chrono::steady_clock::now();
+    for (;;) {
       for (int i = 0; i < 16; ++i) {
         const std::uint32_t now = state_.load(std::memory_order_acquire);
         if (now != known) return now;
         nadaraya::detail::relax();
       }
-    } while (std::chrono::steady_clock::now() < until);
-    return known;
+      const auto waited = std::chrono::steady_clock::now() - begin;
+      if (waited > longest) return known;
+      if (waited > busy) std::this_thread::yield();
+    }
   }
 
   const int threads_;
