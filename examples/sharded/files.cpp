@@ -9,6 +9,7 @@
 #include "../support/output.hpp"
 #include "../support/usage.hpp"
 
+#include <nadaraya/engine/executor.hpp>
 #include <nadaraya/sharded/chosen_operator.hpp>
 #include <nadaraya/types.hpp>
 #include <nlohmann/json.hpp>
@@ -134,11 +135,12 @@ std::vector<Written> compute(Recorder& ranks, const Options& o, const Inputs& in
     files.push_back(zeros<Scalar>("grad_value", in.value->shape(), keys));
   });
   const Shape q(in.query->shape()), k(in.key->shape());
+  const nadaraya::Threads threads{o.threads};
   for (Index h = 0; h < q.batch * q.heads; ++h) {
     const Index shared = h / (q.heads / k.heads);
     RowMatrix<Scalar> out;
     const auto tape = op->prefill(ranks, head<Scalar>(in.query_rows, h), head<Scalar>(in.key_rows, shared),
-                                  head<Scalar>(in.value_rows, shared), out);
+                                  head<Scalar>(in.value_rows, shared), out, threads);
     head<Scalar>(files[0].rows, h) = out;
     for (Index i = 0; i < tape.queries(); ++i) {
       const Index size = tape.support_size(i);
@@ -148,7 +150,7 @@ std::vector<Written> compute(Recorder& ranks, const Options& o, const Inputs& in
     }
     support.rows += tape.queries();
     if (!in.grad_output) continue;
-    const auto grads = op->backward(ranks, tape, head<Scalar>(in.grad_output_rows, h));
+    const auto grads = op->backward(ranks, tape, head<Scalar>(in.grad_output_rows, h), threads);
     head<Scalar>(files[1].rows, h) = grads.query;
     head<Scalar>(files[2].rows, shared) += grads.key;
     head<Scalar>(files[3].rows, shared) += grads.value;

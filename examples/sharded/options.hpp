@@ -21,6 +21,7 @@ struct Options : ArrayPaths {
   bool model = false, weak_scaling = false, sum_values = false;
   Index calls = 16, dim = 64, value_dim = 64, page = 64, check = 4, most_ranks = 1024, batch = 1;
   std::uint64_t seed = 1;
+  int threads = 1;  ///< of each rank
 };
 
 inline nadaraya::sharded::Mixing mixing(const Options& o) {

@@ -19,6 +19,7 @@ namespace {
 
 void check(const Options& o) {
   as_usage([&] { o.op.validate(); });
+  check_threads(o.threads);
   if (!o.tokens) {
     if (o.model || o.weak_scaling) refuse("--model and --weak-scaling go with --tokens only");
     for (const auto& [name, value] : {std::pair("--query", &o.query), std::pair("--key", &o.key), std::pair("--value", &o.value),
@@ -60,6 +61,7 @@ int main(int argc, char** argv) {
       "with --tokens, of generated keys, one query after the other."};
   program::add_array_flags(app, o, false, "FILE.npy");
   program::add_operator_flags(app, o.op);
+  app.add_option("--threads", o.threads, "threads of each process, default 1");
   app.add_flag("--sum-values", o.sum_values, "let ranks send sums of their values, and not the values of candidates");
   app.add_option("--tokens", o.tokens, "number of keys and values to generate; with --weak-scaling, on every rank");
   app.add_option("--calls", o.calls, "number of calls, one after the other, default 16");

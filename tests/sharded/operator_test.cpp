@@ -341,6 +341,38 @@ TEST_CASE("each rank may use several threads, for the same bits") {
   check(NadarayaWatson{Gaussian{}, Adaptive{}}, 5);
 }
 
+// Their type is not known, so that they do not travel: all ranks pull all rows back, however wide values are.
+TEST_CASE("gradients of a similarity's own parameters are the same on all ranks") {
+  const Inputs<double> in(200, 90, 3, 1000, 1);
+  const NadarayaWatson one{Epanechnikov{}, FixedBandwidth{1.5}, DiagonalDistance(Eigen::RowVector3d(0.8, 1.0, 1.3))};
+  RowMatrix<double> out;
+  const auto expected = one.backward(one.forward(in.q, in.k, in.v, out), in.g);
+  std::array<decltype(expected.similarity), 3> got;
+  run_ranks(3, [&](InProcessRank& rank) {
+    const auto own = [&](const RowMatrix<double>& rows) { return test::part(rows, Ends{30, 30, 90}, rank.rank()); };
+    RowMatrix<double> mine;
+    const sharded::Operator op(one);
+    const auto tape = op.forward(rank, in.q, own(in.k), own(in.v), mine, ThreeThreads{});
+    got[std::size_t(rank.rank())] = op.backward(rank, tape, in.g, ThreeThreads{}).similarity;
+  });
+  for (const auto& by_bandwidths : got) {
+    REQUIRE(by_bandwidths == got[0]);
+    REQUIRE(!((by_bandwidths - expected.similarity).cwiseAbs().maxCoeff() > 1e-12 * expected.similarity.cwiseAbs().maxCoeff()));
+  }
+}
+
+TEST_CASE("ranks may use different numbers of threads") {
+  const Inputs<float> in(60, 90, 8, 4, 6);
+  const sharded::Operator op(NadarayaWatson{Biweight{}, Adaptive{}});
+  run_ranks(2, [&](InProcessRank& rank) {
+    sharded::KeyValueCache<float> cache(rank.rank(), 2, 8, 4, 64);
+    cache.append(in.k, in.v);
+    const RowMatrix<float> expected = op(rank, in.q, cache);
+    const RowMatrix<float> out = rank.rank() == 0 ? op(rank, in.q, cache) : op(rank, in.q, cache, ThreeThreads{});
+    if (rank.rank() == 0) REQUIRE(out == expected);
+  });
+}
+
 TEST_CASE("several threads list parts of a rank's keys for few queries, for the same bits") {
   const auto check = [](const auto& one) {
     const Inputs<float> in(2, 20000, 8, 4, 6);

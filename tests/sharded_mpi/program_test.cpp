@@ -83,7 +83,7 @@ TEST_CASE("any number of ranks writes the same files: heads in groups, causal, f
   REQUIRE(one.size() == 4);
   for (const int count : {2, 3, 4}) {
     INFO(count << " ranks");
-    REQUIRE((files(folder, NADARAYA_MPIEXEC, ranks(count, options)) == one));
+    REQUIRE((files(folder, NADARAYA_MPIEXEC, ranks(count, options + Words{"--threads", std::to_string(count)})) == one));
   }
   // attend finds other candidates, whose last bits its thresholds depend on.
   for (const auto& [name, content] : files(folder, NADARAYA_ATTEND, options)) {

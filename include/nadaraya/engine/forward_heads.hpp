@@ -121,7 +121,7 @@ void list_candidates(const Problem<Scalar>& problem, const Extent& all, const Ex
     const QueryRange range = block_range(block, head.query.rows);
     visit(range.first, std::span(scratch.rows.data(), static_cast<std::size_t>(range.count)));
   };
-  // Keys without weight that a part alone lists do not matter to the caller: so few queries in parts only where threads gain by it.
+  // Keys without weight that a part alone lists do not matter to the caller: a few queries in parts only where threads gain by it.
   const KeyParts parts = cost.threads(2) > 1 && !execution.executor().serial() ? key_parts(batch.planned(0, 1)) : KeyParts{};
   if (parts.count > 1) {
     const auto shared = execution.scratch().pieces().borrow();

@@ -22,14 +22,15 @@ struct Buffers {
   std::vector<double> sums;
   MessagesToRanks to_ranks;
 
-  /// For rows of up to `cols` sums.
-  void reserve(Index cols, int ranks) {
+  /// Room for that many numbers.
+  void reserve(Index count, int ranks) {
     to_ranks.begin(ranks);
-    numbers.reserve(static_cast<std::size_t>(2 * batch_rows + 2));
-    sums.reserve(static_cast<std::size_t>(2 * batch_rows * (cols + 3) + 1));
+    numbers.reserve(static_cast<std::size_t>(count + 1));
   }
+  /// Room for that many sums.
+  void reserve_sums(Index count) { sums.reserve(static_cast<std::size_t>(2 * count + 1)); }
 
-  /// Takes no memory after reserve().
+  /// Take no memory that was reserved.
   void begin_numbers(Index count, const Scalar& value) { numbers.assign(static_cast<std::size_t>(count + 1), value); }
   void begin_sums(Index count) { sums.assign(static_cast<std::size_t>(2 * count + 1), 0.0); }
 

@@ -45,6 +45,8 @@ inline Layout cached_layout(int rank, int ranks, const Brought& mine, const char
 /// the same length for any operands: ranks that were called with different ones get as far as that, and all throw.
 class CachedOpening {
  public:
+  static constexpr std::size_t riders = 33;  ///< numbers that ride along: what ranks tell of 16 queries (RowFloors), and one more
+
   /// Of a rank without operands: it agrees with no other. `largest_value` becomes that of all ranks.
   CachedOpening(double& largest_value, const char* function) : largest_value_(&largest_value), function_(function) {}
 
@@ -82,7 +84,6 @@ class CachedOpening {
  private:
   static constexpr std::size_t count = 6;  ///< of numbers that are to be the same: of each the largest, and the smallest
   static constexpr std::size_t first_rider = 2 * count + 1;  ///< after the largest value
-  static constexpr std::size_t riders = 33;  ///< those of 16 queries (SparseForward)
 
   template <Communicator C>
   void agree(Session<C>& session) {

@@ -22,6 +22,7 @@
 #include "nadaraya/sharded/mixing.hpp"
 #include "nadaraya/sharded/pulled_rows.hpp"
 #include "nadaraya/sharded/row_chunks.hpp"
+#include "nadaraya/sharded/row_floors.hpp"
 #include "nadaraya/sharded/shard.hpp"
 #include "nadaraya/sharded/sparse_backward.hpp"
 #include "nadaraya/sharded/sparse_forward.hpp"
@@ -118,11 +119,13 @@ class Calls {
     tape.layout_ = open_call(session_, mine, function_);
     if (shards_queries) {
       RowMatrix<Scalar> all;
+      session_.attempt([&] { reserve(tape.layout_.all.queries); });
       gather_rows(session_, own_query, tape.layout_.all.queries, all);
       session_.attempt([&] { tape.query_.keep(std::move(all)); });
     }
     session_.attempt([&] { out.resize(tape.layout_.own_queries, tape.value_.cols()); });
-    run(tape.query_, tape.key_, tape.value_.view(), nullptr, tape.layout_, nullptr, out, call == Call::regress ? nullptr : &tape.record_);
+    Record<Scalar>* const record = call == Call::regress ? nullptr : &tape.record_;
+    run(tape.query_, tape.key_, tape.value_.view(), nullptr, tape.layout_, nullptr, out, record);
   }
 
   /// Fills `out` from a cache.
@@ -159,7 +162,9 @@ class Calls {
                                 "] like the output, got ", nadaraya::detail::shape(own_grads));
       mine.cols = tape.query().cols();
       mine.value_cols = tape.value().cols();
-      buffers_.reserve((std::max)(mine.cols, mine.value_cols), session_.size());
+      const Index dense_rows = op_.sparse() ? Index(0) : (std::min)(tape.queries(), dense_batch_rows);
+      buffers_.reserve(3 * dense_rows, session_.size());
+      buffers_.reserve_sums(dense_rows * (mine.cols + 2));
     });
     open_call(session_, mine, function_);
     if (shards_queries) gather_rows(session_, own_grads, tape.queries(), all_grads);
@@ -190,7 +195,14 @@ class Calls {
     mine.cols = cols;
     mine.keys = keys;
     mine.value_cols = value_cols;
-    buffers_.reserve((std::max)(mine.cols, mine.value_cols), session_.size());
+    reserve(queries);
+  }
+
+  /// Takes the memory of what ranks tell each other of `queries` queries.
+  void reserve(Index queries) {
+    const Index rows = (std::min)(queries, batch_rows);
+    constexpr Index riders = static_cast<Index>(CachedOpening::riders);
+    buffers_.reserve((std::max)(RowFloors<Scalar>::room(rows), riders) + 1, session_.size());
   }
 
   void run(const Rows<Scalar>& query, const Rows<Scalar>& key, const engine::StoredRows<Scalar>& value,

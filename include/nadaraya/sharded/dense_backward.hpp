@@ -195,7 +195,9 @@ class DenseBackward {
     for (std::size_t j = 0; j < of.p.size(); ++j) {
       if (!is_product()) {
         of_scale.add(pull_query(first + r, local(r).keys()[j], of.dz[j], scratch), high[cols()], low[cols()]);
-        for (Index d = 0; d < cols(); ++d) of_query.add(static_cast<double>(scratch.grad[static_cast<std::size_t>(d)]), high[d], low[d]);
+        for (Index d = 0; d < cols(); ++d) {
+          of_query.add(static_cast<double>(scratch.grad[static_cast<std::size_t>(d)]), high[d], low[d]);
+        }
       }
       of_bandwidth.add(bandwidth_term(r, j), high[cols() + 1], low[cols() + 1]);
     }

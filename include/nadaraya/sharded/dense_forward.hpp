@@ -52,6 +52,8 @@ class DenseForward {
       const Index count = (std::min)(dense_batch_rows, shard_.layout.all.queries - first);
       buffers_.begin_numbers(count, -infinity());
       session_.attempt([&] {
+        buffers_.reserve_sums(count * sums_of_row());
+        own_.dense.lone.reserve(1);
         Scalar* const largest_of = buffers_.numbers.data();
         lister_.list(first, count, [&](Index r, const CandidateRow<Scalar>& row, CanonicalRows<Scalar>&) {
           if (row.empty()) return;
@@ -108,7 +110,8 @@ class DenseForward {
     double* const low = buffers_.low(r, sums_of_row());
     add_weighted_rows(of_values, row.keys(), p.data(), shard_.value, scratch.widened, high, low);
     scratch.weights.add(of_weights, p, high[cols()], low[cols()]);
-    high[cols() + 1] += static_cast<double>(engine::chosen_loops<Scalar>().count_above(p.data(), static_cast<Index>(p.size()), Scalar(0)));
+    high[cols() + 1] +=
+        static_cast<double>(engine::chosen_loops<Scalar>().count_above(p.data(), static_cast<Index>(p.size()), Scalar(0)));
   }
 
   void finish_row(Index first, Index r, RowMatrix<Scalar>& out, Record<Scalar>* record) {

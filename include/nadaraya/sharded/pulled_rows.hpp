@@ -57,8 +57,8 @@ class PulledRows {
     return shard_.is_own(query) ? grad_query_.data() + shard_.own_row(query) * grad_query_.outerStride() : nullptr;
   }
 
-  /// Adds a row's part of the gradients of this rank, from a message (RowPuller::pull): of parameters, of the query if this rank has it,
-  /// and of keys of this rank, counted in it.
+  /// Adds a row's part of the gradients of this rank, from a message (RowPuller::pull): of parameters, of the query if this rank has
+  /// it, and of keys of this rank, counted in it.
   void add_row(Index query, std::span<const KeyIndex> keys, MessageReader& from) {
     block_.add(from.template read<ParameterGradients<Scalar>>());
     block_.ridge += engine::Wide<Scalar>(from.template read<Scalar>());

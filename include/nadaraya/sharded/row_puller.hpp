@@ -3,7 +3,6 @@
 
 #include "nadaraya/engine/block_scratch.hpp"
 #include "nadaraya/engine/cost.hpp"
-#include "nadaraya/engine/execution.hpp"
 #include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/parameter_sums.hpp"
 #include "nadaraya/engine/pool.hpp"
@@ -18,7 +17,6 @@
 #include "nadaraya/sharded/tape.hpp"
 #include "nadaraya/types.hpp"
 
-#include <algorithm>
 #include <cstddef>
 #include <span>
 #include <vector>
@@ -83,7 +81,7 @@ class RowPuller {
       return;
     }
     const RowChunks<Scalar> chunks(end - begin, *execution_);
-    chunks_.resize(static_cast<std::size_t>(chunks.count));
+    chunks_.resize(static_cast<std::size_t>(chunks.count()));
     for (std::vector<Message>& messages : chunks_) {
       messages.resize(to.size());
       for (Message& message : messages) message.clear();
@@ -117,8 +115,8 @@ class RowPuller {
   Cost cost(Index rows) const {
     using Model = engine::CostModel<Scalar>;
     const double of_row = Model::query + (mix_.corrects() ? 2 * Model::fit : 0.0);
-    return Cost{Model::scalar * (of_row * static_cast<double>(rows) +
-                                 static_cast<double>(pairs_.size()) * (64 + 2 * Model::fetched * static_cast<double>(pulled_.key().cols)))};
+    const double of_pair = 64 + 2 * Model::fetched * static_cast<double>(pulled_.key().cols);
+    return Cost{Model::scalar * (of_row * static_cast<double>(rows) + of_pair * static_cast<double>(pairs_.size()))};
   }
 
   void pull_row(Index query, int first_rank, std::span<Message> to, Scratch& of) {
@@ -126,7 +124,7 @@ class RowPuller {
     if (record_.support_sizes[row] < 0) return;
     const auto keys = record_.rows.keys(row);
     const auto t = record_.rows.numbers(row);
-    const std::span<const Pair> pairs = std::span<const Pair>(pairs_).subspan(ends_[row - static_cast<std::size_t>(first_)], keys.size());
+    const auto pairs = std::span<const Pair>(pairs_).subspan(ends_[static_cast<std::size_t>(query - first_)], keys.size());
     const RowNormalizer<Scalar>& map = record_.maps[row];
     of.p.resize(keys.size());
     of.g.resize(keys.size());

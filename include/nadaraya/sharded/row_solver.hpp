@@ -97,6 +97,7 @@ class RowSolver {
     ranks_.resize(static_cast<std::size_t>(ranks));
     keyed_.clear(cols());
     candidates_ = 0;
+    rows_ = rows;
     for (int s = 0; s < ranks; ++s) {
       MessageReader reader(from.of(s));
       RankCandidates<Scalar>& of_rank = ranks_[static_cast<std::size_t>(s)];
@@ -110,15 +111,15 @@ class RowSolver {
     keyed_.close();
   }
 
-  /// What it costs to solve and mix `rows` rows that were read.
-  Cost cost(Index rows) const {
+  /// The cost of solving and mixing the rows that were read.
+  Cost cost() const {
     using Model = engine::CostModel<Scalar>;
     const double of_row = Model::query + (mix_.corrects() ? Model::fit : 0.0);
-    return Cost{Model::scalar * (of_row * static_cast<double>(rows) +
+    return Cost{Model::scalar * (of_row * static_cast<double>(rows_) +
                                  static_cast<double>(candidates_) * (64 + Model::fetched * static_cast<double>(cols())))};
   }
 
-  /// Solves the r-th row that was read, of whom no similarity is NaN or +infinity.
+  /// Solves the r-th row that was read, none of whose similarities is NaN or +infinity.
   void solve(std::size_t r, SolverScratch<Scalar>& to) const {
     take_row<Scalar>(r, ranks_, to.sorted, to.row);
     CanonicalRows<Scalar> rows(*shard_.policies.rule, Scalar(shard_.numbers.edge), to.canonical);
@@ -166,7 +167,8 @@ class RowSolver {
   Index value_cols_;
   SupportMix<Scalar> mix_;
   std::vector<RankCandidates<Scalar>> ranks_;
-  std::size_t candidates_ = 0;  ///< that were read
+  Index rows_ = 0;  ///< that were read, with their candidates
+  std::size_t candidates_ = 0;
   KeyedRows<Scalar> keyed_;
   std::vector<KeyIndex> kept_;
   engine::LineVector<Scalar> widened_;

@@ -77,7 +77,8 @@ class SolvedRows {
         const auto keys = chunk.weights.keys(r);
         for (std::size_t j = 0; j < keys.size(); ++j) {
           owner = layout.owner(keys[j], owner);
-          owned_[static_cast<std::size_t>(owner)].add_pair(static_cast<KeyIndex>(layout.local(keys[j], owner)), chunk.weights.numbers(r)[j]);
+          const auto local = static_cast<KeyIndex>(layout.local(keys[j], owner));
+          owned_[static_cast<std::size_t>(owner)].add_pair(local, chunk.weights.numbers(r)[j]);
         }
         for (ListedRows<Scalar>& of_rank : owned_) of_rank.end_row();
       }

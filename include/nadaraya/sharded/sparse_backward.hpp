@@ -1,8 +1,6 @@
 // The backward pass of rows that keep few of their keys: one round, or two.
 #pragma once
 
-#include "nadaraya/engine/execution.hpp"
-#include "nadaraya/engine/pool.hpp"
 #include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/sharded/agreement.hpp"

@@ -1,8 +1,6 @@
 // The forward pass of rows that keep few of their keys: floors, candidates, and one solution of each row.
 #pragma once
 
-#include "nadaraya/engine/execution.hpp"
-#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/pool.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/sharded/agreement.hpp"
@@ -12,6 +10,7 @@
 #include "nadaraya/sharded/canonical_rows.hpp"
 #include "nadaraya/sharded/mixing.hpp"
 #include "nadaraya/sharded/row_chunks.hpp"
+#include "nadaraya/sharded/row_floors.hpp"
 #include "nadaraya/sharded/row_parts.hpp"
 #include "nadaraya/sharded/row_solver.hpp"
 #include "nadaraya/sharded/shard.hpp"
@@ -31,7 +30,7 @@
 namespace nadaraya::sharded {
 
 /// Rounds of a batch of queries:
-///   1. the largest similarity and the highest floor of each row, by all_reduce_max;
+///   1. the largest similarities and the highest floor of each row, by all_reduce_max (RowFloors);
 ///   2. key, similarity and, if they are gathered, values of the candidates above a common floor, by all_gather, and their key rows
 ///      if a mix is fitted to them; then every rank solves every row, from the same list, and mixes those whose output it has;
 ///   3. otherwise the weighted sums of each rank's values, by all_reduce_sum.
@@ -83,30 +82,35 @@ class SparseForward {
   bool gathers_values() const { return mixing_ == Mixing::gather_values; }
 
   void agree_on_floors(Index first, Index count) {
-    buffers_.begin_numbers(2 * count + 1, -infinity());
+    constexpr Index riders = static_cast<Index>(CachedOpening::riders) - 1;
+    const bool rides = opening_ != nullptr && first == 0 && 2 * count <= riders;
+    row_floors_ = RowFloors<Scalar>(count, session_.rank(), session_.size(),
+                                    rides ? riders : RowFloors<Scalar>::room(count));
+    buffers_.begin_numbers(row_floors_.size() + 1, -infinity());
     session_.attempt([&] {
       if (first == 0) solver_.prepare();
-      Scalar* const z_max = buffers_.numbers.data();
-      Scalar* const floor = z_max + count;
+      if (!gathers_values()) buffers_.reserve_sums(count * cols());
+      const std::span<Scalar> numbers(buffers_.numbers);
       lister_.list(first, count, [&](Index r, const CandidateRow<Scalar>& row, CanonicalRows<Scalar>& rows) {
         if (undecided(row)) {
-          z_max[r] = infinity();
-          return;
+          row_floors_.tell_undecided(r, numbers);
+        } else {
+          row_floors_.tell(r, row, rows, numbers);
         }
-        if (!row.empty()) z_max[r] = *std::max_element(row.values().begin(), row.values().end());
-        floor[r] = rows.floor_of(row);
       });
       Index candidates = 0;
       for (Index r = 0; r < count; ++r) {
         if (!is_undecided(r)) candidates += static_cast<Index>(lister_.row(r).size());
       }
-      buffers_.numbers[static_cast<std::size_t>(2 * count)] = static_cast<Scalar>((std::min)(candidates, most_counted));
+      numbers[static_cast<std::size_t>(row_floors_.size())] = static_cast<Scalar>((std::min)(candidates, most_counted));
     });
     largest_of_all(session_, opening_, std::span(buffers_.numbers));
   }
 
   /// Of a row that is undecided on some rank, nothing is gathered.
-  bool is_undecided(Index r) const { return buffers_.numbers[static_cast<std::size_t>(r)] == infinity(); }
+  bool is_undecided(Index r) const { return row_floors_.largest(r, buffers_.numbers) == infinity(); }
+  /// The most candidates of a batch that a rank has.
+  Index most_candidates() const { return static_cast<Index>(buffers_.numbers[static_cast<std::size_t>(row_floors_.size())]); }
 
   /// Does each rank solve and mix its part of a batch's rows, instead of all of them? The same answer on all ranks: if a rank
   /// then receives fewer bytes by `worth_of_message` for each rank, were all to have as many candidates as the one that has most.
@@ -115,16 +119,16 @@ class SparseForward {
     if (!gathers_values() || (record_ != nullptr && has_own_parameters(shard_))) return false;
     const auto ranks = static_cast<double>(session_.size());
     const double most_rows = std::ceil(static_cast<double>(count) / ranks);
-    const double candidates = static_cast<double>(buffers_.numbers[static_cast<std::size_t>(2 * count)]) * ranks;
+    const double candidates = static_cast<double>(most_candidates()) * ranks;
     const auto value = static_cast<double>(cols()) * sizeof(Scalar);
     const double gathered = candidates * (sizeof(KeyIndex) + static_cast<double>(1 + solver_.cols()) * sizeof(Scalar));
     return gathered * (1 - most_rows / static_cast<double>(count)) - value * static_cast<double>(count) >= worth_of_message * ranks;
   }
 
-  /// Takes the memory for the candidates of a batch of `count` rows, if they are not too many, nor solved on several threads.
+  /// Takes the memory for the candidates of a batch of `count` rows, if they are not too many.
   void reserve(Index count) {
-    const Index all = static_cast<Index>(buffers_.numbers[static_cast<std::size_t>(2 * count)]) * session_.size();
-    reserved_ = all <= most_reserved && RowChunks<Scalar>(count, *execution_).count <= 1;
+    const Index all = most_candidates() * session_.size();
+    reserved_ = all <= most_reserved;
     if (!reserved_) return;
     const auto candidates = static_cast<std::size_t>(all);
     solver_.reserve(candidates, count, session_.size());
@@ -142,7 +146,9 @@ class SparseForward {
     if (!gathers_values()) buffers_.begin_sums(count * cols());
     session_.attempt([&] {
       solver_.read(gathered_, session_.size(), count);
-      solve_rows(first, 0, count, [&](Index r) {
+      // Where ranks hear of no error afterwards, nothing takes memory, as a thread would.
+      const bool hear = record_ != nullptr || !gathers_values() || !reserved_ || solver_.corrects();
+      solve_rows(hear ? RowChunks<Scalar>(count, *execution_) : RowChunks<Scalar>(count), first, 0, [&](Index r) {
         return shard_.is_own(first + r) ? out.row(shard_.own_row(first + r)).data() : nullptr;
       });
       if (record_ != nullptr) solved_.record(shard_, *record_);
@@ -163,7 +169,7 @@ class SparseForward {
     session_.attempt([&] {
       solver_.read(gathered_, session_.size(), rows);
       outputs_.resize(rows, cols());
-      solve_rows(first, begin, begin + rows, [&](Index r) { return outputs_.row(r - begin).data(); });
+      solve_rows(RowChunks<Scalar>(rows, *execution_), first, begin, [&](Index r) { return outputs_.row(r - begin).data(); });
     });
     if (record_ != nullptr) return send_recorded(first, parts, out);
     session_.attempt([&] {
@@ -211,12 +217,12 @@ class SparseForward {
 
   /// The floors that all ranks gather candidates above.
   void raise_floors(Index count) {
-    CanonicalScratch<Scalar> scratch;
-    CanonicalRows<Scalar> rows(*shard_.policies.rule, Scalar(shard_.numbers.edge), scratch);
+    const auto scratch = scratch_.borrow();
+    CanonicalRows<Scalar> rows(*shard_.policies.rule, Scalar(shard_.numbers.edge), (*scratch).canonical);
     floors_.resize(static_cast<std::size_t>(count));
     for (Index r = 0; r < count; ++r) {
-      const Scalar* const z_max = buffers_.numbers.data() + r;
-      floors_[static_cast<std::size_t>(r)] = is_undecided(r) ? infinity() : rows.gathering_floor(*z_max, *(z_max + count));
+      floors_[static_cast<std::size_t>(r)] =
+          is_undecided(r) ? infinity() : row_floors_.gathering_floor(r, buffers_.numbers, rows, (*scratch).row);
     }
   }
 
@@ -226,13 +232,12 @@ class SparseForward {
     solver_.write(lister_.rows(begin, end - begin), std::span<const Scalar>(floors_).subspan(from, rows), to);
   }
 
-  /// Solves the rows [begin, end) of a batch that begins with query `first`, of candidates that were read from row `begin` on. The
-  /// output of row r is written to place(r), unless that is null.
+  /// Solves rows from row `begin` on of a batch that begins with query `first`, all of which were read. The output of row r is written
+  /// to place(r), unless that is null.
   template <class Place>
-  void solve_rows(Index first, Index begin, Index end, const Place& place) {
-    const RowChunks<Scalar> chunks(end - begin, *execution_);
-    solved_.begin(record_ == nullptr ? Index(0) : chunks.count);
-    chunks.for_each(*execution_, solver_.cost(end - begin), scratch_, [&](Index c, Index r, SolverScratch<Scalar>& scratch) {
+  void solve_rows(const RowChunks<Scalar>& chunks, Index first, Index begin, const Place& place) {
+    solved_.begin(record_ == nullptr ? Index(0) : chunks.count());
+    chunks.for_each(*execution_, solver_.cost(), scratch_, [&](Index c, Index r, SolverScratch<Scalar>& scratch) {
       solve_row(first, begin, begin + r, place(begin + r), scratch, record_ == nullptr ? nullptr : &solved_.chunk(c));
     });
   }
@@ -277,6 +282,7 @@ class SparseForward {
   CandidateLister<Scalar> lister_;
   RowSolver<Scalar> solver_;
   Record<Scalar>* record_ = nullptr;
+  RowFloors<Scalar> row_floors_;  ///< of the batch
   bool reserved_ = true;  ///< is there memory for all candidates of the last batch?
   std::vector<Scalar> floors_;
   Message message_;

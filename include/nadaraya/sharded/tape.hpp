@@ -40,11 +40,11 @@ class ListedRows {
     keys_.push_back(key);
     numbers_.push_back(number);
   }
-  void end_row() { ends_.push_back(keys_.size()); }
+  void end_row() { ends_.push_back(keys_.size()); }  ///< Ends a row.
 
-  std::size_t rows() const { return ends_.size(); }
-  std::span<const KeyIndex> keys(std::size_t row) const { return of_row(row, keys_); }
-  std::span<const Scalar> numbers(std::size_t row) const { return of_row(row, numbers_); }
+  std::size_t rows() const { return ends_.size(); }  ///< How many rows there are.
+  std::span<const KeyIndex> keys(std::size_t row) const { return of_row(row, keys_); }  ///< Those of a row.
+  std::span<const Scalar> numbers(std::size_t row) const { return of_row(row, numbers_); }  ///< Those of a row.
 
   /// All rows, as add() takes them from a message.
   void write(Message& to) const {
@@ -86,6 +86,7 @@ struct Record {
   ListedRows<Scalar> own;   ///< of each query: its keys among those of this rank, counted in it, and their weights
   std::vector<char> divided;  ///< of each batch of queries: has each rank solved a part of it, and not all ranks all?
 
+  /// No rows.
   void clear() {
     maps.clear();
     support_sizes.clear();
@@ -101,9 +102,9 @@ struct Record {
   }
 };
 
-/// A rank's record of a forward pass: its operands, all queries, and of each query that it has solved the support over all ranks, of
-/// the others the part among its own keys. Memory: O(Nq D) and, of a sparse rule, O(support). Operands that lie in memory are referred to, as by a Tape of one machine, and
-/// must outlive it unchanged.
+/// A rank's record of a forward pass: its operands, all queries, of each query that it has solved the support over all ranks, and of
+/// the others the part among its own keys. Memory: O(Nq D) and, of a sparse rule, O(support). Operands that lie in memory are referred
+/// to, as by a Tape of one machine, and must outlive it unchanged.
 template <class Scalar>
 class Tape {
  public:
