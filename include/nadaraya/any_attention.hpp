@@ -29,6 +29,7 @@
 namespace nadaraya {
 
 namespace detail {
+template <class Scalar>
 class StoredAttention;
 }
 
@@ -82,7 +83,7 @@ class AnyAttention {
  private:
   template <class, class, class, class, class>
   friend class Attention;
-  friend class detail::StoredAttention;
+  friend class detail::StoredAttention<Scalar>;
 
   /// The operators are listed elsewhere.
   explicit AnyAttention(std::span<const AnyOperator<Scalar>* const> heads) : borrowed_(heads) {}

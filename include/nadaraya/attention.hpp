@@ -223,7 +223,7 @@ class Attention {
     const engine::Execution<Scalar> execution(executor);
     const Heads<Scalar> heads(operators_, execution);
     if constexpr (stored) {
-      detail::StoredAttention::run(heads.attention(), constant(query), constant(key), constant(value), out, sequences, execution);
+      detail::StoredAttention<Scalar>::run(heads.attention(), constant(query), constant(key), constant(value), out, sequences, execution);
     } else {
       heads.attention().run(query, key, value, out, sequences, execution);
     }
@@ -236,7 +236,7 @@ class Attention {
     const engine::Execution<Scalar> execution(executor);
     const Heads<Scalar> heads(operators_, execution);
     if constexpr (stored) {
-      detail::StoredAttention::record(heads.attention(), constant(query), constant(key), constant(value), out, sequences, tape,
+      detail::StoredAttention<Scalar>::record(heads.attention(), constant(query), constant(key), constant(value), out, sequences, tape,
                                       execution);
     } else {
       heads.attention().record(query, key, value, out, sequences, tape, execution);
@@ -255,7 +255,7 @@ class Attention {
     for (const auto& cache : caches) cached.push_back(detail::cached_head<Scalar>(cache));
     const Heads<Scalar> heads(operators_, execution);
     if constexpr (detail::stores_16_bits<Q>) {
-      detail::StoredAttention::run_cached<Stored>(heads.attention(), constant(query), cached, out, sequences, execution);
+      detail::StoredAttention<Scalar>::template run_cached<Stored>(heads.attention(), constant(query), cached, out, sequences, execution);
     } else {
       heads.attention().run_cached(query, cached, out, sequences, execution);
     }

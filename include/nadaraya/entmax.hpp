@@ -248,11 +248,11 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
 }
 
 /// How many weights of each row are not zero: [N]. NaN counts.
-template <RealExpression P>
-Eigen::Matrix<Index, Eigen::Dynamic, 1> support_sizes(const P& p) {
+template <RealExpression P, class Sizes = Eigen::Matrix<Index, Eigen::Dynamic, 1>>
+Sizes support_sizes(const P& p) {
   const Rows<ScalarOf<P>> rows(p);
   const auto weights = rows.matrix();
-  Eigen::Matrix<Index, Eigen::Dynamic, 1> sizes = Eigen::Matrix<Index, Eigen::Dynamic, 1>::Zero(weights.rows());
+  Sizes sizes = Sizes::Zero(weights.rows());
   for (Index i = 0; i < weights.rows(); ++i) {
     for (Index j = 0; j < weights.cols(); ++j) sizes(i) += weights(i, j) == ScalarOf<P>(0) ? 0 : 1;
   }

@@ -66,10 +66,10 @@ struct Offsets {
 
   Offsets(std::span<const Index> queries, std::span<const Index> keys) : query(queries), key(keys) {}
   Offsets(const Packed& sequences)
-      : query(sequences.query),
-        key(sequences.key),
-        query_lengths(sequences.query_lengths),
-        key_lengths(sequences.key_lengths) {}
+      : query(sequences.query.data(), sequences.query.size()),
+        key(sequences.key.data(), sequences.key.size()),
+        query_lengths(sequences.query_lengths.data(), sequences.query_lengths.size()),
+        key_lengths(sequences.key_lengths.data(), sequences.key_lengths.size()) {}
 
   bool is_padded() const { return !query_lengths.empty() || !key_lengths.empty(); }
   Index sequences() const {
@@ -157,8 +157,11 @@ struct NamedFootprint {
   NamedFootprint(const char* of, const HeadView<T>& view) : NamedFootprint(of, head_footprint(view), HeadShape(view)) {}
 };
 
+// What checks a call is a template, of the character of its name, so that only those who call it compile its messages.
+
 /// Throws if an output shares memory with any of the others, or two of its elements lie in one place.
-inline void require_apart(const NamedFootprint& out, std::initializer_list<NamedFootprint> others, const char* function) {
+template <class Character>
+void require_apart(const NamedFootprint& out, std::initializer_list<NamedFootprint> others, const Character* function) {
   require(!out.footprint.collides(), function, ": ", out.name, ' ', out.shape, " must not have two elements in one place");
   for (const NamedFootprint& other : others) {
     require(!Footprint::share(out.footprint, other.footprint), function, ": ", out.name, ' ', out.shape,
@@ -172,7 +175,8 @@ struct AttentionShapes {
 
   HeadShape out() const { return HeadShape(query.batch, query.heads, query.tokens, value.dim); }
 
-  void validate(const Offsets& sequences, const HeadShape& out_shape, const char* function) const {
+  template <class Character>
+  void validate(const Offsets& sequences, const HeadShape& out_shape, const Character* function) const {
     require(query.batch == key.batch && query.dim == key.dim, function,
             ": query and key must have the same batch and dim, got ", query, " and ", key);
     require(key.heads == 0 ? query.heads == 0 : query.heads % key.heads == 0, function,
@@ -184,7 +188,8 @@ struct AttentionShapes {
   }
 
   /// Throws if sequences do not fit queries of a shape and keys of a number of tokens.
-  static void validate_sequences(const Offsets& sequences, const HeadShape& query, Index keys, const char* function) {
+  template <class Character>
+  static void validate_sequences(const Offsets& sequences, const HeadShape& query, Index keys, const Character* function) {
     validate_tokens(sequences, query.batch, query.tokens, sequences.query, sequences.query_lengths, "query", function);
     validate_tokens(sequences, query.batch, keys, sequences.key, sequences.key_lengths, "key", function);
     require(sequences.query.size() == sequences.key.size(), function, ": there are offsets of ",
@@ -198,8 +203,9 @@ struct AttentionShapes {
   }
 
   /// Throws if the offsets or lengths of `of`, queries or keys, do not fit a number of tokens.
+  template <class Character>
   static void validate_tokens(const Offsets& sequences, Index batch, Index tokens, std::span<const Index> offsets,
-                              std::span<const Index> lengths, const char* of, const char* function) {
+                              std::span<const Index> lengths, const Character* of, const Character* function) {
     if (!sequences.is_padded()) {
       require(!offsets.empty() && offsets.front() == 0 && offsets.back() == tokens &&
                   std::is_sorted(offsets.begin(), offsets.end()),

@@ -23,14 +23,18 @@ namespace nadaraya {
 
 namespace detail {
 
-/// The calls of AnyAttention<float> with such inputs: Q, Ke and V are float, Eigen::bfloat16 or Eigen::half.
+/// The calls of AnyAttention<float> with such inputs: Q, Ke and V are float, Eigen::bfloat16 or Eigen::half. Scalar is float;
+/// as a parameter it keeps includers that never call this from instantiating what it names.
+template <class Scalar>
 class StoredAttention {
+  static_assert(std::is_same_v<Scalar, float>, "inputs of 16 bits are computed in float");
+
  public:
   /// Keys and values are read where they are, as those of caches are, unless the similarity of a head changes keys.
   template <class Q, class Ke, class V>
-  static void run(const AnyAttention<float>& attention, const HeadView<const Q>& query, const HeadView<const Ke>& key,
-                  const HeadView<const V>& value, const HeadView<float>& out, const Offsets& sequences,
-                  const engine::Execution<float>& execution) {
+  static void run(const AnyAttention<Scalar>& attention, const HeadView<const Q>& query, const HeadView<const Ke>& key,
+                  const HeadView<const V>& value, const HeadView<Scalar>& out, const Offsets& sequences,
+                  const engine::Execution<Scalar>& execution) {
     validate(attention, query, key, value, out, sequences, "Attention::operator()");
     const AnyExecutor& executor = execution.executor();
     const ScalarHeads<Q> queries(query, executor);
@@ -40,7 +44,7 @@ class StoredAttention {
       attention.run(queries.view(), keys.view(), values.view(), out, sequences, execution);
       return;
     }
-    const StoredInputs<Ke, V> inputs(
+    const StoredInputs<Scalar, Ke, V> inputs(
         key, value, HeadShape(query), sequences, [&](Index head) { return attention.head(head).policies(); },
         execution);
     attention.run_cached(queries.view(), inputs.heads(), out, sequences, execution, stream<Q, Ke, V>());
@@ -48,9 +52,9 @@ class StoredAttention {
 
   /// On caches of Stored.
   template <class Stored, class Q>
-  static void run_cached(const AnyAttention<float>& attention, const HeadView<const Q>& query,
-                         std::span<const CachedHead<float>> caches, const HeadView<float>& out,
-                         const Offsets& sequences, const engine::Execution<float>& execution) {
+  static void run_cached(const AnyAttention<Scalar>& attention, const HeadView<const Q>& query,
+                         std::span<const CachedHead<Scalar>> caches, const HeadView<Scalar>& out,
+                         const Offsets& sequences, const engine::Execution<Scalar>& execution) {
     require_apart({"out", out}, {{"query", query}}, "Attention::operator()");
     const ScalarHeads<Q> queries(query, execution.executor());
     attention.run_cached(queries.view(), caches, out, sequences, execution, stream<Q, Stored, Stored>());
@@ -58,9 +62,9 @@ class StoredAttention {
 
   /// The tape owns float copies.
   template <class Q, class Ke, class V>
-  static void record(const AnyAttention<float>& attention, const HeadView<const Q>& query,
-                     const HeadView<const Ke>& key, const HeadView<const V>& value, const HeadView<float>& out,
-                     const Offsets& sequences, AttentionTape<float>& tape, const engine::Execution<float>& execution) {
+  static void record(const AnyAttention<Scalar>& attention, const HeadView<const Q>& query,
+                     const HeadView<const Ke>& key, const HeadView<const V>& value, const HeadView<Scalar>& out,
+                     const Offsets& sequences, AttentionTape<Scalar>& tape, const engine::Execution<Scalar>& execution) {
     struct Copies {
       ScalarHeads<Q> query;
       ScalarHeads<Ke> key;
@@ -76,10 +80,10 @@ class StoredAttention {
  private:
   /// How rows are streamed whose inputs are of these types.
   template <class Q, class Ke, class V>
-  static engine::StreamStored<float> stream() {
+  static engine::StreamStored<Scalar> stream() {
     using Bfloat16 = Eigen::bfloat16;
     if constexpr (std::is_same_v<Q, Bfloat16> && std::is_same_v<Ke, Bfloat16> && std::is_same_v<V, Bfloat16>) {
-      return engine::bfloat16_stream<float>();
+      return engine::bfloat16_stream<Scalar>();
     } else {
       return nullptr;
     }
@@ -87,8 +91,8 @@ class StoredAttention {
 
   /// As far as copies and prepared keys do not tell it.
   template <class Q, class Ke, class V>
-  static void validate(const AnyAttention<float>& attention, const HeadView<const Q>& query,
-                       const HeadView<const Ke>& key, const HeadView<const V>& value, const HeadView<float>& out,
+  static void validate(const AnyAttention<Scalar>& attention, const HeadView<const Q>& query,
+                       const HeadView<const Ke>& key, const HeadView<const V>& value, const HeadView<Scalar>& out,
                        const Offsets& sequences, const char* function) {
     const AttentionShapes shapes{HeadShape(query), HeadShape(key), HeadShape(value)};
     shapes.validate(sequences, HeadShape(out), function);
@@ -96,7 +100,7 @@ class StoredAttention {
     require_apart({"out", out}, {{"query", query}, {"key", key}, {"value", value}}, function);
   }
 
-  static bool prepares(const AnyAttention<float>& attention) {
+  static bool prepares(const AnyAttention<Scalar>& attention) {
     for (const auto* one : attention.operators()) {
       if (one->policies().similarity->traits().prepares) return true;
     }
@@ -108,23 +112,23 @@ class StoredAttention {
 
 /// AnyAttention::operator() where inputs are Eigen::bfloat16 or Eigen::half, each of its own: as Attention::operator()
 /// on them.
-template <class Q, class Ke, class V, class E = Serial>
-void attend_stored(const AnyAttention<float>& attention, const HeadView<Q>& query, const HeadView<Ke>& key,
-                   const HeadView<V>& value, const HeadView<float>& out, const Packed& sequences,
+template <class Scalar, class Q, class Ke, class V, class E = Serial>
+void attend_stored(const AnyAttention<Scalar>& attention, const HeadView<Q>& query, const HeadView<Ke>& key,
+                   const HeadView<V>& value, const HeadView<Scalar>& out, const Packed& sequences,
                    const E& executor = {}) {
-  detail::StoredAttention::run<std::remove_const_t<Q>, std::remove_const_t<Ke>, std::remove_const_t<V>>(
-      attention, query, key, value, out, sequences, engine::Execution<float>(executor));
+  detail::StoredAttention<Scalar>::template run<std::remove_const_t<Q>, std::remove_const_t<Ke>, std::remove_const_t<V>>(
+      attention, query, key, value, out, sequences, engine::Execution<Scalar>(executor));
 }
 
 /// AnyAttention::forward where inputs are Eigen::bfloat16 or Eigen::half, each of its own: as Attention::forward on
 /// them.
-template <class Q, class Ke, class V, class E = Serial>
-AttentionTape<float> forward_stored(const AnyAttention<float>& attention, const HeadView<Q>& query,
-                                    const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<float>& out,
+template <class Scalar, class Q, class Ke, class V, class E = Serial>
+AttentionTape<Scalar> forward_stored(const AnyAttention<Scalar>& attention, const HeadView<Q>& query,
+                                    const HeadView<Ke>& key, const HeadView<V>& value, const HeadView<Scalar>& out,
                                     const Packed& sequences, const E& executor = {}) {
-  AttentionTape<float> tape;
-  detail::StoredAttention::record<std::remove_const_t<Q>, std::remove_const_t<Ke>, std::remove_const_t<V>>(
-      attention, query, key, value, out, sequences, tape, engine::Execution<float>(executor));
+  AttentionTape<Scalar> tape;
+  detail::StoredAttention<Scalar>::template record<std::remove_const_t<Q>, std::remove_const_t<Ke>, std::remove_const_t<V>>(
+      attention, query, key, value, out, sequences, tape, engine::Execution<Scalar>(executor));
   return tape;
 }
 

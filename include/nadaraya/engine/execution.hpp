@@ -46,31 +46,34 @@ class Execution {
  public:
   template <class E>
     requires(detail::check_executor<E>())
-  explicit Execution(const E& executor) : executor_(executor) {
-    if constexpr (std::same_as<E, AnyExecutor>) {
-      // It may be a workspace's.
-      scratch_ = executor.template kept<ScratchPool<Scalar>>();
-    } else if constexpr (requires { executor.scratch(); }) {
-      static_assert(KeepsScratch<E, Scalar>, "the workspace is for another scalar than that of the operands");
-      scratch_ = &executor.scratch();
-    }
-    if (scratch_ == nullptr) scratch_ = &own_.emplace();
-    memory_.emplace(scratch_->arenas());
-  }
+  explicit Execution(const E& executor) : executor_(executor), scratch_(scratch_of(executor)), memory_(scratch_.arenas()) {}
   ~Execution() { memory().clear(); }
   Execution(const Execution&) = delete;
   Execution& operator=(const Execution&) = delete;
 
   const AnyExecutor& executor() const { return executor_; }
-  ScratchPool<Scalar>& scratch() const { return *scratch_; }
+  ScratchPool<Scalar>& scratch() const { return scratch_; }
   /// Of this call.
-  Arena& memory() const { return **memory_; }
+  Arena& memory() const { return *memory_; }
 
  private:
+  template <class E>
+  ScratchPool<Scalar>& scratch_of(const E& executor) {
+    if constexpr (std::same_as<E, AnyExecutor>) {
+      // It may be a workspace's.
+      auto* const kept = executor.template kept<ScratchPool<Scalar>>();
+      if (kept != nullptr) return *kept;
+    } else if constexpr (requires { executor.scratch(); }) {
+      static_assert(KeepsScratch<E, Scalar>, "the workspace is for another scalar than that of the operands");
+      return executor.scratch();
+    }
+    return own_.emplace();
+  }
+
   AnyExecutor executor_;
   std::optional<ScratchPool<Scalar>> own_;
-  ScratchPool<Scalar>* scratch_ = nullptr;
-  std::optional<typename Pool<Arena>::Loan> memory_;
+  ScratchPool<Scalar>& scratch_;
+  typename Pool<Arena>::Loan memory_;
 };
 
 }  // namespace nadaraya::engine
