@@ -14,7 +14,7 @@
 namespace nadaraya::detail {
 
 /// Throws std::invalid_argument; where exceptions are switched off, prints the message and aborts.
-[[noreturn]] inline void fail(const std::string& message) {
+[[noreturn, gnu::cold]] inline void fail(const std::string& message) {
 #if defined(__cpp_exceptions)
   throw std::invalid_argument(message);
 #else
@@ -59,7 +59,7 @@ class MessagePart {
     for (const std::ptrdiff_t size : sizes) sizes_[count_++] = size;
   }
 
-  void append_to(std::string& message) const {
+  [[gnu::cold]] void append_to(std::string& message) const {
     char digits[32];
     switch (kind_) {
       case Kind::text:
@@ -99,7 +99,7 @@ class MessagePart {
   long long sizes_[4] = {};  ///< or a whole number
 };
 
-[[noreturn]] inline void fail(std::initializer_list<MessagePart> parts) {
+[[noreturn, gnu::cold]] inline void fail(std::initializer_list<MessagePart> parts) {
   std::string message = "nadaraya::";
   for (const MessagePart& part : parts) part.append_to(message);
   fail(message);

@@ -63,12 +63,11 @@ class Batch {
         orders_(heads.size(), &memory_),
         radii_(&memory_),
         keys_(heads.empty() ? 0 : std::size_t(heads.back().key_head) + 1, &memory_),
-        first_head_(&memory_),
+        first_head_(keys_.size() + 1, heads.size(), &memory_),
         heads_(&memory_),
         sampled_(heads.size(), &memory_),
         offset_masks_(&memory_) {
     const AnyExecutor& executor = execution.executor();
-    first_head_.assign(keys_.size() + 1, heads.size());
     for (std::size_t h = heads.size(); h-- > 0;) first_head_[static_cast<std::size_t>(heads[h].key_head)] = h;
     const bool scored = queries_wanted != Queries::none;
     radii_.reserve(keys_.size());

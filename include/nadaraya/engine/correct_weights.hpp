@@ -23,7 +23,9 @@ namespace nadaraya::engine {
 template <class Scalar>
 void drop_weightless(std::span<const KeyIndex>& keys, RowView<Scalar>& p, MixScratch<Scalar>& kept) {
   kept.places.clear();
-  if (std::find(p.begin(), p.end(), Scalar(0)) == p.end()) return;
+  std::size_t weighted = 0;
+  while (weighted < p.size() && p[weighted] != Scalar(0)) ++weighted;
+  if (weighted == p.size()) return;
   kept.keys.clear();
   kept.weights.clear();
   for (std::size_t j = 0; j < keys.size(); ++j) {

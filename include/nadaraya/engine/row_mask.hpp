@@ -64,9 +64,11 @@ template <class Scalar>
 bool sees_any(const RowMask<Scalar>& mask, Index query, const std::vector<Index>& keys, const Extent& n) {
   if (keys.empty()) return false;
   const KeyRange range = mask.range(query, n);
-  return std::any_of(keys.begin(), keys.end(), [&](Index key) {
-    return key >= range.first && key < range.last && mask.is_visible(query, key, n) && !biased_away(mask, query, key, n);
-  });
+  for (const Index key : keys) {
+    if (key < range.first || key >= range.last) continue;
+    if (mask.is_visible(query, key, n) && !biased_away(mask, query, key, n)) return true;
+  }
+  return false;
 }
 
 /// Adds a mask's bias to similarities z[j - first] of a query with the keys [first, last).

@@ -79,9 +79,10 @@ class ScoredKeys {
       // Keys that outlive a call are appended to: new ones are known now.
       if (search.quantized && memory_ == nullptr) quantizing_([&] { quantized_->update(stored, kept); });
       if (similarity_.is_product) return;
-      norms_.resize(PackedRows<Scalar>::padded(keys.rows), Scalar(0));
-      for (Index j = kept; j < keys.rows; ++j) {
-        norms_[static_cast<std::size_t>(j)] = bounding_norm(stored.read(j, 1, widened_).row(0), keys.cols);
+      norms_.resize(PackedRows<Scalar>::padded(keys.rows));
+      for (Index j = kept; j < static_cast<Index>(norms_.size()); ++j) {
+        const bool padding = j >= keys.rows;
+        norms_[static_cast<std::size_t>(j)] = padding ? Scalar(0) : bounding_norm(stored.read(j, 1, widened_).row(0), keys.cols);
       }
     }
   }
