@@ -247,7 +247,8 @@ ScalarOf<X> entmax_alpha_gradient(const X& x, const G& g, double alpha) {
   return static_cast<Scalar>(sum);
 }
 
-/// How many weights of each row are not zero: [N]. NaN counts.
+/// How many weights of each row are not zero: [N]. NaN counts. The type of the result is a parameter, so that including this
+/// header instantiates nothing.
 template <RealExpression P, class Sizes = Eigen::Matrix<Index, Eigen::Dynamic, 1>>
 Sizes support_sizes(const P& p) {
   const Rows<ScalarOf<P>> rows(p);

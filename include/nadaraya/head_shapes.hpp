@@ -157,7 +157,7 @@ struct NamedFootprint {
   NamedFootprint(const char* of, const HeadView<T>& view) : NamedFootprint(of, head_footprint(view), HeadShape(view)) {}
 };
 
-// What checks a call is a template, of the character of its name, so that only those who call it compile its messages.
+// Checks are templates, of the character of a function's name, so that including this header compiles no messages.
 
 /// Throws if an output shares memory with any of the others, or two of its elements lie in one place.
 template <class Character>

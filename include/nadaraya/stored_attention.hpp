@@ -23,8 +23,8 @@ namespace nadaraya {
 
 namespace detail {
 
-/// The calls of AnyAttention<float> with such inputs: Q, Ke and V are float, Eigen::bfloat16 or Eigen::half. Scalar is float;
-/// as a parameter it keeps includers that never call this from instantiating it.
+/// The calls of AnyAttention<float> with such inputs: Q, Ke and V are float, Eigen::bfloat16 or Eigen::half. Scalar is float: a
+/// parameter, so that including this header instantiates nothing.
 template <class Scalar>
 class StoredAttention {
   static_assert(std::is_same_v<Scalar, float>, "inputs of 16 bits are computed in float");

@@ -23,7 +23,7 @@
 namespace nadaraya::detail {
 
 /// One head for each sequence and key head, read as those of caches are. Refers to keys and values whose rows are
-/// contiguous. Scalar is float; as a parameter it keeps includers that never call this from instantiating it.
+/// contiguous. Scalar is float: a parameter, so that including this header instantiates nothing.
 template <class Scalar, class Ke, class V>
 class StoredInputs {
  public:
