@@ -33,9 +33,10 @@ namespace nadaraya::sharded {
 ///
 /// The same bits for any sharding, one rank included, and any number of ranks. Of a compact kernel, or of nearest neighbours, the
 /// keys that may have weight travel, and every rank solves every row from the same list; where this saves bytes, each rank a part of
-/// the rows, and in the backward pass pulls the same rows back. Of a Gaussian kernel nothing travels but maxima and sums, and these are exact (SplitAddition). Traffic of a query: see
-/// SparseForward, DenseForward. Ranks are processes or threads. Each call takes an executor, for the work of its rank alone: Threads{n},
-/// or a Workspace, which keeps the engine's memory from call to call; the bits do not depend on it.
+/// the rows, and in the backward pass pulls the same rows back. Of a Gaussian kernel nothing travels but maxima and sums, and these
+/// are exact (SplitAddition). Traffic of a query: see SparseForward, DenseForward. Ranks are processes or threads. Each call takes an
+/// executor, for the work of its rank alone: Threads{n}, or a Workspace, which keeps the engine's memory from call to call; the bits
+/// do not depend on it.
 ///
 /// FixedBandwidth, Unnormalized (under a compact kernel) and NearestNeighbors also have the bits of the operator on one machine,
 /// outputs and the gradients of query, key and value, where values are gathered, as long as a row's support is less than 64 keys

@@ -28,6 +28,8 @@ class Workspace {
  public:
   static constexpr bool serial = SerialExecutor<E>;  ///< as the executor says
 
+  int concurrency() const { return detail::concurrency(executor_); }  ///< As the executor says.
+
   /// Runs on a copy of the executor.
   explicit Workspace(E executor = E{}) : executor_(std::move(executor)) { static_assert(engine::check_compiled<Scalar>()); }
 

@@ -6,6 +6,7 @@
 // expect: ValidateNotConst
 // expect: Valdiate
 // expect: IsSerial
+// expect: ConcurrencyNotConst
 // expect: ScratchNotConst
 // expect: Scrach
 // An executor needs parallel_for(n, fn) const, and says that it is serial by a constant.
@@ -51,6 +52,9 @@ struct Valdiate : Plain {
 struct IsSerial : Plain {
   static constexpr bool is_serial = true;
 };
+struct ConcurrencyNotConst : Plain {
+  int concurrency() { return 1; }
+};
 struct ScratchNotConst : Plain {
   int& scratch();
 };
@@ -65,6 +69,7 @@ static_assert(detail::check_executor<ValidateOfSomething>());
 static_assert(detail::check_executor<ValidateNotConst>());
 static_assert(detail::check_executor<Valdiate>());
 static_assert(detail::check_executor<IsSerial>());
+static_assert(detail::check_executor<ConcurrencyNotConst>());
 static_assert(detail::check_executor<ScratchNotConst>());
 static_assert(detail::check_executor<Scrach>());
 #endif

@@ -1,5 +1,6 @@
 // Work on several threads.
 #include <nadaraya/engine/executor.hpp>
+#include <nadaraya/workspace.hpp>
 
 #include "tests/support/catch.hpp"
 
@@ -86,4 +87,23 @@ TEST_CASE("the caller waits for the other threads even where its own task fails"
   };
   REQUIRE_THROWS_WITH(run(), "mine");
   REQUIRE(other_done);
+}
+
+TEST_CASE("an executor says how many threads work at once", "[parallel]") {
+  using nadaraya::AnyExecutor;
+  struct Own {
+    void parallel_for(Index n, nadaraya::detail::FunctionRef<void(Index)> fn) const { nadaraya::Serial{}.parallel_for(n, fn); }
+  };
+  REQUIRE(AnyExecutor(nadaraya::Serial{}).alone());
+  const Threads one{1}, three{3};
+  REQUIRE(AnyExecutor(one).alone());
+  REQUIRE_FALSE(AnyExecutor(three).alone());
+  REQUIRE(AnyExecutor(three).concurrency() == 3);
+  const nadaraya::Workspace<float, Threads> kept_one(one), kept_three(three);
+  REQUIRE(AnyExecutor(kept_one).alone());
+  REQUIRE(AnyExecutor(kept_three).concurrency() == 3);
+  const AnyExecutor any(kept_one);
+  REQUIRE(nadaraya::Workspace<float, AnyExecutor>(any).concurrency() == 1);
+  const Own own;
+  REQUIRE_FALSE(AnyExecutor(own).alone());
 }

@@ -86,12 +86,12 @@ void backward(std::span<const Problem<Scalar>> heads, std::span<const HeadGradie
   const AnyExecutor& executor = execution.executor();
   // Pairs are formed again where most are supported: no bound on the keys would rule many out.
   const Batch<Scalar> batch(heads, scored ? Queries::in_order : Queries::none, false, execution);
-  if (!executor.serial()) batch.get_ready(executor);
+  if (!executor.alone()) batch.get_ready(executor);
   // Copies of the gradients of keys and values: one for each head, or a few more to share one out.
   constexpr Index copies = 8;
   const Index group_limit = std::clamp<Index>(copies / (std::max<Index>)(1, static_cast<Index>(batch.size())), 1, copies);
   // One thread is done with the pairs of a head before it begins with the next; several share the work of all heads.
-  const std::size_t at_once = executor.serial() ? 1 : (std::max<std::size_t>)(1, batch.key_heads());
+  const std::size_t at_once = executor.alone() ? 1 : (std::max<std::size_t>)(1, batch.key_heads());
   for (std::size_t k = 0; k < batch.key_heads(); k += at_once) {
     pull_key_heads_back<Scalar>(k, k + at_once, batch, gradients, group_limit, execution, parameters);
   }

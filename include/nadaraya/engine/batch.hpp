@@ -80,7 +80,7 @@ class Batch {
       } else {
         prepare_query(i - keys_.size(), queries_wanted == Queries::in_any_order);
       }
-    }, executor.serial() ? Cost{} : transforming_cost());
+    }, executor.alone() ? Cost{} : transforming_cost());
     for (std::size_t h = 0; h < heads.size(); ++h) {
       const auto k = static_cast<std::size_t>(heads[h].key_head);
       const View<Scalar> query = queries_[h].view();
@@ -95,7 +95,7 @@ class Batch {
   /// Is it faster to get the keys ready before the blocks? Not where the blocks of a head had better do it, for a region of
   /// their own takes threads as long as the keys of a few short heads.
   bool worth_a_region(const AnyExecutor& executor) const {
-    return !executor.serial() && Cost{keys_cost()}.threads(2) > 1;
+    return !executor.alone() && Cost{keys_cost()}.threads(2) > 1;
   }
 
   /// Gets all keys ready at once, in a region of its own.
@@ -103,7 +103,7 @@ class Batch {
     executor.parallel_for(static_cast<Index>(keys_.size()), [&](Index key_head) {
       const auto& keys = keys_[static_cast<std::size_t>(key_head)];
       if (keys) keys->get_ready();
-    }, executor.serial() ? Cost{} : Cost{keys_cost() + queries_cost()});
+    }, executor.alone() ? Cost{} : Cost{keys_cost() + queries_cost()});
   }
 
   std::size_t size() const { return heads_.size(); }
@@ -287,7 +287,7 @@ class Batch {
 /// The sum of cost(head) over heads [first, last); not computed for one thread.
 template <class OfHead>
 Cost total_cost(std::size_t first, std::size_t last, const AnyExecutor& executor, const OfHead& cost) {
-  if (executor.serial()) return Cost{};
+  if (executor.alone()) return Cost{};
   double sum = 0;
   for (std::size_t h = first; h < last; ++h) sum += cost(h);
   return Cost{sum};

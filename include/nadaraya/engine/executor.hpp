@@ -28,6 +28,7 @@ namespace nadaraya {
 /// An executor may have
 ///   void validate() const           throws if it cannot execute; called before anything is written
 ///   static constexpr bool serial    see SerialExecutor
+///   int concurrency() const         how many threads work at once at most, as far as is known at run time
 ///   parallel_for(n, fn, Cost)       decides for itself how many threads a call is worth; see CostedExecutor
 ///   auto& scratch() const           memory kept from call to call: that of a Workspace
 /// A call does not compile where one of the others than parallel_for has another signature, or where a name comes close. Other
@@ -51,6 +52,8 @@ constexpr bool check_executor() {
                 "executor: template <class Fn> void parallel_for(Index n, const Fn& fn) const is missing, or has another signature");
   if constexpr (!has_constrained_members<E>) {
     static_assert(!Names_serial<E> || requires { typename Flag<E::serial>; }, "executor: serial must be a static constexpr bool");
+    static_assert(!Names_concurrency<E> || requires(const E executor) { static_cast<int>(executor.concurrency()); },
+                  "executor: concurrency must be int concurrency() const");
     static_assert(!Names_validate<E> || requires(const E executor) { executor.validate(); },
                   "executor: validate must be void validate() const");
     static_assert(!Names_scratch<E> || requires(const E executor) { std::addressof(executor.scratch()); },
@@ -60,6 +63,18 @@ constexpr bool check_executor() {
     static_assert(Names_validate<E> || !Misspells_validate<E>, "executor: is a member validate() misspelt?");
   }
   return true;
+}
+
+/// How many threads of an executor work at once at most; the largest number if it does not say.
+template <Executor E>
+int concurrency(const E& executor) {
+  if constexpr (SerialExecutor<E>) {
+    return 1;
+  } else if constexpr (requires { static_cast<int>(executor.concurrency()); }) {
+    return static_cast<int>(executor.concurrency());
+  } else {
+    return (std::numeric_limits<int>::max)();
+  }
 }
 
 }  // namespace detail
@@ -125,6 +140,7 @@ struct Threads {
 
   /// Throws std::invalid_argument if count < 1.
   void validate() const { detail::require(count >= 1, "Threads: count must be at least 1, got ", count); }
+  int concurrency() const { return count; }  ///< The most threads that work at once.
 
   /// On `count` threads, whatever the calls cost.
   void parallel_for(Index n, detail::FunctionRef<void(Index)> fn) const {
@@ -147,7 +163,7 @@ class AnyExecutor {
   /// Refers to the executor, after its own check.
   template <Executor E>
     requires(!std::same_as<std::remove_cvref_t<E>, AnyExecutor>)
-  AnyExecutor(const E& executor) : executor_(&executor), run_(&run<E>), serial_(SerialExecutor<E>) {
+  AnyExecutor(const E& executor) : executor_(&executor), run_(&run<E>), concurrency_(detail::concurrency(executor)) {
     static_assert(detail::check_executor<E>());
     if constexpr (requires { executor.validate(); }) executor.validate();
     if constexpr (requires { std::addressof(executor.scratch()); }) {
@@ -158,7 +174,9 @@ class AnyExecutor {
   }
 
   /// Does everything run on the calling thread?
-  bool serial() const { return serial_; }
+  bool alone() const { return concurrency_ == 1; }
+  /// How many threads work at once at most; the largest number if that is not known.
+  int concurrency() const { return concurrency_; }
 
   /// The memory of that type that the executor keeps; null if there is none.
   template <class Memory>
@@ -192,12 +210,8 @@ class AnyExecutor {
   void* kept_ = nullptr;
   const char* type_of_kept_ = nullptr;
   void (*run_)(const void* self, Index n, const Work& fn, const Cost& cost);
-  bool serial_;
+  int concurrency_;
 };
-
-/// Its serial() says what the executor behind it is.
-template <>
-inline constexpr bool has_constrained_members<AnyExecutor> = true;
 
 }  // namespace nadaraya
 

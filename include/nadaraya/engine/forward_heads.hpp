@@ -31,14 +31,14 @@ void forward(std::span<const Problem<Scalar>> heads, std::span<const MatrixMap<S
     return CostModel<Scalar>::forward(batch.planned(h), batch.seen(h));
   });
   // One thread stays with a head, whose keys are in its cache, fetches the next one meanwhile, and gives its keys the memory
-  // of these; several begin with different heads, whose first blocks get the keys ready. The last blocks first: under a
-  // causal mask they are the longest.
+  // of these; several have a head each, whose first block gets the keys ready. The last blocks first: under a causal mask they
+  // are the longest.
   std::optional<Arena::Scope> memory_of_keys;
   std::size_t unit = units.count();
   const auto work = [&] {
     for_each_item<Scalar>(execution, units.items(), cost, [&](Index i, BlockScratch<Scalar>& scratch) {
       const Index left = units.items() - 1 - i;
-      if (!executor.serial()) return units.work_on(units.in_turn(left), scratch);
+      if (!executor.alone()) return units.work_on(units.in_turn(left, executor.concurrency()), scratch);
       const WorkItems::Item item = units.one_after_the_other(left);
       if (item.head != unit) {
         if (unit == units.count() || !units.same_keys(item.head, unit)) {
@@ -70,7 +70,7 @@ void weigh(const Problem<Scalar>& problem, const Execution<Scalar>& execution,
   batch.get_ready(execution.executor());
   const Head<Scalar>& head = batch.head(0);
   const Index blocks = head.blocks();
-  const Index at_once = execution.executor().serial() ? 1 : (std::min)(blocks_at_once, blocks);
+  const Index at_once = execution.executor().alone() ? 1 : (std::min)(blocks_at_once, blocks);
   const Cost whole = total_cost(0, 1, execution.executor(), [&](std::size_t h) {
     return CostModel<Scalar>::forward(head, batch.seen(h));
   });
@@ -122,7 +122,7 @@ void list_candidates(const Problem<Scalar>& problem, const Extent& all, const Ex
     visit(range.first, std::span(scratch.rows.data(), static_cast<std::size_t>(range.count)));
   };
   // Keys without weight that a part alone lists do not matter to the caller: a few queries in parts only where threads gain by it.
-  const KeyParts parts = cost.threads(2) > 1 && !execution.executor().serial() ? key_parts(batch.planned(0, 1)) : KeyParts{};
+  const KeyParts parts = cost.threads(2) > 1 && !execution.executor().alone() ? key_parts(batch.planned(0, 1)) : KeyParts{};
   if (parts.count > 1) {
     const auto shared = execution.scratch().pieces().borrow();
     if ((*shared).parts.size() < static_cast<std::size_t>(parts.count)) (*shared).parts.resize(static_cast<std::size_t>(parts.count));

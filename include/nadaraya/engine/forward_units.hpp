@@ -37,7 +37,7 @@ class ForwardUnits {
   Index items() const { return items_.total(); }
   /// Item i, of unit after unit, or such that units take turns.
   WorkItems::Item one_after_the_other(Index i) const { return items_[i]; }
-  WorkItems::Item in_turn(Index i) const { return items_.in_turn(i); }
+  WorkItems::Item in_turn(Index i, Index at_once) const { return items_.in_turn(i, at_once); }
   std::size_t count() const { return units_.size(); }
   /// Do two units read the same keys? Units that do follow one another.
   bool same_keys(std::size_t unit, std::size_t other) const { return key_head(unit) == key_head(other); }

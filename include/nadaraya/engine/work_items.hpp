@@ -32,10 +32,15 @@ class WorkItems {
     return Item{head, head == 0 ? i : i - ends_[head - 1]};
   }
 
-  /// In an order in which heads take turns, if they have equally many.
-  Item in_turn(Index i) const {
+  /// In an order in which `at_once` heads take turns, and then the next ones, if they have equally many.
+  Item in_turn(Index i, Index at_once) const {
+    if (!alike_) return (*this)[i];
     const auto heads = static_cast<Index>(ends_.size());
-    return alike_ ? Item{static_cast<std::size_t>(i % heads), i / heads} : (*this)[i];
+    const Index some = (std::min)(at_once, heads);
+    const Index first = i / (some * ends_.front()) * some;  // of them
+    const Index taking = (std::min)(some, heads - first);
+    const Index left = i - first * ends_.front();
+    return Item{static_cast<std::size_t>(first + left % taking), left / taking};
   }
 
  private:

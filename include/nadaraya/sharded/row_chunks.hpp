@@ -24,7 +24,7 @@ class RowChunks {
   /// A single one, for one thread.
   explicit RowChunks(Index rows) : RowChunks(rows, rows) {}
   /// Several, for the threads of a call; a single one if it has but one.
-  RowChunks(Index rows, const engine::Execution<Scalar>& execution) : RowChunks(rows, execution.executor().serial() ? rows : several) {}
+  RowChunks(Index rows, const engine::Execution<Scalar>& execution) : RowChunks(rows, execution.executor().alone() ? rows : several) {}
 
   Index count() const { return count_; }
 

@@ -75,7 +75,7 @@ class RowPuller {
   /// ... to a message for each, as PulledRows::add_row reads it.
   void pull(Index begin, Index end, int first_rank, std::span<Message> to) {
     // Gradients of a policy's own parameters are summed by one thread, row after row.
-    if (execution_->executor().serial() || has_own_parameters(shard_)) {
+    if (execution_->executor().alone() || has_own_parameters(shard_)) {
       const auto scratch = scratch_.borrow();
       for (Index query = begin; query < end; ++query) pull_row(query, first_rank, to, *scratch);
       return;
