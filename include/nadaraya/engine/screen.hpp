@@ -249,7 +249,6 @@ Screened screen_keys(const Head<Scalar>& head, const QueryRange& range, const Ke
   Index refine_at = panel_keys;
   const TileConfig tiles(keys.groups());
   for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
-    scratch.ahead.fetch(range.count / 3);
     screen_panel(head, range, first_key, each, scratch);
     keys_seen += panel_keys;
     if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
