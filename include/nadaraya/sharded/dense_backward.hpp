@@ -1,9 +1,7 @@
 // The backward pass of rows in which every key has weight: exact sums, whatever the number of keys.
 #pragma once
 
-#include "nadaraya/engine/cost.hpp"
 #include "nadaraya/engine/execution.hpp"
-#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/pool.hpp"
 #include "nadaraya/engine/row_similarity.hpp"
 #include "nadaraya/loops/buffer.hpp"
@@ -105,11 +103,8 @@ class DenseBackward {
   /// work(r, scratch) for the rows of a batch, each of which reads `numbers` numbers of every key.
   template <class Work>
   void for_each_row(Index count, Index numbers, const Work& work) {
-    using Model = engine::CostModel<Scalar>;
-    const double keys = static_cast<double>(shard_.keys()) * static_cast<double>(count);
-    const Cost cost{Model::scalar * keys * (8 + Model::fetched * static_cast<double>(numbers))};
     const RowChunks<Scalar> chunks(count, *execution_);
-    chunks.for_each(*execution_, cost, scratch_, [&](Index, Index r, Scratch& scratch) { work(r, scratch); });
+    chunks.for_each(*execution_, dense_cost(shard_, count, numbers), scratch_, [&](Index, Index r, Scratch& scratch) { work(r, scratch); });
   }
 
   Index cols() const { return shard_.query->cols(); }

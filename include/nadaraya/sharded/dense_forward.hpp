@@ -1,9 +1,7 @@
 // The forward pass of rows whose weights are known but for their sum: maxima and exact sums, whatever the number of keys.
 #pragma once
 
-#include "nadaraya/engine/cost.hpp"
 #include "nadaraya/engine/execution.hpp"
-#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/engine/pool.hpp"
 #include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/chosen.hpp"
@@ -65,7 +63,8 @@ class DenseForward {
       buffers_.begin_sums(count * sums_of_row());
       session_.attempt([&] {
         const RowChunks<Scalar> chunks(count, *execution_);
-        chunks.for_each(*execution_, cost(count), scratch_, [&](Index, Index r, Scratch& scratch) { add_row(r, scratch); });
+        chunks.for_each(*execution_, dense_cost(shard_, count, cols()), scratch_,
+                        [&](Index, Index r, Scratch& scratch) { add_row(r, scratch); });
       });
       session_.all_reduce_sum(buffers_.sums);
       session_.attempt([&] {
@@ -90,13 +89,6 @@ class DenseForward {
   Index sums_of_row() const { return cols() + 2; }
   const Scalar& largest(Index r) const { return buffers_.numbers[static_cast<std::size_t>(r)]; }
   bool has_weights(Index r) const { return largest(r) > -infinity() && largest(r) < infinity(); }
-
-  /// Of `count` rows, all of whose keys have weight.
-  Cost cost(Index count) const {
-    using Model = engine::CostModel<Scalar>;
-    const double keys = static_cast<double>(shard_.keys()) * static_cast<double>(count);
-    return Cost{Model::scalar * keys * (8 + Model::fetched * static_cast<double>(cols()))};
-  }
 
   void add_row(Index r, Scratch& scratch) {
     if (!has_weights(r)) return;

@@ -1,6 +1,8 @@
 // Rows in which every key has weight, as under a Gaussian kernel: what both passes know of them.
 #pragma once
 
+#include "nadaraya/engine/cost.hpp"
+#include "nadaraya/engine/executor.hpp"
 #include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
@@ -20,6 +22,14 @@ struct DenseScratch {
   CandidateRow<Scalar> lone;
   engine::LineVector<Scalar> p;
 };
+
+/// The cost of `rows` rows, each of which reads `numbers` numbers of every key of this rank.
+template <class Scalar>
+Cost dense_cost(const Shard<Scalar>& shard, Index rows, Index numbers) {
+  using Model = engine::CostModel<Scalar>;
+  const double pairs = static_cast<double>(shard.keys()) * static_cast<double>(rows);
+  return Cost{Model::scalar * pairs * (8 + Model::fetched * static_cast<double>(numbers))};
+}
 
 /// The rule of rows under an exponential kernel: their map follows from the largest similarity, but for the sum of weights.
 template <class Scalar>
