@@ -128,6 +128,27 @@ TEST_CASE("training on heads of 16 bits has the bits of their floats", "[attenti
   check_training<Brain, Half, Brain>(Attention(heads));
 }
 
+TEST_CASE("sparse attention on heads of 16 bits has the bits of their floats, screened or not", "[attention]") {
+  // Flat scores of 352 keys are worth screening nowhere, peaked ones of 1,100 everywhere, and some between on one machine alone.
+  const auto check = [](const auto& op, Index tokens, double size) {
+    const Heads<Brain> q(1, 4, tokens, 64, 1, size), k(1, 2, tokens, 64, 2);
+    const Heads<Half> v(1, 2, tokens, 16, 3);
+    Heads<float> out(1, 4, tokens, 16), threaded = out, expected = out;
+    op(q.in(), k.in(), v.in(), out.out());
+    op(q.in(), k.in(), v.in(), threaded.out(), Threads{3});
+    op(q.floats().in(), k.floats().in(), v.floats().in(), expected.out());
+    CAPTURE(tokens, size);
+    REQUIRE(difference(out.matrix(), expected.matrix(), 0) == "");
+    REQUIRE(difference(out.matrix(), threaded.matrix(), 0) == "");
+  };
+  for (const Index tokens : {Index(352), Index(1100)}) {
+    for (const double size : {0.3, 1.0, 3.0}) {
+      check(Attention{Triweight{}}, tokens, size);
+      check(Attention{Biweight{}, Adaptive{}, DotProduct{}, Causal{}}, tokens, size);
+    }
+  }
+}
+
 TEST_CASE("a similarity that prepares keys reads heads of 16 bits too", "[attention]") {
   const Heads<Half> q(B, H, Nq, D, 1), k(B, Hk, Nk, D, 2), v(B, Hk, Nk, Dv, 3);
   Heads<float> out(B, H, Nq, Dv), expected = out;

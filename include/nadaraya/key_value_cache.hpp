@@ -250,7 +250,7 @@ class KeyValueCache {
 
   engine::OwnedKeys<Scalar> new_keys() const {
     static_assert(engine::check_compiled<Scalar>());
-    return engine::make_prepared_keys<Scalar>(engine::traits_of_similarity<Scalar, S>(), key_cols(), screening_);
+    return engine::make_growing_keys<Scalar>(engine::traits_of_similarity<Scalar, S>(), key_cols(), screening_);
   }
   void make_prepared() {
     auto prepared = new_keys();

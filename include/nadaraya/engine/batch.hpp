@@ -24,9 +24,8 @@
 
 namespace nadaraya::engine {
 
-/// Which queries are going to be scored against the keys, and do blocks have to be made of consecutive
-/// ones? Alone: each as if it were the only one, with keys that are not read in panels. Among others: as if they were many,
-/// with keys that are.
+/// Which queries are going to be scored against the keys, and do blocks have to be made of consecutive ones? Alone: each as if
+/// it were the only one, with keys that are not read in panels. Among others: as if they were many, with keys that are.
 enum class Queries { none, in_order, in_any_order, alone, among_others };
 
 /// What the floors of a head tell before a key is seen.
@@ -86,7 +85,7 @@ class Batch {
       const View<Scalar> query = queries_[h].view();
       heads_.push_back(Head<Scalar>{heads[h].policies, query, keys_[k] ? &*keys_[k] : heads[h].cached, orders_[h],
                                     heads[h].policies.similarity->product_bound(Scalar(0), query.cols).product,
-                                    heads[h].stream_stored, worth_a_sample(heads[h]) ? &sampled_[h] : nullptr});
+                                    heads[h].stream_stored, worth_a_sample(h) ? &sampled_[h] : nullptr});
       if (!screened) heads_.back().policies.screening = Screening::never;
       if (const Index hidden = heads_.back().keys->hidden(); hidden > 0) hide_keys(heads_.back().policies.mask, hidden);
     }
@@ -175,8 +174,7 @@ class Batch {
   Cost transforming_cost() const {
     double sum = 0;
     for (const auto& head : problems_) {
-      const bool ordered = detail::is_finite(radii_[static_cast<std::size_t>(head.key_head)]);
-      if (!ordered && !head.policies.similarity->traits().prepares) continue;
+      if (!detail::is_finite(radii_[std::size_t(head.key_head)]) && !head.policies.similarity->traits().prepares) continue;
       sum += CostModel<Scalar>::copies(head.query->rows(), head.query->cols()) + CostModel<Scalar>::rows(head.query->rows());
     }
     for (std::size_t k = 0; k < keys_.size(); ++k) {
@@ -188,9 +186,11 @@ class Batch {
     return Cost{sum};
   }
 
-  /// Keys of a cache are quantized before anything is asked of them, and a sample costs what a few queries cost.
-  static bool worth_a_sample(const Problem<Scalar>& head) {
-    return head.cached == nullptr && head.policies.screening == Screening::automatic && head.query->rows() >= sampled_queries;
+  /// A sample costs what a few queries cost; and of keys that are not read in panels, a scan is slow.
+  bool worth_a_sample(std::size_t h) const {
+    const Problem<Scalar>& head = problems_[h];
+    return keys_[static_cast<std::size_t>(head.key_head)] && head.policies.screening == Screening::automatic &&
+           head.query->rows() >= sampled_queries;
   }
 
   Screening screening(const Problem<Scalar>& head) const {
@@ -213,15 +213,17 @@ class Batch {
     Index queries = scored && wanted != Queries::alone ? most_queries(key_head) : 0;
     if (wanted == Queries::among_others) queries = (std::max)(queries, ScoredKeys<Scalar>::worth_packing);
     if (head.cached != nullptr) {
-      // As it is, for a few queries or where it is screened; many read it in panels.
+      // As it is, for a few queries, or where it is screened and hides keys, whose numbers count; many read it in panels.
       const bool as_stored = queries <= most_grouped || head.stream_stored != nullptr;
       if (queries < ScoredKeys<Scalar>::worth_packing || (as_stored && streamed(key_head))) return;
-      if (screening(head) != Screening::never && head.cached->screened()) return;
+      const bool read_as_stored = queries < sampled_queries || head.cached->hidden() > 0;
+      if (read_as_stored && screening(head) != Screening::never && head.cached->screened()) return;
       keys_[key_head].emplace(*head.cached, similarity.traits(), queries, memory_);
       return;
     }
     const bool quantized = scored && screens(screening(head), query_count(key_head), head.key->rows(), head.key->cols());
-    const Search<Scalar> search{queries, radii_[key_head], quantized, similarity.grid()};
+    const Quantized when = quantized ? Quantized::when_asked : Quantized::never;
+    const Search<Scalar> search{queries, radii_[key_head], when, similarity.grid()};
     keys_[key_head].emplace(similarity, *head.key, *head.value, search, memory_);
   }
 

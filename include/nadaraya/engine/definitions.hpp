@@ -22,8 +22,13 @@ void DeletePreparedKeys<Scalar>::operator()(PreparedKeys<Scalar>* keys) const no
 }
 
 template <class Scalar>
+OwnedKeys<Scalar> make_growing_keys(const SimilarityTraits& similarity, Index cols, Screening screening) {
+  return OwnedKeys<Scalar>(new PreparedKeys<Scalar>(similarity, cols, screening, Quantized::when_read));
+}
+
+template <class Scalar>
 OwnedKeys<Scalar> make_prepared_keys(const SimilarityTraits& similarity, Index cols, Screening screening) {
-  return OwnedKeys<Scalar>(new PreparedKeys<Scalar>(similarity, cols, screening));
+  return OwnedKeys<Scalar>(new PreparedKeys<Scalar>(similarity, cols, screening, Quantized::when_asked));
 }
 
 template <class Scalar>

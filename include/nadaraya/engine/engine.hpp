@@ -64,7 +64,9 @@ struct DeletePreparedKeys {
 template <class Scalar>
 using OwnedKeys = std::unique_ptr<PreparedKeys<Scalar>, DeletePreparedKeys<Scalar>>;
 
-/// For keys of a number of columns under a similarity.
+/// For keys of a number of columns under a similarity, which are appended to, or all read at once.
+template <class Scalar>
+OwnedKeys<Scalar> make_growing_keys(const SimilarityTraits& similarity, Index cols, Screening screening);
 template <class Scalar>
 OwnedKeys<Scalar> make_prepared_keys(const SimilarityTraits& similarity, Index cols, Screening screening);
 

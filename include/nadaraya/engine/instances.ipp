@@ -18,6 +18,7 @@ NADARAYA_INSTANTIATE void list_candidates<NADARAYA_SCALAR>(
     const Problem<NADARAYA_SCALAR>&, const Extent&, const Execution<NADARAYA_SCALAR>&,
     const detail::FunctionRef<void(std::span<CandidateRow<NADARAYA_SCALAR>* const>)>&,
     const detail::FunctionRef<void(Index, std::span<const CandidateRow<NADARAYA_SCALAR>>)>&);
+NADARAYA_INSTANTIATE OwnedKeys<NADARAYA_SCALAR> make_growing_keys<NADARAYA_SCALAR>(const SimilarityTraits&, Index, Screening);
 NADARAYA_INSTANTIATE OwnedKeys<NADARAYA_SCALAR> make_prepared_keys<NADARAYA_SCALAR>(const SimilarityTraits&, Index, Screening);
 NADARAYA_INSTANTIATE void read_keys<NADARAYA_SCALAR>(PreparedKeys<NADARAYA_SCALAR>&,
                                                      const StoredRows<NADARAYA_SCALAR>&,

@@ -18,9 +18,10 @@ namespace nadaraya::engine {
 template <class Scalar>
 class PreparedKeys {
  public:
-  /// For keys [n x cols], which are read() later.
-  PreparedKeys(const SimilarityTraits& similarity, Index cols, Screening screening)
-      : scored_(similarity), search_{0, Search<Scalar>{}.radius, may_screen(similarity, cols, screening)} {
+  /// For keys [n x cols], which are read() later, and quantized if they may be screened.
+  PreparedKeys(const SimilarityTraits& similarity, Index cols, Screening screening, Quantized quantized)
+      : scored_(similarity),
+        search_{0, Search<Scalar>{}.radius, may_screen(similarity, cols, screening) ? quantized : Quantized::never} {
     reading_([] {});
   }
   /// For a call, in its memory. Of keys and values, only their shape and how they will be read is known before get_ready().
@@ -35,7 +36,8 @@ class PreparedKeys {
         search_(search) {
     scored_.expect(key.cols(), search);
   }
-  /// Keys that others have prepared, without those that are hidden, to be read in panels by a call.
+  /// Keys that others have prepared, without those that are hidden, to be read in panels by a call. What does not depend on
+  /// the first key is shared with them.
   PreparedKeys(const PreparedKeys& other, const SimilarityTraits& similarity, Index queries, Arena& memory)
       : key_(other.stored_key().from(other.hidden())),
         value_(other.stored_value().from(other.hidden())),
@@ -43,6 +45,9 @@ class PreparedKeys {
         scored_(similarity, &memory),
         search_{queries} {
     scored_.expect(key_.view().cols, search_);
+    if (other.hidden() > 0) return;
+    shared_finite_value_ = &other.finite_value();
+    scored_.share_quantized(other.scored());
   }
   PreparedKeys(const PreparedKeys&) = delete;
   PreparedKeys& operator=(const PreparedKeys&) = delete;
@@ -50,7 +55,7 @@ class PreparedKeys {
   /// Reads the keys and values of a call, on the thread that comes first.
   void get_ready() const {
     reading_([&] {
-      finite_value_.read(value_, 0);
+      if (shared_finite_value_ == nullptr) finite_value_.read(value_, 0);
       scored_.read(key_, 0, search_);
     });
   }
@@ -68,7 +73,7 @@ class PreparedKeys {
   /// the current ones then throws nothing. If it throws, nothing has changed.
   void reserve(const StoredRows<Scalar>& more_values, Index total) {
     finite_value_.reserve(more_values);
-    scored_.reserve(total, key_, search_.quantized);
+    scored_.reserve(total, key_, search_.quantized != Quantized::never);
   }
 
   /// Hides the first `count` keys and their values from every query.
@@ -83,7 +88,7 @@ class PreparedKeys {
   /// The rows, if they are stored as scalars; otherwise their number and length alone.
   const View<Scalar>& key() const { return key_.view(); }
   const View<Scalar>& value() const { return value_.view(); }
-  const FiniteRows<Scalar>& finite_value() const { return finite_value_; }
+  const FiniteRows<Scalar>& finite_value() const { return shared_finite_value_ != nullptr ? *shared_finite_value_ : finite_value_; }
   const ScoredKeys<Scalar>& scored() const { return scored_; }
   bool screened() const { return scored_.screened(); }
 
@@ -97,6 +102,7 @@ class PreparedKeys {
   StoredRows<Scalar> key_;
   StoredRows<Scalar> value_;
   mutable FiniteRows<Scalar> finite_value_;
+  const FiniteRows<Scalar>* shared_finite_value_ = nullptr;
   mutable ScoredKeys<Scalar> scored_;
   Search<Scalar> search_;
   mutable Once reading_;

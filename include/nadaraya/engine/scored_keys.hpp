@@ -34,18 +34,22 @@ Scalar bounding_norm(const Scalar* x, Index n) {
   return not_infinite(sum);
 }
 
+/// When keys are quantized, to be screened.
+enum class Quantized { never, when_asked, when_read };
+
 /// How keys are going to be looked for.
 template <class Scalar>
 struct Search {
   Index queries = 0;                                              ///< their number
   Scalar radius = Scalar(Eigen::NumTraits<Scalar>::infinity());   ///< if finite, they look no farther: through a grid
-  bool quantized = false;                                          ///< with the keys screened
+  Quantized quantized = Quantized::never;                          ///< with the keys screened
   const GridFunctions<Scalar>* grid = nullptr;                      ///< of the similarity
 };
 
 /// Keys prepared for scoring: packed, with their squared norms where the similarity is bounded by a
-/// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys of a call that
-/// may be screened are quantized, and packed, when that is first asked for, which may never be. Neither copied nor moved.
+/// product. A handful of queries is scored from the keys as they lie: packing would cost more. Keys that may be screened are
+/// packed when that is first asked for, which may never be, and quantized likewise or as they are read. Neither copied nor
+/// moved.
 template <class Scalar>
 class ScoredKeys {
  public:
@@ -60,8 +64,13 @@ class ScoredKeys {
     if constexpr (vectorized<Scalar>) {
       if (!similarity_.bounded_by_product) return;
       in_panels_ = search.queries >= worth_packing;
-      if (search.quantized && !quantized_) quantized_.emplace(cols, memory_);
+      if (search.quantized != Quantized::never && !quantized_) quantized_.emplace(cols, memory_);
     }
+  }
+
+  /// Has the same keys quantized by `other`, if it does.
+  void share_quantized(const ScoredKeys& other) {
+    if (other.screened()) shared_ = &other;
   }
 
   /// Gets rows [0, keys.rows) ready, of which [0, kept) are as they were the last time.
@@ -74,10 +83,10 @@ class ScoredKeys {
       expect(keys.cols, search);
       in_panels_ = in_panels_ && grid_ == nullptr;
       packing_.reset();
-      if (in_panels_ && !search.quantized) pack();
+      if (in_panels_ && !screened()) pack();
       quantizing_.reset();
-      // Keys that outlive a call are appended to: new ones are known now.
-      if (search.quantized && memory_ == nullptr) quantizing_([&] { quantized_->update(stored, kept); });
+      quantized_early_ = search.quantized == Quantized::when_read;
+      if (quantized_early_) quantizing_([&] { quantized_->update(stored, kept); });
       if (similarity_.is_product) return;
       norms_.resize(PackedRows<Scalar>::padded(keys.rows));
       for (Index j = kept; j < static_cast<Index>(norms_.size()); ++j) {
@@ -108,9 +117,12 @@ class ScoredKeys {
   /// ... and ready for it?
   bool packed() const { return packing_.done(); }
   /// May they be screened?
-  bool screened() const { return quantized_.has_value(); }
+  bool screened() const { return shared_ != nullptr || quantized_.has_value(); }
+  /// Are they quantized before it is known whether that pays?
+  bool quantized_early() const { return shared_ != nullptr ? shared_->quantized_early() : quantized_early_; }
   /// For that; by whichever thread comes first.
   const QuantizedKeys<Scalar>& quantized() const {
+    if (shared_ != nullptr) return shared_->quantized();
     quantizing_([&] { quantized_->update(keys_, 0); });
     return *quantized_;
   }
@@ -135,6 +147,8 @@ class ScoredKeys {
   LineVector<Scalar> widened_;  ///< a key that is stored in 16 bits
   mutable Once quantizing_;
   mutable std::optional<QuantizedKeys<Scalar>> quantized_;
+  bool quantized_early_ = false;
+  const ScoredKeys* shared_ = nullptr;  ///< which quantizes these keys
   std::shared_ptr<const Grid<Scalar>> grid_;
 };
 

@@ -68,13 +68,14 @@ void sample_head(const Head<Scalar>& head, const Refine<Scalar>& refine, BlockSc
 }
 
 /// Does screening seem to pay for a block that sees `all` keys? The block's queries have to be quantized, and its share of
-/// the keys.
+/// the keys if they are not yet.
 template <class Scalar>
 bool seems_sparse(const Head<Scalar>& head, Index all, const Refine<Scalar>& refine, BlockScratch<Scalar>& scratch) {
   if (head.sampled == nullptr) return true;
   head.sampled->sampling([&] { sample_head(head, refine, scratch); });
   const double seen = head.sampled->seen, kept = head.sampled->kept;
-  const double share = static_cast<double>(all) / static_cast<double>(head.key().rows);
+  const bool quantized = head.keys->scored().quantized_early();
+  const double share = quantized ? 0.0 : static_cast<double>(all) / static_cast<double>(head.key().rows);
   const double quantizing = screening_needs().fixed * (1 + share) / 2;
   return seen == 0 || quantizing + cost_of_candidates(kept, seen, all) <= static_cast<double>(all);
 }
