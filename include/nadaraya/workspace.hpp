@@ -26,8 +26,6 @@ namespace nadaraya {
 template <class Scalar, Executor E = Serial>
 class Workspace {
  public:
-  static constexpr bool serial = SerialExecutor<E>;  ///< as the executor says
-
   int concurrency() const { return detail::concurrency(executor_); }  ///< As the executor says.
 
   /// Runs on a copy of the executor.

@@ -1,15 +1,14 @@
-// expect: SerialData
-// expect: SerialFunction
+// expect: ConcurrencyData
 // expect: ParallelForNotConst
 // expect: ParallelFor
 // expect: ValidateOfSomething
 // expect: ValidateNotConst
 // expect: Valdiate
-// expect: IsSerial
+// expect: Concurency
 // expect: ConcurrencyNotConst
 // expect: ScratchNotConst
 // expect: Scrach
-// An executor needs parallel_for(n, fn) const, and says that it is serial by a constant.
+// An executor needs parallel_for(n, fn) const, and says by a function how many threads work at once.
 #include "nadaraya/engine/executor.hpp"
 
 #include <vector>
@@ -26,11 +25,8 @@ static_assert(detail::check_executor<Plain>() && detail::check_executor<Serial>(
 static_assert(detail::check_executor<AnyExecutor>());
 
 #ifdef FAIL
-struct SerialData : Plain {
-  bool serial = true;
-};
-struct SerialFunction : Plain {
-  static constexpr bool serial() { return true; }
+struct ConcurrencyData : Plain {
+  int concurrency = 1;
 };
 struct ParallelForNotConst {
   template <class Fn>
@@ -49,8 +45,8 @@ struct ValidateNotConst : Plain {
 struct Valdiate : Plain {
   void valdiate() const {}
 };
-struct IsSerial : Plain {
-  static constexpr bool is_serial = true;
+struct Concurency : Plain {
+  int concurency() const { return 1; }
 };
 struct ConcurrencyNotConst : Plain {
   int concurrency() { return 1; }
@@ -61,14 +57,13 @@ struct ScratchNotConst : Plain {
 struct Scrach : Plain {
   int& scrach() const;
 };
-static_assert(detail::check_executor<SerialData>());
-static_assert(detail::check_executor<SerialFunction>());
+static_assert(detail::check_executor<ConcurrencyData>());
 static_assert(detail::check_executor<ParallelForNotConst>());
 static_assert(detail::check_executor<ParallelFor>());
 static_assert(detail::check_executor<ValidateOfSomething>());
 static_assert(detail::check_executor<ValidateNotConst>());
 static_assert(detail::check_executor<Valdiate>());
-static_assert(detail::check_executor<IsSerial>());
+static_assert(detail::check_executor<Concurency>());
 static_assert(detail::check_executor<ConcurrencyNotConst>());
 static_assert(detail::check_executor<ScratchNotConst>());
 static_assert(detail::check_executor<Scrach>());

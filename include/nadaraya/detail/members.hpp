@@ -29,7 +29,7 @@ using Flag = std::bool_constant<static_cast<bool>(value)>;
   X(radius) X(distance_factor) X(zero_gradient) X(parameter_pullback)                                                       \
   X(range) X(visible) X(bias) X(bias_pullback)                                                                             \
   X(floor) X(solve) X(check) X(select) X(selects) X(floors) X(nearest_width) X(bandwidth)                                  \
-  X(parallel_for) X(serial) X(concurrency) X(scratch)
+  X(parallel_for) X(concurrency) X(scratch)
 
 /// T and some names: one that T has as well is ambiguous, be it a function, overloaded, a template, data, a type, or private.
 template <class T, class Names, bool = std::is_class_v<T> && !std::is_final_v<T>>

@@ -66,8 +66,9 @@
   C(nea, r, e, st_width) C(near, e, s, t_width) C(neare, s, t, _width) C(neares, t, _, width) C(nearest, _, w, idth) \
   C(nearest_, w, i, dth) C(nearest_w, i, d, th) C(nearest_wi, d, t, h) C(nearest_wid, t, h, ) X(nearest_widt) \
   X(nearest_widthh) X(nearestWidth)
-#define NADARAYA_NEAR_serial(C, X) C(, s, e, rial) C(s, e, r, ial) C(se, r, i, al) C(ser, i, a, l) C(seri, a, l, ) X(seria) \
-  X(seriall) X(is_serial) X(isSerial)
+#define NADARAYA_NEAR_concurrency(C, X) C(, c, o, ncurrency) C(c, o, n, currency) C(co, n, c, urrency) C(con, c, u, rrency) \
+  C(conc, u, r, rency) C(concur, r, e, ncy) C(concurr, e, n, cy) C(concurre, n, c, y) C(concurren, c, y, ) X(concurrenc) \
+  X(concurrencyy) X(Concurrency)
 #define NADARAYA_NEAR_scratch(C, X) C(, s, c, ratch) C(s, c, r, atch) C(sc, r, a, tch) C(scr, a, t, ch) C(scra, t, c, h) \
   C(scrat, c, h, ) X(scratc) X(scratchh) X(Scratch)
 
@@ -108,7 +109,7 @@ NADARAYA_MISSPELLS(selects)
 NADARAYA_MISSPELLS(check)
 NADARAYA_MISSPELLS(bandwidth)
 NADARAYA_MISSPELLS(nearest_width)
-NADARAYA_MISSPELLS(serial)
+NADARAYA_MISSPELLS(concurrency)
 NADARAYA_MISSPELLS(scratch)
 
 #undef NADARAYA_MISSPELLS
@@ -135,7 +136,7 @@ NADARAYA_MISSPELLS(scratch)
 #undef NADARAYA_NEAR_check
 #undef NADARAYA_NEAR_bandwidth
 #undef NADARAYA_NEAR_nearest_width
-#undef NADARAYA_NEAR_serial
+#undef NADARAYA_NEAR_concurrency
 #undef NADARAYA_NEAR_scratch
 
 }  // namespace nadaraya::detail

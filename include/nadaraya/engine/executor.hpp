@@ -27,8 +27,7 @@ namespace nadaraya {
 /// reach it. Small calls, which threads would only slow down, run on the calling thread and do not ask the executor.
 /// An executor may have
 ///   void validate() const           throws if it cannot execute; called before anything is written
-///   static constexpr bool serial    see SerialExecutor
-///   int concurrency() const         how many threads work at once at most, as far as is known at run time
+///   int concurrency() const         how many threads work at once at most; of one, less is held in memory at the same time
 ///   parallel_for(n, fn, Cost)       decides for itself how many threads a call is worth; see CostedExecutor
 ///   auto& scratch() const           memory kept from call to call: that of a Workspace
 /// A call does not compile where one of the others than parallel_for has another signature, or where a name comes close. Other
@@ -38,11 +37,6 @@ concept Executor = requires(const E executor, void (*fn)(Index)) {
   executor.parallel_for(Index{}, fn);
 };
 
-/// An executor that says of itself that it only ever uses the calling thread. Then what need not be in memory at the same
-/// time is not.
-template <class E>
-concept SerialExecutor = Executor<E> && requires { requires E::serial; };
-
 namespace detail {
 
 /// Says what an executor lacks, or has with another signature.
@@ -51,7 +45,6 @@ constexpr bool check_executor() {
   static_assert(Executor<E>,
                 "executor: template <class Fn> void parallel_for(Index n, const Fn& fn) const is missing, or has another signature");
   if constexpr (!has_constrained_members<E>) {
-    static_assert(!Names_serial<E> || requires { typename Flag<E::serial>; }, "executor: serial must be a static constexpr bool");
     static_assert(!Names_concurrency<E> || requires(const E executor) { static_cast<int>(executor.concurrency()); },
                   "executor: concurrency must be int concurrency() const");
     static_assert(!Names_validate<E> || requires(const E executor) { executor.validate(); },
@@ -59,7 +52,7 @@ constexpr bool check_executor() {
     static_assert(!Names_scratch<E> || requires(const E executor) { std::addressof(executor.scratch()); },
                   "executor: scratch must be auto& scratch() const, as a Workspace has it");
     static_assert(Names_scratch<E> || !Misspells_scratch<E>, "executor: is a member scratch() misspelt?");
-    static_assert(Names_serial<E> || !Misspells_serial<E>, "executor: is a member serial misspelt?");
+    static_assert(Names_concurrency<E> || !Misspells_concurrency<E>, "executor: is a member concurrency() misspelt?");
     static_assert(Names_validate<E> || !Misspells_validate<E>, "executor: is a member validate() misspelt?");
   }
   return true;
@@ -68,9 +61,7 @@ constexpr bool check_executor() {
 /// How many threads of an executor work at once at most; the largest number if it does not say.
 template <Executor E>
 int concurrency(const E& executor) {
-  if constexpr (SerialExecutor<E>) {
-    return 1;
-  } else if constexpr (requires { static_cast<int>(executor.concurrency()); }) {
+  if constexpr (requires { static_cast<int>(executor.concurrency()); }) {
     return static_cast<int>(executor.concurrency());
   } else {
     return (std::numeric_limits<int>::max)();
@@ -103,7 +94,7 @@ concept CostedExecutor = Executor<E> && requires(const E executor, void (*fn)(In
 
 /// The calling thread. The default everywhere.
 struct Serial {
-  static constexpr bool serial = true;  ///< it uses the calling thread alone
+  int concurrency() const { return 1; }  ///< The calling thread alone.
 
   /// fn(0) to fn(n - 1), in order.
   template <class Fn>
