@@ -21,7 +21,7 @@ struct CandidateLoops {
   /// and writes the lists, up to a whole pack further.
   template <class T>
   static Index filter(const T* z, Index n, T floor, KeyIndex first, T* out_z, KeyIndex* out_key) {
-    const PackOf<T> bound(floor);
+    const PackOf<T> bound = broadcast(floor);
     Index kept = 0;
     for (Index j = 0; j < n; j += lanes<T>) {
       const PackOf<T> x = load(z + j);
@@ -37,7 +37,7 @@ struct CandidateLoops {
   /// Drops, in place and in order, the entries at or below the floor. Both lists have a pack of slack.
   template <class T>
   static Index prune(T* z, KeyIndex* key, Index n, T floor) {
-    const PackOf<T> bound(floor);
+    const PackOf<T> bound = broadcast(floor);
     Index kept = 0;
     for (Index j = 0; j < n; j += lanes<T>) {
       const PackOf<T> x = load(z + j);
@@ -52,7 +52,7 @@ struct CandidateLoops {
   /// How many of n scalars are above a bound; none is NaN.
   template <class T>
   static Index count_above(const T* z, Index n, T bound) {
-    const PackOf<T> least(bound);
+    const PackOf<T> least = broadcast(bound);
     Index found = 0;
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       found += simd::count_ones(above(load_up_to(z + j, count), least) & present<T>(count));
@@ -64,7 +64,7 @@ struct CandidateLoops {
   /// returns how many. The list has a pack of slack.
   template <class T>
   static Index between(const T* z, Index n, T low, T high, KeyIndex* place) {
-    const PackOf<T> least(low), most(high);
+    const PackOf<T> least = broadcast(low), most = broadcast(high);
     Index found = 0;
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> x = load_up_to(z + j, count);
@@ -120,10 +120,10 @@ struct CandidateLoops {
   template <int Dimension, class T>
   static Index within_ball(const T* const* axes, const KeyIndex* key, KeyIndex first, Index n, const T* q, T bound,
                       KeyIndex* out, KeyIndex* places) {
-    const PackOf<T> most(bound);
+    const PackOf<T> most = broadcast(bound);
     Index kept = 0;
     for (Index j = 0; j < n; j += lanes<T>) {
-      PackOf<T> square(T(0));
+      PackOf<T> square = broadcast(T(0));
 #pragma GCC unroll 3
       for (int d = 0; d < Dimension; ++d) {
         const PackOf<T> difference = load(axes[d] + j) - broadcast(q[d]);

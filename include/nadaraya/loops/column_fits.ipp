@@ -9,7 +9,7 @@ struct ColumnFits {
     const PackOf<T> most = broadcast(bound);
     Index kept = 0;
     for (Index j = 0; j < n; j += lanes<T>) {
-      PackOf<T> square(T(0));
+      PackOf<T> square = broadcast(T(0));
       for (Index c = 0; c < cols; ++c) {
         const PackOf<T> offset = load(x + c * stride + j) - broadcast(q[c]);
         square = fma(offset, offset, square);
@@ -139,7 +139,7 @@ struct ColumnFits {
   /// The sum of n terms; term(j, count, sum) adds those of a pack. Four sums, so that one need not wait for the other.
   template <class T, class Term>
   NADARAYA_INLINE static T sum(Index n, const Term& term) {
-    PackOf<T> sums[4] = {PackOf<T>(T(0)), PackOf<T>(T(0)), PackOf<T>(T(0)), PackOf<T>(T(0))};
+    PackOf<T> sums[4] = {broadcast(T(0)), broadcast(T(0)), broadcast(T(0)), broadcast(T(0))};
     Index j = 0;
     for (; j + 4 * lanes<T> <= n; j += 4 * lanes<T>) {
 #pragma GCC unroll 4

@@ -97,7 +97,7 @@ struct Dots {
   /// x . y, summed as four_dots sums.
   template <class T>
   NADARAYA_INLINE static T dot(const T* x, const T* y, Index n) {
-    PackOf<T> sum(T(0));
+    PackOf<T> sum = broadcast(T(0));
     each<T>(n, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
       sum = fma(load_up_to(x + c, count), load_up_to(y + c, count), sum);
     });
@@ -123,7 +123,7 @@ struct Dots {
 #pragma GCC unroll 4
     for (Index k = 0; k < Rows; ++k) {
 #pragma GCC unroll 4
-      for (int i = 0; i < 4; ++i) sum[k][i] = PackOf<T>(T(0));
+      for (int i = 0; i < 4; ++i) sum[k][i] = broadcast(T(0));
     }
     each<T>(cols, [&](Index c, Index count) NADARAYA_INLINE_LAMBDA {
       PackOf<T> part[4];

@@ -16,21 +16,21 @@ struct Elements {
   /// z[j] += slope x[j] + constant. z and x may be read and written to a whole pack past n.
   template <class T>
   static void shift(T* z, const T* x, Index n, T slope, T constant) {
-    const PackOf<T> a(slope), c(constant);
+    const PackOf<T> a = broadcast(slope), c = broadcast(constant);
     for (Index j = 0; j < n; j += lanes<T>) store(z + j, load(z + j) + fma(a, load(x + j), c));
   }
 
   /// y = factor x
   template <class T>
   static void scale(const T* x, Index n, T factor, T* y) {
-    const PackOf<T> by(factor);
+    const PackOf<T> by = broadcast(factor);
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { store_up_to(y + j, by * load_up_to(x + j, count), count); });
   }
 
   /// y = x / divisor
   template <class T>
   static void divide(const T* x, Index n, T divisor, T* y) {
-    const PackOf<T> by(divisor);
+    const PackOf<T> by = broadcast(divisor);
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { store_up_to(y + j, load_up_to(x + j, count) / by, count); });
   }
 
@@ -62,7 +62,7 @@ struct Elements {
   /// Is any of them NaN or above the bound?
   template <class T>
   static bool any_above(const T* z, Index n, T floor) {
-    const PackOf<T> bound(floor);
+    const PackOf<T> bound = broadcast(floor);
     unsigned mask = 0;
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { mask |= above(load_up_to(z + j, count), bound) & present<T>(count); });
     return mask != 0;
@@ -71,7 +71,7 @@ struct Elements {
   /// Is none of them NaN or infinite?
   template <class T>
   static bool all_finite(const T* x, Index n) {
-    const PackOf<T> zero(T(0));
+    const PackOf<T> zero = broadcast(T(0));
     unsigned mask = 0;
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA { mask |= above(load_up_to(x + j, count) * zero, zero); });
     return mask == 0;
@@ -82,9 +82,9 @@ struct Elements {
   template <class T>
   static T centre_rows(const T* x, Index stride, Index n, Index cols, T* centre) {
     const T share = T(1) / static_cast<T>(n);
-    PackOf<T> most(T(0));
+    PackOf<T> most = broadcast(T(0));
     each<T>(cols, [&](Index d, Index count) NADARAYA_INLINE_LAMBDA {
-      PackOf<T> sum(T(0));
+      PackOf<T> sum = broadcast(T(0));
       for (Index j = 0; j < n; ++j) sum = sum + load_up_to(x + j * stride + d, count);
       const PackOf<T> middle = sum * broadcast(share);
       store_up_to(centre + d, middle, count);
@@ -99,7 +99,7 @@ struct Elements {
   /// The largest |x|; negative if a number is not finite.
   template <class T>
   static T largest_size(const T* x, Index n) {
-    PackOf<T> most(T(0));
+    PackOf<T> most = broadcast(T(0));
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> some = load_up_to(x + j, count);
       most = larger(most, larger(some, -some));

@@ -13,6 +13,13 @@ struct KernelFormulas {
     }
   }
 
+  /// The map whose coordinate is the exponent of an exponential kernel: rate (t - centre) in one step.
+  template <class K, class T>
+  NADARAYA_INLINE static RowNormalizer<T> exponent_map(const K& kernel, const RowNormalizer<T>& map) {
+    const T at = static_cast<T>(centre(kernel)), rate = kernel.derivative(at);
+    return RowNormalizer<T>{map.pivot, map.width / rate, rate * (map.offset - at), map.mass};
+  }
+
   /// kappa'(t)
   template <class K, class T>
   NADARAYA_INLINE static PackOf<T> derivative(const K& kernel, const PackOf<T>& t) {
@@ -37,10 +44,10 @@ struct KernelRows : KernelFormulas {
   template <class K, class T>
   static ProfileSums<T> profile_sums(const K& kernel, const RowNormalizer<T>& map, T edge, const T* z, Index n) {
     const Coordinate<T> coordinate(map);
-    const PackOf<T> bound(edge);
+    const PackOf<T> bound = broadcast(edge);
     double value = 0, slope = 0;
     in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
-      PackOf<T> values(T(0)), slopes(T(0));
+      PackOf<T> values = broadcast(T(0)), slopes = broadcast(T(0));
       each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
         const PackOf<T> t = coordinate(load_up_to(z + begin + j, count));
         values = values + supported<K>(t, bound, profile(kernel, t), count);
@@ -56,7 +63,7 @@ struct KernelRows : KernelFormulas {
   template <class K, class T>
   static ProfileSums<double> exact_sums(const K& kernel, const RowNormalizer<T>& map, T edge, const T* z, Index n) {
     const Coordinate<T> coordinate(map);
-    const PackOf<T> bound(edge), zero(T(0));
+    const PackOf<T> bound = broadcast(edge), zero = broadcast(T(0));
     // Two of each, so that a sum need not wait for the one before.
     PackOf<T> sum[2] = {zero, zero}, rest[2] = {zero, zero}, slopes[2] = {zero, zero};
     const auto add = [&](int k, Index j, Index count) NADARAYA_INLINE_LAMBDA {
@@ -91,7 +98,7 @@ struct KernelRows : KernelFormulas {
   template <class K, class T>
   static Index weigh(const K& kernel, const RowNormalizer<T>& map, T edge, bool keep_all, T* z, KeyIndex* key, Index n, T* p) {
     const Coordinate<T> coordinate(map);
-    const PackOf<T> bound(edge), mass(map.mass);
+    const PackOf<T> bound = broadcast(edge), mass = broadcast(map.mass);
     Index kept = 0;
     for (Index j = 0; j < n; j += lanes<T>) {
       const PackOf<T> t = coordinate(load(z + j));
@@ -115,7 +122,7 @@ struct KernelRows : KernelFormulas {
   /// p = kappa(t) / mass, 0 outside the support.
   template <class K, class T>
   static void weights(const K& kernel, const RowNormalizer<T>& map, T edge, const T* t, Index n, T* p) {
-    const PackOf<T> bound(edge), divisor(map.mass);
+    const PackOf<T> bound = broadcast(edge), divisor = broadcast(map.mass);
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> x = load_up_to(t + j, count);
       store_up_to(p + j, supported<K>(x, bound, profile(kernel, x) / divisor, count), count);
@@ -125,27 +132,23 @@ struct KernelRows : KernelFormulas {
   /// z becomes kappa(t), 0 outside the support; returns the sum.
   template <class K, class T>
   static T profiles(const K& kernel, const RowNormalizer<T>& map, T edge, T* z, Index n) {
-    const Coordinate<T> coordinate(map);
-    const PackOf<T> bound(edge);
-    double sum = 0;
-    in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
-      PackOf<T> sums(T(0));
-      each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
-        T* to = z + begin + j;
-        const PackOf<T> t = coordinate(load_up_to(to, count));
-        const PackOf<T> value = supported<K>(t, bound, profile(kernel, t), count);
-        store_up_to(to, value, count);
-        sums = sums + value;
+    if constexpr (ExponentialKernel<K>) {
+      const Coordinate<T> exponent(exponent_map(kernel, map));
+      return replaced<T>(z, n, [&](const PackOf<T>& x) NADARAYA_INLINE_LAMBDA { return exp(exponent(x)); });
+    } else {
+      const Coordinate<T> coordinate(map);
+      const PackOf<T> bound = broadcast(edge);
+      return replaced<T>(z, n, [&](const PackOf<T>& x) NADARAYA_INLINE_LAMBDA {
+        const PackOf<T> t = coordinate(x);
+        return supported<K>(t, bound, profile(kernel, t), lanes<T>);
       });
-      sum += total(sums);
-    });
-    return static_cast<T>(sum);
+    }
   }
 
   /// s = kappa'(t) / divisor, 0 outside the support.
   template <class K, class T>
   static void slopes(const K& kernel, T edge, T divisor, const T* t, Index n, T* s) {
-    const PackOf<T> bound(edge), by(divisor);
+    const PackOf<T> bound = broadcast(edge), by = broadcast(divisor);
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> x = load_up_to(t + j, count);
       store_up_to(s + j, supported<K>(x, bound, derivative(kernel, x) / by, count), count);
@@ -153,6 +156,30 @@ struct KernelRows : KernelFormulas {
   }
 
  private:
+  /// z becomes value(z); returns the sum.
+  template <class T, class Value>
+  NADARAYA_INLINE static T replaced(T* z, Index n, const Value& value) {
+    double sum = 0;
+    in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
+      T* const to = z + begin;
+      // Not by each(): g++ 12 keeps what its body changes in memory, and every sum waits for the store of the last.
+      PackOf<T> sums = broadcast(T(0));
+      Index j = 0;
+      for (; j + lanes<T> <= length; j += lanes<T>) {
+        const PackOf<T> all = value(load(to + j));
+        store(to + j, all);
+        sums = sums + all;
+      }
+      if (j < length) {
+        const PackOf<T> some = first_lanes(value(load_part(to + j, length - j)), length - j);
+        store_part(to + j, some, length - j);
+        sums = sums + some;
+      }
+      sum += total(sums);
+    });
+    return static_cast<T>(sum);
+  }
+
   /// descend for a row of at most Packs packs: t = x + offset, where x is formed once.
   template <int Packs, class K, class T, class Next>
   NADARAYA_INLINE static void descend_run(const K& kernel, RowNormalizer<T>& map, T edge, const T* z, Index n, const Next& next) {
@@ -173,11 +200,11 @@ struct KernelRows : KernelFormulas {
     const Coordinate<T> coordinate(from_pivot);
 #pragma GCC unroll 4
     for (int k = 0; k < packs; ++k) x[k] = coordinate(x[k]);
-    const PackOf<T> bound(edge);
+    const PackOf<T> bound = broadcast(edge);
     ProfileSums<T> sums;
     do {
-      const PackOf<T> offset(map.offset);
-      PackOf<T> values(T(0)), slopes(T(0));
+      const PackOf<T> offset = broadcast(map.offset);
+      PackOf<T> values = broadcast(T(0)), slopes = broadcast(T(0));
 #pragma GCC unroll 4
       for (int k = 0; k < packs; ++k) {
         const PackOf<T> t = x[k] + offset;

@@ -18,15 +18,17 @@ NADARAYA_INLINE void clear(PackOf<T> (&sum)[Rows][Packs]) {
 #pragma GCC unroll 8
   for (int i = 0; i < Rows; ++i) {
 #pragma GCC unroll 8
-    for (int j = 0; j < Packs; ++j) sum[i][j] = PackOf<T>(T(0));
+    for (int j = 0; j < Packs; ++j) sum[i][j] = broadcast(T(0));
   }
 }
 
-/// sum[i][j] += sum_d a[i][d] b[d][j], one term after the other. The last pack of b's rows has `last` columns.
+/// sum[i][j] += sum_d a[i][d] b[d][j], one term after the other; two terms at a time where the loop counts, which costs it
+/// less. The last pack of b's rows has `last` columns.
 template <int Rows, int Packs, class T>
 NADARAYA_INLINE void accumulate(Index depth, const Factor<T>& a, const T* b, Index b_row, Index last,
                                 PackOf<T> (&sum)[Rows][Packs]) {
   const T* left = a.data;
+#pragma GCC unroll 2
   for (Index d = 0; d < depth; ++d, left += a.step, b += b_row) {
     PackOf<T> right[Packs];
 #pragma GCC unroll 8

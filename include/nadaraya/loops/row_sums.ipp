@@ -10,10 +10,10 @@ struct Coordinate {
   bool multiplied;
 
   NADARAYA_INLINE explicit Coordinate(const RowNormalizer<T>& map)
-      : pivot(map.pivot),
-        offset(map.offset),
+      : pivot(broadcast(map.pivot)),
+        offset(broadcast(map.offset)),
         multiplied(bytes > 16 && (is_power_of_two(map.width) || map.width == T(3))) {
-    factor = PackOf<T>(multiplied ? T(1) / map.width : map.width);
+    factor = broadcast(multiplied ? T(1) / map.width : map.width);
   }
 
   NADARAYA_INLINE PackOf<T> operator()(const PackOf<T>& z) const {
@@ -50,7 +50,7 @@ struct RowSums {
   /// Sums of factor s and of factor s (g - origin), as exact as their terms.
   template <class T>
   static Moments<T> moments(const T* s, T factor, const T* g, T origin, Index n) {
-    const PackOf<T> by(factor), from(origin), zero(T(0));
+    const PackOf<T> by = broadcast(factor), from = broadcast(origin), zero = broadcast(T(0));
     PackOf<T> mass = zero, mass_rest = zero, first = zero, first_rest = zero;
     each<T>(n, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
       const PackOf<T> x = load_up_to(s + j, count) * by;
@@ -66,10 +66,10 @@ struct RowSums {
   /// s = s ((g - origin) - mean); returns the sum of that.
   template <class T>
   static T deviate(T* s, const T* g, T origin, T mean, Index n) {
-    const PackOf<T> from(origin), middle(mean);
+    const PackOf<T> from = broadcast(origin), middle = broadcast(mean);
     double sum = 0;
     in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
-      PackOf<T> sums(T(0));
+      PackOf<T> sums = broadcast(T(0));
       each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
         T* to = s + begin + j;
         const PackOf<T> x = load_up_to(to, count) * ((load_up_to(g + begin + j, count) - from) - middle);

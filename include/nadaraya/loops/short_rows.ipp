@@ -20,7 +20,7 @@ struct ShortRows : KernelFormulas {
   /// past the end of a row is nowhere.
   template <class T>
   static Index columns_of(const T* const* z, const Index* n, Index rows, T* column) {
-    const PackOf<T> nowhere(-std::numeric_limits<T>::infinity());
+    const PackOf<T> nowhere = broadcast(-std::numeric_limits<T>::infinity());
     T numbers[lanes<T>];
     for (Index j = 0; j < lanes<T>; ++j) numbers[j] = static_cast<T>(j);
     const PackOf<T> number = load(numbers);
@@ -76,9 +76,9 @@ struct ShortRows : KernelFormulas {
     }
     for (Index i = 0; i < lanes<T>; ++i) offsets[i] = floor_bound[i < rows ? i : 0];
     PackOf<T> offset = coordinate(pivot - load(offsets));
-    const PackOf<T> zero(T(0)), one(T(1)), bound(edge);
+    const PackOf<T> zero = broadcast(T(0)), one = broadcast(T(1)), bound = broadcast(edge);
     // What goes on from there need not be told the last digits.
-    const PackOf<T> nearly_one(settled > T(0) ? T(1) - T(1) / T(1024) : T(1) - T(2) * std::numeric_limits<T>::epsilon());
+    const PackOf<T> nearly_one = broadcast(settled > T(0) ? T(1) - T(1) / T(1024) : T(1) - T(2) * std::numeric_limits<T>::epsilon());
     offset = where_less(offset, one, offset, one);
     PackOf<T> mass = one;
     // Root mass (mass^(-1 / Root) - 1) / slope, as norm_step of threshold.hpp has it, given mass - 1.
@@ -130,7 +130,7 @@ struct ShortRows : KernelFormulas {
     }
     PackOf<T> origin = pivot;
     if (settled > T(0)) {
-      const PackOf<T> width(maps[0].width);
+      const PackOf<T> width = broadcast(maps[0].width);
       if constexpr (Root == 1) {
         origin = pivot - width * offset;
         offset = offset + (origin - pivot) / width;

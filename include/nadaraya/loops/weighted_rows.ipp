@@ -68,14 +68,14 @@ struct WeightedRows {
     const Index fetched = n > 0 && (key[n - 1] - key[0]) * stride > nearby ? n - keys_ahead : 0;
     PackOf<T> all[Packs];
 #pragma GCC unroll 8
-    for (int c = 0; c < Packs; ++c) all[c] = PackOf<T>(T(0));
+    for (int c = 0; c < Packs; ++c) all[c] = broadcast(T(0));
     for (Index begin = 0; begin < n; begin += list_run_terms) {
       const Index end = n - begin < list_run_terms ? n : begin + list_run_terms;
       PackOf<T> sum[Turns][Packs];
 #pragma GCC unroll 8
       for (int i = 0; i < Turns; ++i) {
 #pragma GCC unroll 8
-        for (int c = 0; c < Packs; ++c) sum[i][c] = PackOf<T>(T(0));
+        for (int c = 0; c < Packs; ++c) sum[i][c] = broadcast(T(0));
       }
       for (Index j = begin; j < end; j += Turns) {
 #pragma GCC unroll 8

@@ -228,6 +228,7 @@ struct Loops {
       }
       const std::uint8_t* codes = panel + first * group_bytes;
       const std::uint8_t* const end = query + groups * group_bytes;
+#pragma GCC unroll 2
       for (const std::uint8_t* q = query; q < end; q += group_bytes, codes += panel_keys * group_bytes) {
         Whole key[Packs];
 #pragma GCC unroll 8

@@ -31,6 +31,15 @@ NADARAYA_INLINE PackOf<float> larger(const PackOf<float>& a, const PackOf<float>
 NADARAYA_INLINE PackOf<double> larger(const PackOf<double>& a, const PackOf<double>& b) {
   return PackOf<double>(_mm256_max_pd(a.v, b.v));
 }
+/// e^x as by simd::exp. NaN stays: of two numbers that cannot be compared, the instructions choose the second.
+NADARAYA_INLINE PackOf<float> exp(const PackOf<float>& x) {
+  const PackOf<float> low(simd::ExpConstants<float>::lowest), high(simd::ExpConstants<float>::highest);
+  return simd::exp_between(PackOf<float>(_mm256_min_ps(high.v, _mm256_max_ps(low.v, x.v))));
+}
+NADARAYA_INLINE PackOf<double> exp(const PackOf<double>& x) {
+  const PackOf<double> low(simd::ExpConstants<double>::lowest), high(simd::ExpConstants<double>::highest);
+  return simd::exp_between(PackOf<double>(_mm256_min_pd(high.v, _mm256_max_pd(low.v, x.v))));
+}
 
 /// The lanes that are set, in order, as a permutation takes them.
 NADARAYA_INLINE __m256i set_lanes(unsigned mask) {

@@ -77,17 +77,16 @@ NADARAYA_INLINE ExpParts<Pack<T, Bytes, Lanes>> exp_parts(const Pack<T, Bytes, L
   return ExpParts<P>{sum, n, shifted};
 }
 
-/// e^x, within 2 units in the last place; 0 and infinity where it leaves the range, NaN of NaN.
+/// e^x for an x between the lowest and the highest, or NaN, within 2 units in the last place; 0 and infinity where it leaves
+/// the range.
 template <class T, std::size_t Bytes, class Lanes>
-NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
+NADARAYA_INLINE Pack<T, Bytes, Lanes> exp_between(const Pack<T, Bytes, Lanes>& x) {
   using P = Pack<T, Bytes, Lanes>;
   using V = typename P::Vector;
   using C = ExpConstants<T>;
   using Integers = Pack<typename C::Bits, Bytes, Lanes>;
   using Whole = typename Integers::Vector;
-  const P low(C::lowest), high(C::highest);
-  const P above = where_less(x, low, low, x);
-  const ExpParts<P> parts = exp_parts(where_less(high, above, high, above));
+  const ExpParts<P> parts = exp_parts(x);
   // 2^n in two factors: n reaches below the smallest normal exponent.
   const V round = P(C::round).v;
   Whole exponent, offset;
@@ -102,6 +101,15 @@ NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
   std::memcpy(&scale_first, &first, Bytes);
   std::memcpy(&scale_second, &second, Bytes);
   return P(V((parts.sum * scale_first) * scale_second));
+}
+
+/// The same for any x.
+template <class T, std::size_t Bytes, class Lanes>
+NADARAYA_INLINE Pack<T, Bytes, Lanes> exp(const Pack<T, Bytes, Lanes>& x) {
+  using P = Pack<T, Bytes, Lanes>;
+  const P low(ExpConstants<T>::lowest), high(ExpConstants<T>::highest);
+  const P above = where_less(x, low, low, x);
+  return exp_between(where_less(high, above, high, above));
 }
 
 }  // namespace nadaraya::simd
