@@ -161,20 +161,14 @@ struct KernelRows : KernelFormulas {
   NADARAYA_INLINE static T replaced(T* z, Index n, const Value& value) {
     double sum = 0;
     in_runs<T>(n, [&](Index begin, Index length) NADARAYA_INLINE_LAMBDA {
-      T* const to = z + begin;
-      // Not by each(): g++ 12 keeps what its body changes in memory, and every sum waits for the store of the last.
       PackOf<T> sums = broadcast(T(0));
-      Index j = 0;
-      for (; j + lanes<T> <= length; j += lanes<T>) {
-        const PackOf<T> all = value(load(to + j));
-        store(to + j, all);
-        sums = sums + all;
-      }
-      if (j < length) {
-        const PackOf<T> some = first_lanes(value(load_part(to + j, length - j)), length - j);
-        store_part(to + j, some, length - j);
+      each<T>(length, [&](Index j, Index count) NADARAYA_INLINE_LAMBDA {
+        T* const to = z + begin + j;
+        const PackOf<T> all = value(load_up_to(to, count));
+        const PackOf<T> some = count >= lanes<T> ? all : first_lanes(all, count);
+        store_up_to(to, some, count);
         sums = sums + some;
-      }
+      });
       sum += total(sums);
     });
     return static_cast<T>(sum);

@@ -60,8 +60,8 @@ struct Pack {
     return *this;
   }
   NADARAYA_INLINE explicit Pack(const Vector& vector) { std::memcpy(&v, &vector, Bytes); }
-  /// Every lane x, for constants: of a number that is known only when the program runs, g++ 12 -O3 may set one lane after the
-  /// other, where `broadcast` of the tiers takes one instruction.
+  /// Every lane x, for constants of formulas: g++ 12 may set one lane after the other, and a sum that begins so then stays in
+  /// memory, where `broadcast` of the tiers takes one instruction.
   NADARAYA_INLINE explicit Pack(T x) {
     for (std::size_t j = 0; j < lanes; ++j) v[j] = x;
   }
