@@ -252,11 +252,12 @@ Screened screen_keys(const Head<Scalar>& head, const QueryRange& range, const Ke
   for (Index first_key = panel_begin(seen.first); first_key < seen.last; first_key += panel_keys) {
     screen_panel(head, range, first_key, each, scratch);
     keys_seen += panel_keys;
-    if (keys_seen < refine_at || first_key + panel_keys >= seen.last) continue;
+    const Index to_come = seen.last - first_key - panel_keys;
+    // Before the last third, higher floors cost as much as the candidates that they rule out.
+    if (keys_seen < refine_at || 2 * to_come <= keys_seen) continue;
     end_append_all(range.count, scratch);
     refine(scratch.all);
     const double kept = kept_of(std::span<const CandidateRow<Scalar>>(rows));
-    const Index to_come = seen.last - first_key - panel_keys;
     const bool all_kept = nearly_all(kept, static_cast<double>(keys_seen));
     const Index all = keys_seen + to_come;
     if (all_kept || cost_of_candidates(kept, double(keys_seen), all) > double(all)) {
