@@ -8,6 +8,7 @@ struct SplitSums {
   template <class T>
   static void add_split(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols, double high_cut,
                         double low_cut, double* high, double* low) {
+    if (n == 0) return;  // of none, x may be null
     constexpr Index wide = split_packs * lanes<double>;
     Index c = 0;
     for (; c + wide <= cols; c += wide) add_split_columns<split_packs>(key, p, n, x + c, stride, wide, high_cut, low_cut, high + c, low + c);
