@@ -411,6 +411,14 @@ TEST_CASE("a query without points has an unbounded interval", "[regression]") {
   REQUIRE(intervals.upper(0) == std::numeric_limits<double>::infinity());
 }
 
+TEST_CASE("the logarithm of the gamma function is that of the standard library", "[regression]") {
+  for (double x = 1e-300; x < 1e6; x *= 1.37) {
+    CAPTURE(x);
+    const double expected = std::lgamma(x);
+    REQUIRE(std::abs(detail::log_gamma(x) - expected) <= 2e-14 * std::max(1.0, std::abs(expected)));
+  }
+}
+
 TEST_CASE("quantiles of Student's t", "[regression]") {
   const auto t = [](double level, double freedom) { return detail::student_quantile(level, freedom, detail::normal_quantile(level)); };
   const auto agree = [](double a, double b) { return std::abs(a - b) <= 1e-9 * b; };
