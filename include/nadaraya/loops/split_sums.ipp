@@ -26,7 +26,7 @@ struct SplitSums {
   NADARAYA_INLINE static void add_split_columns(const KeyIndex* key, const T* p, Index n, const T* x, Index stride, Index cols,
                                           double high_cut, double low_cut, double* high, double* low) {
     const auto left = [&](int k) NADARAYA_INLINE_LAMBDA { return cols - k * lanes<double>; };
-    const PackOf<double> high_by(high_cut), low_by(low_cut);
+    const PackOf<double> high_by = broadcast(high_cut), low_by = broadcast(low_cut);
     PackOf<double> highs[Packs], lows[Packs];
 #pragma GCC unroll 4
     for (int k = 0; k < Packs; ++k) {
@@ -35,7 +35,7 @@ struct SplitSums {
     }
     for (Index j = 0; j < n; ++j) {
       if (p[j] == T(0)) continue;
-      const PackOf<double> factor(static_cast<double>(p[j]));
+      const PackOf<double> factor = broadcast(static_cast<double>(p[j]));
       const T* const row = x + key[j] * stride;
 #pragma GCC unroll 4
       for (int k = 0; k < Packs; ++k) {
