@@ -23,7 +23,7 @@ class AttentionTape;
 /// those are row-major lvalues or Maps: keep them alive and unchanged until backward. Others, temporary
 /// blocks and Refs among them, it holds a copy of. Moved from, it has no queries. Size: O(queries) and,
 /// where the support is sparse, the support; where it is dense (Gaussian, flat scores) nothing per
-/// pair, and backward forms the pairs again: each thread holds those of 6 to 24 queries, 3 numbers a pair (18 Nk, or as many
+/// pair, and backward forms the pairs again: each thread holds those of 6 to 48 queries, 3 numbers a pair (18 Nk, or as many
 /// as make no more than 2^20), and sums for dL/dkey and dL/dvalue. A forward pass may be given the tape of an earlier one,
 /// whose memory it takes.
 template <class Scalar>
