@@ -2,7 +2,7 @@
 // The floor of every other figure.
 #include "inputs.hpp"
 
-#include <nadaraya/loops/tiers.hpp>
+#include <nadaraya/loops/chosen.hpp>
 
 #include <algorithm>
 #include <cstddef>

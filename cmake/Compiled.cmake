@@ -1,5 +1,5 @@
 # nadaraya::compiled: the headers with the engine for float and double in a static library, so that a user's files do not
-# compile it. For each scalar one translation unit for the engine and one for the built-in policies; one for the
+# compile it. For each scalar one translation unit for the engine and its loops and one for the built-in policies; one for the
 # thread pool, one for the options of operators and one for regressions.
 include("${CMAKE_CURRENT_LIST_DIR}/WriteIfChanged.cmake")
 set(compiled_sources "")

@@ -5,6 +5,7 @@
 #include <nadaraya/kernel/gaussian.hpp>
 #include <nadaraya/kernel/rectified_polynomial.hpp>
 #include <nadaraya/kernel/uniform.hpp>
+#include <nadaraya/loops/chosen.hpp>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/sanitized.hpp"

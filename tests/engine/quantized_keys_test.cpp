@@ -1,10 +1,10 @@
 // The certificate of screening: no key whose similarity exceeds the floor is missed, and what a list holds
 // lies below the similarity, by no more than the slack of bounds. On random rows, and on rows made to use the
 // bound up.
-#include <nadaraya/row/candidate_row.hpp>
-#include <nadaraya/loops/tiers.hpp>
+#include <nadaraya/loops/chosen.hpp>
 #include <nadaraya/quantized/keys.hpp>
 #include <nadaraya/quantized/queries.hpp>
+#include <nadaraya/row/candidate_row.hpp>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"

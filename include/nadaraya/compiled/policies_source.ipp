@@ -1,5 +1,5 @@
-// The built-in policies, the calls of many heads and the table of loops, as nadaraya::compiled compiles them: included by the
-// library alone, each with NADARAYA_SOURCE_SCALAR defined as the scalar it is for.
+// The built-in policies and the calls of many heads, as nadaraya::compiled compiles them: included by the library alone, each with
+// NADARAYA_SOURCE_SCALAR defined as the scalar it is for.
 
 #include "nadaraya/any_attention.hpp"
 #include "nadaraya/head_weights.hpp"
@@ -7,8 +7,6 @@
 #include "nadaraya/kernel/rectified_polynomial.hpp"
 #include "nadaraya/kernel/rectified_power.hpp"
 #include "nadaraya/kernel/uniform.hpp"
-#include "nadaraya/loops/chosen.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/make_operator.hpp"
 #include "nadaraya/mask/causal.hpp"
 #include "nadaraya/mask/key_lengths.hpp"
@@ -43,14 +41,5 @@ template std::pair<nadaraya::AnyRule<NADARAYA_SOURCE_SCALAR>, nadaraya::AnySimil
 nadaraya::detail::policies_of(const nadaraya::OperatorOptions&);
 template nadaraya::AnyMask<NADARAYA_SOURCE_SCALAR> nadaraya::detail::mask_of(const nadaraya::OperatorOptions&);
 template nadaraya::AnyMix<NADARAYA_SOURCE_SCALAR> nadaraya::detail::mix_of(const nadaraya::OperatorOptions&);
-template const nadaraya::engine::LoopTable<NADARAYA_SOURCE_SCALAR>& nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR>();
-template const nadaraya::engine::BackwardLoops<NADARAYA_SOURCE_SCALAR>&
-nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::BackwardLoops>();
-template const nadaraya::engine::FitLoops<NADARAYA_SOURCE_SCALAR>&
-nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::FitLoops>();
-template const nadaraya::engine::SplitLoops<NADARAYA_SOURCE_SCALAR>&
-nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::SplitLoops>();
-template const nadaraya::engine::ColumnLoops<NADARAYA_SOURCE_SCALAR>&
-nadaraya::engine::chosen_loops<NADARAYA_SOURCE_SCALAR, nadaraya::engine::ColumnLoops>();
 
 #include "nadaraya/detail/end_precise.hpp"

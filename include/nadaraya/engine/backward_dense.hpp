@@ -7,8 +7,8 @@
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/key_sums.hpp"
 #include "nadaraya/engine/query_block.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/packed.hpp"
-#include "nadaraya/loops/tiers.hpp"
 
 #include <algorithm>
 #include <cstddef>

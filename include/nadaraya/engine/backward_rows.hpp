@@ -11,7 +11,7 @@
 #include "nadaraya/engine/record.hpp"
 #include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/buffer.hpp"
-#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/loops/chosen.hpp"
 
 #include <cstddef>
 #include <span>

@@ -3,7 +3,6 @@
 
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/record.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/types.hpp"
 
 #include <span>

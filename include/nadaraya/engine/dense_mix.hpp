@@ -6,7 +6,6 @@
 #include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/loops/packed.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>

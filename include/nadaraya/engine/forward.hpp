@@ -10,7 +10,6 @@
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/engine/record.hpp"
-#include "nadaraya/loops/tiers.hpp"
 
 #include <algorithm>
 #include <cstddef>

@@ -9,7 +9,7 @@
 #include "nadaraya/engine/key_part.hpp"
 #include "nadaraya/engine/query_block.hpp"
 #include "nadaraya/engine/read_rows.hpp"
-#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/loops/chosen.hpp"
 
 #include <algorithm>
 #include <cstddef>

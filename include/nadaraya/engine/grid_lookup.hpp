@@ -7,7 +7,7 @@
 #include "nadaraya/engine/grid_functions.hpp"
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/index/grid.hpp"
-#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/simd/prefetch.hpp"
 

@@ -4,7 +4,7 @@
 
 #include "nadaraya/engine/block_scratch.hpp"
 #include "nadaraya/engine/head.hpp"
-#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/types.hpp"
 
 #include <algorithm>

@@ -7,7 +7,7 @@
 #include "nadaraya/engine/head.hpp"
 #include "nadaraya/engine/query_block.hpp"
 #include "nadaraya/engine/read_rows.hpp"
-#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/simd/bits.hpp"
 
 #include <algorithm>

@@ -8,7 +8,6 @@
 #include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/buffer.hpp"
 #include "nadaraya/loops/packed.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/quantized/keys.hpp"
 #include "nadaraya/types.hpp"
 

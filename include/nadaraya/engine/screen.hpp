@@ -7,7 +7,7 @@
 #include "nadaraya/engine/query_block.hpp"
 #include "nadaraya/engine/read_rows.hpp"
 #include "nadaraya/engine/scan.hpp"
-#include "nadaraya/loops/tiers.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/quantized/keys.hpp"
 #include "nadaraya/quantized/screening_needs.hpp"
 

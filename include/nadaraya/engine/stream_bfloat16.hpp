@@ -9,8 +9,8 @@
 #include "nadaraya/engine/key_part.hpp"
 #include "nadaraya/engine/query_block.hpp"
 #include "nadaraya/loops/bfloat16_tiles.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/stored_rows.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/simd/compiler.hpp"
 #include "nadaraya/types.hpp"
 

@@ -3,8 +3,8 @@
 
 #include "nadaraya/index/cell_lines.hpp"
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/packed.hpp"
-#include "nadaraya/loops/tiers.hpp"
 
 #include <array>
 #include <cmath>

@@ -1,4 +1,4 @@
-// The tables of loops of this machine for those who call loops without compiling them.
+// The loops of this machine.
 #pragma once
 
 #include "nadaraya/loops/operands.hpp"
@@ -26,11 +26,13 @@ extern template const SplitLoops<float>& chosen_loops<float, SplitLoops>();
 extern template const SplitLoops<double>& chosen_loops<double, SplitLoops>();
 #endif
 
-/// chosen_loops<Scalar, Table>(), or Portable for a scalar without vector loops.
-template <class Scalar, template <class> class Table>
-const auto& chosen_or_portable_loops() {
+/// The loops without a kernel, by one of the tables: those of this machine's tier, chosen at the first call, or Portable for
+/// a scalar without vector loops.
+template <class Scalar, template <class> class Table = LoopTable>
+const auto& loops() {
   if constexpr (vectorized<Scalar>) {
-    return chosen_loops<Scalar, Table>();
+    static const Table<Scalar>* const chosen = &chosen_loops<Scalar, Table>();
+    return *chosen;
   } else {
     static constexpr Portable portable{};
     return portable;

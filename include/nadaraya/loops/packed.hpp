@@ -5,8 +5,8 @@
 #include "nadaraya/loops/arena.hpp"
 #include "nadaraya/loops/blocks.hpp"
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/stored_rows.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/view.hpp"
 

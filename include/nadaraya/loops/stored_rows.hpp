@@ -91,7 +91,7 @@ class StoredRows {
   void widen([[maybe_unused]] Index first, [[maybe_unused]] Index count, [[maybe_unused]] Scalar* to) const {
     if constexpr (std::is_same_v<Scalar, float>) {
       const auto* from = static_cast<const std::uint16_t*>(data_) + first;
-      const LoopTable<float>& loops = chosen_loops<float>();
+      const LoopTable<float>& loops = engine::loops<float>();
       (storage_ == Storage::half ? loops.widen_half : loops.widen_bfloat16)(from, count, to);
     }
   }

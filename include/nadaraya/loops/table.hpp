@@ -109,8 +109,8 @@ struct ColumnLoops {
   void (*tilted)(const T* x, const T* y, Index n, T constant, T factor, T* z);
 };
 
-/// loops<Scalar, Table>(), of float and double; defined in loops/tiers.hpp. Not inline, so that `extern template` keeps the loops
-/// from being compiled again: where NADARAYA_COMPILED is defined, they are the library's (loops/chosen.hpp).
+/// The loops of this machine's tier, of float and double; defined in loops/tiers.hpp. Not inline, so that `extern template` keeps
+/// the loops from being compiled again: where NADARAYA_COMPILED is defined, they are the library's. Use loops() (loops/chosen.hpp).
 template <class Scalar, template <class> class Table = LoopTable>
 const Table<Scalar>& chosen_loops();
 

@@ -108,22 +108,9 @@ decltype(auto) with_tier(const Work& work) {
   return work(baseline::Loops{});
 }
 
-/// The loops without a kernel, by one of the tables: those of this machine's tier, chosen at the first call, or Portable for
-/// a scalar without vector loops.
-template <class Scalar, template <class> class Table = LoopTable>
-const auto& loops() {
-  if constexpr (vectorized<Scalar>) {
-    static const Table<Scalar>* const chosen = with_tier([](auto tier) { return &tier.template table<Table<Scalar>>(); });
-    return *chosen;
-  } else {
-    static constexpr Portable portable{};
-    return portable;
-  }
-}
-
 template <class Scalar, template <class> class Table>
 const Table<Scalar>& chosen_loops() {
-  return loops<Scalar, Table>();
+  return *with_tier([](auto tier) { return &tier.template table<Table<Scalar>>(); });
 }
 
 /// The coordinate at and below which a kernel is zero; unused where it is nowhere.

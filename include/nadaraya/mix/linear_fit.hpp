@@ -4,8 +4,8 @@
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/operands.hpp"
-#include "nadaraya/mix/small_system.hpp"
 #include "nadaraya/mix/row_products.hpp"
+#include "nadaraya/mix/small_system.hpp"
 #include "nadaraya/types.hpp"
 #include "nadaraya/weighted_keys.hpp"
 
@@ -100,7 +100,7 @@ class LinearFit {
     if constexpr (engine::vectorized<Scalar>) {
       const engine::View<Scalar>& rows = support.rows;
       const Scalar* const first = support.keys.list != nullptr ? rows.data : support.key(0);
-      const auto& loops = engine::chosen_loops<Scalar, engine::FitLoops>();
+      const auto& loops = engine::loops<Scalar, engine::FitLoops>();
       loops.offset_rows(support.keys.list, root.data(), rows_, first, rows.stride, cols_, mean.data(), to);
     } else {
       for (Index j = 0; j < rows_; ++j) {
@@ -115,10 +115,10 @@ class LinearFit {
     if constexpr (engine::vectorized<Scalar>) {
       const engine::View<Scalar>& rows = support.rows;
       if (support.keys.list != nullptr) {
-        engine::chosen_loops<Scalar>().mix(support.keys.list, p_.data(), rows_, rows.data, rows.stride, cols_, mean.data());
+        engine::loops<Scalar>().mix(support.keys.list, p_.data(), rows_, rows.data, rows.stride, cols_, mean.data());
       } else {
-        engine::chosen_loops<Scalar>().multiply(Index(1), rows_, cols_, p_.data(), rows_, Index(1), support.key(0), rows.stride,
-                                                mean.data(), cols_);
+        engine::loops<Scalar>().multiply(Index(1), rows_, cols_, p_.data(), rows_, Index(1), support.key(0), rows.stride,
+                                         mean.data(), cols_);
       }
       return;
     }

@@ -122,7 +122,7 @@ class RidgedFit {
  private:
   static constexpr Index past = SmallSystem<Scalar>::past;
 
-  static const auto& loops() { return engine::chosen_or_portable_loops<Scalar, engine::ColumnLoops>(); }
+  static const auto& loops() { return engine::loops<Scalar, engine::ColumnLoops>(); }
 
   void fit_features() {
     Scalar* const c = system_.begin(features_);

@@ -28,8 +28,8 @@ void products_of_rows(const FewRows<Scalar>& x, Scalar* to, Index stride) {
   if constexpr (engine::vectorized<Scalar>) {
     constexpr Index some = 4;
     for (Index j = 0; j < x.rows; j += some) {
-      engine::chosen_loops<Scalar>().products_of_rows(x.row(j), x.cols, x.rows - j, x.cols, x.row(j), x.cols,
-                                                      (std::min)(some, x.rows - j), to + j * stride + j, stride, Scalar(1));
+      engine::loops<Scalar>().products_of_rows(x.row(j), x.cols, x.rows - j, x.cols, x.row(j), x.cols,
+                                               (std::min)(some, x.rows - j), to + j * stride + j, stride, Scalar(1));
     }
   } else {
     Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>(to, x.rows, x.rows, Eigen::OuterStride<>(stride)).noalias() =
@@ -41,7 +41,7 @@ void products_of_rows(const FewRows<Scalar>& x, Scalar* to, Index stride) {
 template <class Scalar>
 void products_of_columns(const FewRows<Scalar>& x, Scalar* to, Index stride) {
   if constexpr (engine::vectorized<Scalar>) {
-    engine::chosen_loops<Scalar>().multiply(x.cols, x.rows, x.cols, x.data, Index(1), x.cols, x.data, x.cols, to, stride);
+    engine::loops<Scalar>().multiply(x.cols, x.rows, x.cols, x.data, Index(1), x.cols, x.data, x.cols, to, stride);
   } else {
     Eigen::Map<RowMatrix<Scalar>, 0, Eigen::OuterStride<>>(to, x.cols, x.cols, Eigen::OuterStride<>(stride)).noalias() =
         x.eigen().transpose() * x.eigen();
@@ -52,7 +52,7 @@ void products_of_columns(const FewRows<Scalar>& x, Scalar* to, Index stride) {
 template <class Scalar>
 void products_with(const FewRows<Scalar>& x, const Scalar* y, Scalar* to) {
   if constexpr (engine::vectorized<Scalar>) {
-    engine::chosen_loops<Scalar>().products(x.data, x.cols, x.rows, x.cols, y, to, Scalar(1));
+    engine::loops<Scalar>().products(x.data, x.cols, x.rows, x.cols, y, to, Scalar(1));
   } else {
     using Vector = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
     Eigen::Map<Vector>(to, x.rows).noalias() = x.eigen() * Eigen::Map<const Vector>(y, x.cols);
@@ -63,7 +63,7 @@ void products_with(const FewRows<Scalar>& x, const Scalar* y, Scalar* to) {
 template <class Scalar>
 void sum_of_rows(const FewRows<Scalar>& x, const Scalar* p, Scalar* to) {
   if constexpr (engine::vectorized<Scalar>) {
-    engine::chosen_loops<Scalar>().multiply(Index(1), x.rows, x.cols, p, x.rows, Index(1), x.data, x.cols, to, x.cols);
+    engine::loops<Scalar>().multiply(Index(1), x.rows, x.cols, p, x.rows, Index(1), x.data, x.cols, to, x.cols);
   } else {
     using Vector = Eigen::Matrix<Scalar, Eigen::Dynamic, 1>;
     Eigen::Map<Vector>(to, x.cols).noalias() = x.eigen().transpose() * Eigen::Map<const Vector>(p, x.rows);

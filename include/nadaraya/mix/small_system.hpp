@@ -32,7 +32,7 @@ class SmallSystem {
   /// `least`, so that solutions are finite. NaN gives NaN. O(n^3 / 3).
   void factorize(const Scalar& least) {
     if constexpr (engine::vectorized<Scalar>) {
-      engine::chosen_loops<Scalar, engine::FitLoops>().factorize(size_, matrix_.data(), stride(), least);
+      engine::loops<Scalar, engine::FitLoops>().factorize(size_, matrix_.data(), stride(), least);
     } else {
       auto a = matrix();
       a.diagonal().array() += least;
@@ -45,7 +45,7 @@ class SmallSystem {
     if constexpr (engine::vectorized<Scalar>) {
       const auto numbers = static_cast<std::size_t>(size_ + past);
       if (rest_.size() < numbers) rest_.resize(numbers);
-      engine::chosen_loops<Scalar, engine::FitLoops>().substitute(size_, matrix_.data(), stride(), x, rest_.data());
+      engine::loops<Scalar, engine::FitLoops>().substitute(size_, matrix_.data(), stride(), x, rest_.data());
     } else {
       Eigen::Map<Eigen::Matrix<Scalar, Eigen::Dynamic, 1>> solution(x, size_);
       cholesky_solve(matrix(), solution);

@@ -29,7 +29,7 @@ void multiply(Index rows, Index depth, Index cols, const T* a, Index a_row, Inde
       for (Index d = 0; d < depth; d += product_depth) {
         const Index some = depth - d < product_depth ? depth - d : product_depth;
         const T* left = a + first * a_row + d * a_step;
-        const auto& loops = engine::chosen_loops<T>();
+        const auto& loops = engine::loops<T>();
         const auto loop = Add || d > 0 ? loops.add_product : loops.multiply;
         loop(count, some, cols, left, a_row, a_step, b + d * cols, cols, c + first * cols, cols);
       }

@@ -4,6 +4,7 @@
 #include "nadaraya/detail/math.hpp"
 #include "nadaraya/kernel/kernel.hpp"
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/normalization/normalization.hpp"
 #include "nadaraya/row/candidate_row.hpp"

@@ -2,9 +2,9 @@
 #pragma once
 
 #include "nadaraya/loops/buffer.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/packed.hpp"
 #include "nadaraya/loops/stored_rows.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/quantized/codes.hpp"
 #include "nadaraya/quantized/table.hpp"
 #include "nadaraya/types.hpp"

@@ -90,7 +90,7 @@ class LocalFit {
   }
 
  private:
-  static const engine::ColumnLoops<double>& loops() { return engine::chosen_loops<double, engine::ColumnLoops>(); }
+  static const engine::ColumnLoops<double>& loops() { return engine::loops<double, engine::ColumnLoops>(); }
 
   /// Adds factor d(sum_j g_j c_j), g in fit_.residual().
   void pull(double factor, Eigen::VectorXd& gradient) {

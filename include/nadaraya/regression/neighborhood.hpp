@@ -58,7 +58,7 @@ class Neighborhood {
   /// sum_j g_j dw_j / d(log h_d), or by lambda: of column d of the design's order. For a fixed bandwidth.
   double pull(const double* g, Index d) const {
     const Index n = count(), dimension = design_.points.dimension();
-    const auto& loops = engine::chosen_loops<double, engine::ColumnLoops>();
+    const auto& loops = engine::loops<double, engine::ColumnLoops>();
     if (d >= dimension) return loops.inner_product(g, category_slopes_.col(d - dimension).data(), n);
     const Eigen::MatrixXd& offsets = design_.factors.size() > 0 ? shrunk_offsets_ : found_.offsets;
     const double rate = design_.kernel.rate();
@@ -136,7 +136,7 @@ class Neighborhood {
     const double rate = design_.kernel.rate();
     if (rate == 0) return design_.kernel(at, weights_.data(), slopes_);
     // Relative to the nearest point, so that not all underflow. Its bandwidth is fixed: 1.
-    nearest_ = engine::chosen_loops<double, engine::ColumnLoops>().exponentials(at.squares.data(), at.count, rate, weights_.data());
+    nearest_ = engine::loops<double, engine::ColumnLoops>().exponentials(at.squares.data(), at.count, rate, weights_.data());
     log_factor_ = -rate * nearest_;
   }
 

@@ -178,7 +178,7 @@ class ScaledPoints {
   void scan(Index begin, Index end, const Eigen::VectorXd& q, double bound, FoundPoints& found) const {
     if (begin >= end) return;
     found.reserve(found.count + (end - begin), dimension());
-    found.count += engine::chosen_loops<double, engine::ColumnLoops>().points_within(
+    found.count += engine::loops<double, engine::ColumnLoops>().points_within(
         axes_.data() + begin, axes_.rows(), dimension(), points_.data() + begin, end - begin, q.data(), bound,
         found.points.data() + found.count, found.squares.data() + found.count, found.offsets.data() + found.count,
         found.offsets.rows());

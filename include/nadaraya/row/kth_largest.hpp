@@ -2,8 +2,8 @@
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/types.hpp"
 
@@ -69,7 +69,7 @@ class KthLargest {
 
   RowView<Scalar> z_;
   Index k_;
-  const engine::LoopTable<Scalar>& loops_ = engine::chosen_loops<Scalar>();
+  const engine::LoopTable<Scalar>& loops_ = engine::loops<Scalar>();
   Scalar low_ = Scalar(0), high_ = Scalar(0);
   Index above_low_ = n(), above_high_ = 0;
 };

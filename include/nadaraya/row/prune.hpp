@@ -2,8 +2,8 @@
 #pragma once
 
 #include "nadaraya/detail/math.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
-#include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/row/candidate_row.hpp"
 #include "nadaraya/types.hpp"
 

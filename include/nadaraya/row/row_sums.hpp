@@ -2,6 +2,7 @@
 #pragma once
 
 #include "nadaraya/kernel/kernel.hpp"
+#include "nadaraya/loops/chosen.hpp"
 #include "nadaraya/loops/row_normalizer.hpp"
 #include "nadaraya/loops/tiers.hpp"
 #include "nadaraya/row/mean.hpp"

@@ -133,7 +133,7 @@ class CanonicalRows {
 
  private:
   static Scalar largest(const CandidateRow<Scalar>& row) {
-    return engine::chosen_loops<Scalar>().largest(row.values().data(), static_cast<Index>(row.size()));
+    return engine::loops<Scalar>().largest(row.values().data(), static_cast<Index>(row.size()));
   }
 
   /// One row at a time: short rows that are solved together may be solved in other steps.

@@ -53,7 +53,7 @@ class DenseBackward {
     session_.attempt([&] {
       const engine::View<Scalar> key = pulled_.key();
       for (Index j = 0; j < key.rows; ++j) {
-        const Scalar size = engine::chosen_loops<Scalar>().largest_size(key.row(j), key.cols);
+        const Scalar size = engine::loops<Scalar>().largest_size(key.row(j), key.cols);
         key_sizes_.push_back(size < Scalar(0) ? infinity : static_cast<double>(size));
       }
     });
@@ -125,8 +125,8 @@ class DenseBackward {
     to.g.resize(p.size());
     const Scalar* const grad_out = pulled_.grad_out().row(first + r);
     const engine::View<Scalar>& value = shard_.value.view();
-    engine::chosen_loops<Scalar, engine::BackwardLoops>().dots(local(r).keys().data(), to.p.data(), n, value.data, value.stride,
-                                                               value.cols, grad_out, to.g.data());
+    engine::loops<Scalar, engine::BackwardLoops>().dots(local(r).keys().data(), to.p.data(), n, value.data, value.stride,
+                                                        value.cols, grad_out, to.g.data());
     if (!shard_.numbers.divides_by_sum) return;
     // |g| is at most the sum of |dL/dout| times the largest value; p is at most 1.
     double size = 0;

@@ -56,7 +56,7 @@ class DenseForward {
         lister_.list(first, count, [&](Index r, const CandidateRow<Scalar>& row, CanonicalRows<Scalar>&) {
           if (row.empty()) return;
           largest_of[r] =
-              undecided(row) ? infinity() : engine::chosen_loops<Scalar>().largest(row.values().data(), static_cast<Index>(row.size()));
+              undecided(row) ? infinity() : engine::loops<Scalar>().largest(row.values().data(), static_cast<Index>(row.size()));
         });
       });
       largest_of_all(session_, opening_, std::span(buffers_.numbers));
@@ -103,7 +103,7 @@ class DenseForward {
     add_weighted_rows(of_values, row.keys(), p.data(), shard_.value, scratch.widened, high, low);
     scratch.weights.add(of_weights, p, high[cols()], low[cols()]);
     high[cols() + 1] +=
-        static_cast<double>(engine::chosen_loops<Scalar>().count_above(p.data(), static_cast<Index>(p.size()), Scalar(0)));
+        static_cast<double>(engine::loops<Scalar>().count_above(p.data(), static_cast<Index>(p.size()), Scalar(0)));
   }
 
   void finish_row(Index first, Index r, RowMatrix<Scalar>& out, Record<Scalar>* record) {

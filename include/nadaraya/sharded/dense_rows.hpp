@@ -50,7 +50,7 @@ class DenseRows {
 
   /// From similarities to coordinates, in place, and weights kappa(t) / mass.
   RowView<Scalar> weigh(const RowNormalizer<Scalar>& map, CandidateRow<Scalar>& row) {
-    engine::chosen_loops<Scalar>().coordinates(map, row.value_data(), static_cast<Index>(row.size()));
+    engine::loops<Scalar>().coordinates(map, row.value_data(), static_cast<Index>(row.size()));
     p_.resize(row.size() + engine::pack_slack);
     const RowOut<Scalar> p(p_.data(), row.size());
     shard_.policies.rule->weights(map, row.values(), p);

@@ -49,7 +49,7 @@ class SplitAddition {
   /// Adds p_j x_j to the sums high + low of each column, for rows x_j of the given keys. Terms are finite.
   template <class Scalar>
   void add_rows(std::span<const KeyIndex> keys, const Scalar* p, const engine::View<Scalar>& x, double* high, double* low) const {
-    const auto& loops = engine::chosen_loops<Scalar, engine::SplitLoops>();
+    const auto& loops = engine::loops<Scalar, engine::SplitLoops>();
     loops.add_split(keys.data(), p, static_cast<Index>(keys.size()), x.data, x.stride, x.cols, high_, low_, high, low);
   }
 

@@ -82,7 +82,7 @@ class PulledRows {
   /// Adds pairs of a query and keys of this rank, counted in it: the weight, and dL/dz times the factor of a product.
   void add_pairs(Pairs pairs) {
     const engine::RowSimilarity<Scalar>& similarity = *shard_.policies.similarity;
-    const auto& loops = engine::chosen_loops<Scalar, engine::BackwardLoops>();
+    const auto& loops = engine::loops<Scalar, engine::BackwardLoops>();
     while (!pairs.empty()) {
       const Index done = loops.scatter_weights(pairs.data(), static_cast<Index>(pairs.size()), grad_out_.data, grad_out_.stride,
                                                sums_.value.cols(), sums_.value.data(), sums_.value.outerStride(),

@@ -153,7 +153,7 @@ class RowPuller {
   /// dL/dquery, and the gradients of parameters. Multiplies dz by the factor of a product.
   void pull_query(Index query, std::span<const KeyIndex> keys, ParameterGradients<Scalar>& parameters, Scratch& of) {
     const engine::RowSimilarity<Scalar>& similarity = *shard_.policies.similarity;
-    const auto& loops = engine::chosen_loops<Scalar>();
+    const auto& loops = engine::loops<Scalar>();
     const engine::View<Scalar> key = keys_.view();
     const auto n = static_cast<Index>(keys.size());
     const engine::KeyList list = engine::KeyList::listed(of.places.data(), n);

@@ -136,8 +136,8 @@ class RowSolver {
 
   /// out = sum_j p_j v_j, of a row that was corrected, where values travel.
   void mix(const SolverScratch<Scalar>& of, Scalar* out) const {
-    engine::chosen_loops<Scalar>().mix(of.places.data(), of.p.data(), static_cast<Index>(of.p.size()), keyed_.view().data, cols(),
-                                       value_cols_, out);
+    engine::loops<Scalar>().mix(of.places.data(), of.p.data(), static_cast<Index>(of.p.size()), keyed_.view().data, cols(),
+                                value_cols_, out);
   }
 
   /// Adds this rank's part of sum_j p_j v_j, of a row that was corrected, where values do not travel: to zeros, as SplitAddition does.

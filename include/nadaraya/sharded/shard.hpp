@@ -59,7 +59,7 @@ struct Shard {
 /// The largest finite |x|.
 template <class Scalar>
 double largest_finite(const engine::View<Scalar>& rows) {
-  const auto& loops = engine::chosen_loops<Scalar>();
+  const auto& loops = engine::loops<Scalar>();
   double largest = 0;
   for (Index i = 0; i < rows.rows; ++i) {
     const Scalar of_row = loops.largest_size(rows.row(i), rows.cols);
@@ -78,8 +78,8 @@ double largest_finite(const engine::View<Scalar>& rows) {
 /// Is a similarity NaN or +infinity, so that no key of the row is told from another?
 template <class Scalar>
 bool undecided(const CandidateRow<Scalar>& row) {
-  return engine::chosen_loops<Scalar>().any_above(row.values().data(), static_cast<Index>(row.size()),
-                                                  Scalar(Eigen::NumTraits<Scalar>::highest()));
+  return engine::loops<Scalar>().any_above(row.values().data(), static_cast<Index>(row.size()),
+                                           Scalar(Eigen::NumTraits<Scalar>::highest()));
 }
 
 /// Has a policy parameters of its own, of a type that the engine does not know?

@@ -102,7 +102,7 @@ class SparseBackward {
   /// Of this rank's keys in the rows of queries [begin, end): g of each pair, and then each key.
   void write_pairs(Index begin, Index end, Message& to) {
     const engine::View<Scalar>& value = shard_.value.view();
-    const auto& loops = engine::chosen_loops<Scalar, engine::BackwardLoops>();
+    const auto& loops = engine::loops<Scalar, engine::BackwardLoops>();
     distinct_.clear();
     for (Index query = begin; query < end; ++query) {
       const auto keys = record_.own.keys(static_cast<std::size_t>(query));
