@@ -7,6 +7,7 @@
 
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -33,24 +34,24 @@ struct Solved {
 template <class T, class K, class N, class Z>
 Solved<T> solve(const K& kernel, const N& normalization, double factor, const std::vector<Z>& z, const std::vector<Z>& g,
                 std::size_t many = 1) {
-  const RowRuleOf<T, K, N> rule(kernel, normalization, factor);
+  const OwnedRowRule<T, K, N> rule(kernel, normalization, factor);
   std::vector<CandidateRow<T>> rows(many);
   for (CandidateRow<T>& row : rows) {
     for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), static_cast<T>(z[j]));
   }
   std::vector<RowNormalizer<T>> maps(many);
-  rule.solve(std::span<CandidateRow<T>>(rows), std::span<RowNormalizer<T>>(maps));
+  rule->solve(std::span<CandidateRow<T>>(rows), std::span<RowNormalizer<T>>(maps));
   CandidateRow<T>& row = rows.back();
   engine::LineVector<T> p;
-  rule.weigh(row, maps.back(), p);
+  rule->weigh(row, maps.back(), p);
   Solved<T> result;
   result.empty = row.empty();
   result.p.assign(z.size(), T(0));
   result.dz.assign(z.size(), T(0));
   std::vector<T> kept_g, dz(row.size()), again(row.size());
   for (const KeyIndex key : row.keys()) kept_g.push_back(static_cast<T>(g[static_cast<std::size_t>(key)]));
-  rule.unweigh(maps.back(), row.values(), RowView<T>(kept_g), RowOut<T>(dz), result.parameters);
-  rule.weights(maps.back(), row.values(), RowOut<T>(again));
+  rule->unweigh(maps.back(), row.values(), RowView<T>(kept_g), RowOut<T>(dz), result.parameters);
+  rule->weights(maps.back(), row.values(), RowOut<T>(again));
   for (std::size_t j = 0; j < row.size(); ++j) {
     const auto key = static_cast<std::size_t>(row.keys()[j]);
     result.p[key] = p[j];
@@ -345,12 +346,18 @@ void check_far_keys(const K& kernel, double r, double u, double tolerance) {
   if constexpr (ElementwiseKernel<K>) {
     // A row that is weighed in place.
     std::vector<T> t(z.begin(), z.end());
-    const RowNormalizer<T> map = RowRuleOf<T, K, FixedBandwidth>(kernel, FixedBandwidth{1.0}, 1.0).profiles(RowOut<T>(t));
+    const RowNormalizer<T> map = OwnedRowRule<T, K, FixedBandwidth>(kernel, FixedBandwidth{1.0}, 1.0)->profiles(RowOut<T>(t));
     for (T& t_j : t) t_j /= map.mass;
     std::vector<double> rounded;
     for (const double z_j : z) rounded.push_back(static_cast<T>(z_j));
     REQUIRE(error(t, oracle(r, 1.0, false, rounded, g).p) <= tolerance);
   }
+}
+
+/// A kernel that the library has not compiled: with a sanitizer its loops take as long to compile as all others here.
+template <class T, int N>
+void check_polynomial(double u, double tolerance) {
+  if constexpr (!test::sanitized) check_far_keys<T>(RectifiedPolynomial<N>{}, N, u, tolerance);
 }
 
 }  // namespace
@@ -359,9 +366,9 @@ TEST_CASE("keys inside the bandwidth have weight though their total underflows",
   for (const double u : {0.5, 0.9, 0.99, 0.9999}) {
     for (const double r : {30.0, 1000.0, 1e5}) check_far_keys<double>(RectifiedPower::with_exponent(r), r, u, 1e-8);
     for (const double r : {12.0, 27.0, 300.0}) check_far_keys<float>(RectifiedPower::with_exponent(r), r, u, 2e-2);
-    check_far_keys<float>(RectifiedPolynomial<12>{}, 12, u, 1e-2);
-    check_far_keys<float>(RectifiedPolynomial<40>{}, 40, u, 1e-2);
-    check_far_keys<double>(RectifiedPolynomial<300>{}, 300, u, 1e-8);
+    check_polynomial<float, 12>(u, 1e-2);
+    check_polynomial<float, 40>(u, 1e-2);
+    check_polynomial<double, 300>(u, 1e-8);
     check_far_keys<float>(OwnPower<27>{}, 27, u, 1e-2);
   }
   // As in the report of the fault, and a key at the very edge.

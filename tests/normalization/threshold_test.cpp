@@ -1,9 +1,11 @@
 // Thresholds on rows that break iterations of fixed count, bisection, or cancelling sums.
 #include <nadaraya/definitions.hpp>
+#include <nadaraya/entmax.hpp>
 #include <nadaraya/reference.hpp>
 
 #include "tests/support/catch.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <algorithm>
 #include <span>
@@ -57,11 +59,11 @@ std::vector<Scalar> weights(const K& kernel, const std::vector<double>& z, std::
     for (std::size_t j = 0; j < size; ++j) rows[r].push(static_cast<KeyIndex>(j), static_cast<Scalar>(z[j]));
   }
   std::vector<RowNormalizer<Scalar>> maps(many);
-  const RowRuleOf<Scalar, K, Adaptive> rule(kernel, Adaptive{}, 0.0);
-  rule.solve(std::span<CandidateRow<Scalar>>(rows), std::span<RowNormalizer<Scalar>>(maps));
+  const OwnedRowRule<Scalar, K, Adaptive> rule(kernel, Adaptive{}, 0.0);
+  rule->solve(std::span<CandidateRow<Scalar>>(rows), std::span<RowNormalizer<Scalar>>(maps));
   CandidateRow<Scalar>& row = rows.back();
   engine::LineVector<Scalar> p;
-  rule.weigh(row, maps.back(), p);
+  rule->weigh(row, maps.back(), p);
   std::vector<Scalar> all(z.size(), Scalar(0));
   for (std::size_t j = 0; j < row.size(); ++j) all[static_cast<std::size_t>(row.keys()[j])] = p[j];
   return all;
@@ -102,6 +104,12 @@ void check(const K& kernel, double amplification) {
   }
 }
 
+/// A kernel that the library has not compiled: with a sanitizer its loops take as long to compile as all others here.
+template <class Scalar, int N>
+void check_polynomial(double amplification) {
+  if constexpr (!test::sanitized) check<Scalar>(RectifiedPolynomial<N>{}, amplification);
+}
+
 }  // namespace
 
 TEST_CASE("thresholds are exact for r = 1 and 2", "[threshold]") {
@@ -114,9 +122,9 @@ TEST_CASE("thresholds are exact for r = 1 and 2", "[threshold]") {
 TEST_CASE("thresholds converge for every other r >= 1", "[threshold]") {
   check<double>(Triweight{}, 1);
   check<float>(Triweight{}, 1);
-  check<double>(RectifiedPolynomial<4>{}, 1);
-  check<float>(RectifiedPolynomial<4>{}, 1);
-  check<float>(RectifiedPolynomial<7>{}, 2);
+  check_polynomial<double, 4>(1);
+  check_polynomial<float, 4>(1);
+  check_polynomial<float, 7>(2);
   for (const double r : {1.0, 1.2, 2.0, 2.5, 10.0, 16.0}) {
     check<double>(RectifiedPower::with_exponent(r), std::max(1.0, r / 2));
     check<float>(RectifiedPower::with_exponent(r), std::max(1.0, r / 2));

@@ -5,6 +5,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <Eigen/SparseCore>
 #include <algorithm>
@@ -85,6 +86,12 @@ void check_n_weight(const Problem& in) {
   }
 }
 
+/// Of the degrees that the library has not compiled, each takes as long to compile with a sanitizer as all others.
+template <int... N>
+void check_other_n_weights(const Problem& in) {
+  if constexpr (!test::sanitized) (check_n_weight<N>(in), ...);
+}
+
 }  // namespace
 
 TEST_CASE("normalized ReLU attention is the Epanechnikov kernel at a fixed bandwidth on the unit sphere", "[paper]") {
@@ -124,11 +131,7 @@ TEST_CASE("alpha-entmax with alpha = 1 + 1/n is the n-weight kernel, n = 1 ... 8
   check_n_weight<1>(in);
   check_n_weight<2>(in);
   check_n_weight<3>(in);
-  check_n_weight<4>(in);
-  check_n_weight<5>(in);
-  check_n_weight<6>(in);
-  check_n_weight<7>(in);
-  check_n_weight<8>(in);
+  check_other_n_weights<4, 5, 6, 7, 8>(in);
 }
 
 TEST_CASE("n-weight attention tends to softmax at rate 1/n", "[paper]") {

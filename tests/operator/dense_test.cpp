@@ -7,6 +7,7 @@
 #include "tests/support/catch.hpp"
 #include "tests/support/close.hpp"
 #include "tests/support/random.hpp"
+#include "tests/support/sanitized.hpp"
 
 #include <Eigen/SparseCore>
 #include <cmath>
@@ -22,6 +23,9 @@ template <class To>
 RowMatrix<To> as(const RowMatrix<double>& x) {
   return x.cast<To>();
 }
+
+/// Queries of more than one block.
+constexpr Index square_size = test::sanitized ? 130 : 230;
 
 struct Problem {
   RowMatrix<double> q, k, v, g;
@@ -78,9 +82,9 @@ TEST_CASE("softmax by matrix products", "[operator][dense]") {
   // More keys than one stretch, more queries than one group.
   const Problem long_rows(50, 1100, 1.0);
   check_kernel(Gaussian{}, NoMask{}, long_rows, false);
-  const Problem many_rows(2100, 70, 1.0);
+  const Problem many_rows(2100, test::sanitized ? 20 : 70, 1.0);
   check_kernel(Gaussian{}, NoMask{}, many_rows, false);
-  const Problem square(230, 230, 1.0);
+  const Problem square(square_size, square_size, 1.0);
   check_kernel(Gaussian{}, Causal{}, square, false);
   check_kernel(Gaussian{}, SlidingWindow{40}, square, false);
   check_kernel(Gaussian{}, BooleanMask{[](Index i, Index j) { return (i + 2 * j) % 3 != 0; }}, square, false);
@@ -102,7 +106,7 @@ TEST_CASE("flat rows under every mask", "[operator][dense]") {
   check_kernel(Epanechnikov{}, AdditiveBias{Alibi{1e-5}}, square, false);
   check_kernel(Triweight{}, KeyLengths{201}, square, false);
   // So many keys that fewer queries are taken at once.
-  check_kernel(Biweight{}, NoMask{}, Problem(30, 9000, 0.0005), false);
+  check_kernel(Biweight{}, NoMask{}, Problem(14, 9000, 0.0005), false);
 }
 
 TEST_CASE("rows that are flat where they are looked at first, but not everywhere", "[operator][dense]") {

@@ -32,9 +32,10 @@ void check_size(const Op& op, Index queries, Index keys, Index dimension, Index 
 template <class Op>
 void check_threads(const Op& op) {
   test::Random random(5);
-  const auto q = random.normal<float>(500, 24);
-  const auto k = random.normal<float>(700, 24);
-  const auto v = random.normal<float>(700, 10);
+  constexpr Index queries = test::sanitized ? 250 : 500, keys = test::sanitized ? 400 : 700;
+  const auto q = random.normal<float>(queries, 24);
+  const auto k = random.normal<float>(keys, 24);
+  const auto v = random.normal<float>(keys, 10);
   RowMatrix<float> expected;
   const auto tape = op.forward(q, k, v, expected);
   const auto grads = op.backward(tape, expected);

@@ -14,6 +14,7 @@
 
 #include "regression/dense.hpp"
 #include "support/catch.hpp"
+#include "support/sanitized.hpp"
 
 #include <cmath>
 #include <cstddef>
@@ -95,17 +96,18 @@ bool agree(const Vector& a, const Vector& b, double tolerance) {
 
 template <class K>
 void check_regression(const K& kernel, const Vector& h, int degree) {
-  const MixedExample example(150);
+  constexpr Index n = sanitized ? 80 : 150;
+  const MixedExample example(n);
   const LocalModel model{.degree = degree, .weights = example.weights, .columns = example.kinds, .factors = example.factors};
   const auto fit_at = [&](const Vector& bandwidths) { return LocalRegression<K>(kernel, bandwidths, example.x, example.y, model); };
   const auto fit = fit_at(h);
   const Vector at_points = fit.predict(example.x).values;
   for (Index i = 0; i < 20; ++i) {
     std::vector<double> w;
-    Matrix continuous(150, 2);
+    Matrix continuous(n, 2);
     Vector query(2);
     query << example.x(i, 0) / h(0), example.x(i, 2) / h(2);
-    for (Index j = 0; j < 150; ++j) {
+    for (Index j = 0; j < n; ++j) {
       continuous.row(j) << example.x(j, 0) / h(0), example.x(j, 2) / h(2);
       w.push_back(slow_weight(kernel, h, example.kinds, example.x.row(j), example.x.row(i), example.weights(j), example.factors(j)));
     }
@@ -304,10 +306,11 @@ TEST_CASE("a density integrates to one, and its square to the criterion's", "[re
 
 TEST_CASE("bandwidths of densities", "[regression][density]") {
   Random random(5);
-  const Matrix x = random.normal<double>(400, 1);
+  constexpr Index n = sanitized ? 150 : 400;
+  const Matrix x = random.normal<double>(n, 1);
   const Vector sigma = detail::column_deviations(x);
-  REQUIRE(std::abs(silverman_bandwidths(Gaussian{}, x)(0) - sigma(0) * std::pow(4.0 / 3 / 400, 0.2)) <= 1e-6);
-  REQUIRE(std::abs(scott_bandwidths(Gaussian{}, x)(0) - sigma(0) * std::pow(400.0, -0.2)) <= 1e-6);
+  REQUIRE(std::abs(silverman_bandwidths(Gaussian{}, x)(0) - sigma(0) * std::pow(4.0 / 3 / n, 0.2)) <= 1e-6);
+  REQUIRE(std::abs(scott_bandwidths(Gaussian{}, x)(0) - sigma(0) * std::pow(double(n), -0.2)) <= 1e-6);
   const auto check = [&](const auto& criterion) {
     const auto density = KernelDensity<Gaussian>::fit(Gaussian{}, x, criterion);
     const double best = density.criterion(criterion);

@@ -52,19 +52,19 @@ inline std::vector<double> by_position(const CandidateRow<double>& row, const en
 }
 
 /// The weights of a row, by position.
-template <Kernel K, class N>
-std::vector<double> row_weights(const RowRuleOf<double, K, N>& rule, const std::vector<double>& z) {
+inline std::vector<double> row_weights(const RowRule<double>& rule, const std::vector<double>& z) {
   CandidateRow<double> row;
   for (std::size_t j = 0; j < z.size(); ++j) row.push(static_cast<KeyIndex>(j), z[j]);
+  RowNormalizer<double> map;
+  rule.solve({&row, 1}, {&map, 1});
   engine::LineVector<double> p;
-  rule.weigh(row, rule.solve(row), p);
+  rule.weigh(row, map, p);
   return by_position(row, p, z.size());
 }
 
 /// What holds for a row holds for each of many rows: their floors cut no key that has weight, and their weights are
 /// those of each alone.
-template <Kernel K, class N>
-void check_many_rows(const RowRuleOf<double, K, N>& rule, const std::vector<std::vector<double>>& many) {
+inline void check_many_rows(const RowRule<double>& rule, const std::vector<std::vector<double>>& many) {
   const double tolerance = 1e-13;
   std::vector<CandidateRow<double>> rows(many.size());
   for (std::size_t r = 0; r < many.size(); ++r) {
@@ -91,11 +91,12 @@ void check_many_rows(const RowRuleOf<double, K, N>& rule, const std::vector<std:
   }
 }
 
-/// Laws of normalizations (normalization/normalization.hpp) with this kernel, over random rows;
-/// `level` is the typical similarity (negative for a metric, whose similarities are <= 0).
-template <Kernel K, class N>
-void check_row_laws(const K& kernel, const N& normalization, double factor, bool sums_to_one) {
-  const RowRuleOf<double, K, N> rule(kernel, normalization, factor);
+/// Laws of normalizations (normalization/normalization.hpp), over random rows: of squared distances if factor > 0.
+inline void check_row_laws(const RowRule<double>& rule, double factor, bool sums_to_one) {
+  const auto refine = [&](CandidateRow<double>& row) {
+    CandidateRow<double>* const rows[] = {&row};
+    rule.refine(rows);
+  };
   Random random(11);
   std::vector<std::vector<double>> many;
   for (int trial = 0; trial < (sanitized ? 150 : 1000); ++trial) {
@@ -126,8 +127,8 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
     for (std::size_t part = 0; part <= n; ++part) {
       CandidateRow<double> row;
       for (std::size_t j = 0; j < part; ++j) row.push(static_cast<KeyIndex>(j), z[j]);
-      rule.refine(row);
-      if (part % 2 == 1) rule.refine(row);  // the floor that is known changes what is found next
+      refine(row);
+      if (part % 2 == 1) refine(row);  // the floor that is known changes what is found next
       const double floor = row.floor();
       for (std::size_t j = 0; j < n; ++j) {
         if (p[j] > 0.0) REQUIRE(z[j] > floor);
@@ -138,7 +139,7 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
     CandidateRow<double> lower;
     for (std::size_t j = 0; j < n; ++j) lower.push(static_cast<KeyIndex>(j), z[j] - 0.3 * random.uniform());
     lower.set_bound_slack(0.3);
-    rule.refine(lower);
+    refine(lower);
     for (std::size_t j = 0; j < n; ++j) {
       if (!(p[j] > 0.0)) continue;
       REQUIRE(z[j] > lower.floor());
@@ -162,6 +163,12 @@ void check_row_laws(const K& kernel, const N& normalization, double factor, bool
     }
   }
   check_many_rows(rule, many);
+}
+
+template <Kernel K, class N>
+void check_row_laws(const K& kernel, const N& normalization, double factor, bool sums_to_one) {
+  const OwnedRowRule<double, K, N> rule(kernel, normalization, factor);
+  check_row_laws(*rule, factor, sums_to_one);
 }
 
 /// Every law that applies to a kernel, alone and under every normalization it works with.
