@@ -38,6 +38,28 @@ Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
 }
 """
 
+OWN_KERNEL = """#include <nadaraya/attend.hpp>
+#include <nadaraya/definitions.hpp>
+struct SmoothStep {
+  static constexpr bool compact = true;
+  static constexpr bool elementwise = true;
+  static constexpr double width() { return 1.5; }
+  template <class S>
+  S profile(S t) const {
+    return t * t * (S(3) - t - t);
+  }
+  template <class S>
+  S derivative(S t) const {
+    return S(6) * t * (S(1) - t);
+  }
+};
+using Matrix = Eigen::MatrixXf;
+Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
+  using namespace nadaraya;
+  return attend(SmoothStep{}, Adaptive{}, q, k, v);
+}
+"""
+
 COMPILED = "#define NADARAYA_COMPILED\n"
 LIBRARY = "#define NADARAYA_COMPILED\n#define NADARAYA_SOURCE_SCALAR {}\n#include <{}>\n"
 INCLUDE = pathlib.Path(__file__).resolve().parent.parent / "include"
@@ -63,6 +85,8 @@ Matrix f(const Matrix& q, const Matrix& k, const Matrix& v) {
     ("attend, 1.5-entmax, compiled", "softmax attention in Eigen", COMPILED + ATTEND),
     ("forward + backward, 1.5-entmax, header-only", "softmax attention in Eigen", BACKWARD),
     ("forward + backward, 1.5-entmax, compiled", "softmax attention in Eigen", COMPILED + BACKWARD),
+    ("attend, a kernel of one's own, header-only", "softmax attention in Eigen", OWN_KERNEL),
+    ("attend, a kernel of one's own, compiled", "softmax attention in Eigen", COMPILED + OWN_KERNEL),
     *(
         (f"nadaraya_compiled, compiled/{part}_source.ipp", None, COMPILED + f"#include <nadaraya/compiled/{part}_source.ipp>\n")
         for part in ("options", "thread_pool")
